@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Guards: what is compared, each time code is looked up, to learn whether something changed without telling.
+
+Most changes tell: a definition goes through a method table, and on CPython 3.12 and later a rebinding in a watched
+namespace calls back. What doesn't tell (the few pointers inside a function object, a closure cell; on Python 3.11 the
+version tag of a namespace) is listed in the guard of each code instance that depends on it, its callees' included.
+
+A guard is a list of words in memory to compare, so that a compiled launch can check it without entering Python: `words`
+gives their addresses. `holds` is the same check in Python.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from smelt.caching.places import Place
+
+
+class Word(NamedTuple):
+    """Eight bytes in memory, and eight bytes that they equal as long as nothing has changed.
+
+    `expected` is shared with the place that the word belongs to, which updates it when the place changed in a way that
+    matters to nobody: a compiled check reads both sides.
+    """
+
+    # LIFETIME: `address` points into an object that the place holds, and so does every guard with this word.
+    address: int
+    expected: ctypes.c_uint64
+
+
+class Guard:
+    """The places that some code depends on and that have to be asked whether they changed."""
+
+    __slots__ = ("places",)
+
+    def __init__(self, places: Iterable[Place]) -> None:
+        self.places = tuple(dict.fromkeys(places))
+
+    def holds(self) -> bool:
+        """Whether nothing has changed since the places were last settled."""
+        for place in self.places:  # noqa: SIM110 - a generator would cost more than the comparison
+            if place.has_moved():
+                return False
+        return True
+
+    def settle(self) -> None:
+        """Let every place that changed invalidate what depends on what changed there."""
+        for place in self.places:
+            if place.has_moved():
+                place.settle()
+
+    def words(self) -> tuple[Word, ...] | None:
+        """The words to compare, or None where this Python has something in it that can't be compared as a word."""
+        words: list[Word] = []
+        for place in self.places:
+            found = place.words()
+            if found is None:
+                return None
+            words.extend(found)
+        return tuple(words)
+
+    def __repr__(self) -> str:
+        return f"Guard({', '.join(map(str, self.places))})"
+
+
+def merge_guards(guards: Iterable[Guard | None], places: Iterable[Place]) -> Guard | None:
+    """One guard with all of these, or None if there is nothing to compare."""
+    merged = [*places, *(place for guard in guards if guard is not None for place in guard.places)]
+    return Guard(merged) if merged else None

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Making what is missing, once: one thread makes it, the others that ask for it wait and get the same."""
+
+from __future__ import annotations
+
+import types
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from smelt.caching.code import CodeInstance
+from smelt.caching.edges import Read, read_code
+from smelt.caching.errors import EdgeError, MakerError, OutdatedError, StoreWarning, WorldError
+from smelt.caching.events import Failed, Loaded, Made, Miss, MissReason
+from smelt.caching.locking import exclusively
+from smelt.caching.methods import MethodInstance
+from smelt.caching.publishing import publish
+
+if TYPE_CHECKING:
+    from smelt.caching.flights import Flight
+    from smelt.caching.views import CacheView
+
+Maker = Callable[["CacheView[Any]", MethodInstance], CodeInstance]
+
+_MOST_ATTEMPTS = 100
+"""How often a job is begun again because what it had read changed meanwhile."""
+
+
+def get_or_make(view: CacheView[Any], instance: MethodInstance, make: Maker) -> CodeInstance:
+    """The slow half of `CacheView.get_or_create`: wait for whoever makes it, or make it."""
+    cache = view.cache
+    for _ in range(_MOST_ATTEMPTS):
+        with exclusively():
+            code = view.get(instance)
+            if code is not None:
+                return code
+            asked_in = cache.world_number if view.is_live else int(view.world)
+            flight, is_mine = cache.flights.join((instance, view.owner_object), asked_in)
+        if not is_mine:
+            code = _wait_for(view, flight, asked_in)
+            if code is not None:
+                return code
+            continue
+        try:
+            return _make(view, flight, make)
+        except OutdatedError:
+            if not view.is_live:
+                raise
+    raise WorldError(
+        f"{instance} was made {_MOST_ATTEMPTS} times, and each time something that it depends on changed meanwhile; "
+        "does compiling it, or a thread that never rests, change what it reads?"
+    )
+
+
+def _wait_for(view: CacheView[Any], flight: Flight, asked_in: int) -> CodeInstance | None:
+    """What another thread makes; None if that does not answer the question that was asked here."""
+    try:
+        flight.done.wait()
+    finally:
+        with exclusively():
+            view.cache.flights.leave()
+    if flight.error is not None and flight.world == asked_in:
+        raise flight.error
+    code = flight.code
+    return code if code is not None and asked_in in code.world_range else None
+
+
+def _make(view: CacheView[Any], flight: Flight, make: Maker) -> CodeInstance:
+    cache, instance = view.cache, flight.instance
+    try:
+        # All that is looked up while it is made is looked up in one world.
+        frozen = view.frozen()
+        with exclusively():
+            flight.world = int(frozen.world)
+            cache.tell(lambda: _miss(view, instance))
+        # Before the source is looked at: whatever replaces it from here on is found when the code is published.
+        source_reads = source_edges(instance)
+        code = _load(frozen, instance, source_reads)
+        if code is None:
+            code = make(frozen, instance)
+            _check_made(frozen, instance, code)
+            publish(code, int(frozen.world), source_reads)
+            with exclusively():
+                cache.count("made")
+                made = code
+                cache.tell(lambda: Made(made))
+            save(frozen, code)
+        flight.code = code
+    except OutdatedError:
+        # Not the error of the flight: those who wait for it look for themselves.
+        raise
+    except Exception as error:
+        flight.error = error
+        with exclusively():
+            cache.count("failed")
+            failure = error
+            cache.tell(lambda: Failed(instance, view.owner, failure))
+        raise
+    finally:
+        with exclusively():
+            cache.flights.land(flight)
+    return code
+
+
+def source_edges(instance: MethodInstance) -> tuple[Read, ...]:
+    """What the source itself can change by: the code of a Python function."""
+    source = instance.method.source
+    return read_code(source).edges if isinstance(source, types.FunctionType) else ()
+
+
+def save(view: CacheView[Any], code: CodeInstance) -> None:
+    """Hand `code` to the view's store, if it has one."""
+    if view.store is not None:
+        try:
+            view.store.save(view, code)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a store, the program goes on
+            _warn(view, "save", code.instance, error)
+
+
+def _load(view: CacheView[Any], instance: MethodInstance, source_reads: tuple[Read, ...]) -> CodeInstance | None:
+    if view.store is None:
+        return None
+    try:
+        code = view.store.load(view, instance)
+        if code is None:
+            return None
+        _check_made(view, instance, code)
+        publish(code, int(view.world), source_reads)
+    except (OutdatedError, EdgeError):
+        # It was right when the store compared it, and something has changed since: a miss.
+        return None
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with a store, the program goes on
+        _warn(view, "load", instance, error)
+        return None
+    with exclusively():
+        view.cache.count("loaded")
+        view.cache.tell(lambda: Loaded(code))
+    return code
+
+
+def _warn(view: CacheView[Any], what: str, instance: MethodInstance, error: Exception) -> None:
+    if view.cache.is_first_failure_of(view.store):
+        warnings.warn(
+            f"the result store {view.store!r} could not {what} {instance}: {type(error).__name__}: {error}. "
+            "Going on without it; its further failures are not shown",
+            StoreWarning,
+            stacklevel=2,
+        )
+
+
+def _check_made(view: CacheView[Any], instance: MethodInstance, code: object) -> None:
+    if not isinstance(code, CodeInstance):
+        raise MakerError(
+            f"the maker of {instance} returned {code!r}; it has to return the code instance that "
+            "view.code_instance(instance, edges=...) makes"
+        )
+    if code.instance is not instance or code._owner is not view.owner_object:
+        raise MakerError(f"the maker of {instance} for {view.owner!r} returned {code!r}")
+
+
+def _miss(view: CacheView[Any], instance: MethodInstance) -> Miss:
+    if view.owner_object in instance._code:
+        return Miss(instance, view.owner, MissReason.OTHER_WORLD, None)
+    cause = next(view.cache.invalidations.causes(str(instance)), None)
+    reason = MissReason.NEVER_MADE if cause is None else MissReason.INVALIDATED
+    return Miss(instance, view.owner, reason, cause)

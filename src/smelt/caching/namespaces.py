@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Namespaces: dicts of modules and classes as places, and the three ways to learn that one has changed.
+
+- CPython 3.12 and later calls back before a watched dict changes (`watching`): the change invalidates at the moment it is
+  made, and looking code up compares nothing.
+- CPython 3.11 numbers the states of each dict: one comparison for each namespace tells whether anything in it was rebound.
+- Anywhere else every binding is compared. It is the slow and obvious way, and the reference for the tests of the others.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from typing import Any, ClassVar
+
+from smelt.caching import watching
+from smelt.caching.guards import Word
+from smelt.caching.places import MISSING, Binding, Place
+
+
+class Namespace(Place):
+    """A dict in which names are bound. This class compares every binding."""
+
+    __slots__ = ()
+
+    container: dict[str, object]
+
+    def remember(self) -> None:
+        pass
+
+    def has_moved(self) -> bool:
+        return any(self.read(binding.name) is not binding.value for binding in tuple(self.bindings.values()))
+
+    def read(self, name: str) -> object:
+        return self.container.get(name, MISSING)
+
+    def words(self) -> list[Word] | None:
+        return None
+
+
+class VersionedNamespace(Namespace):
+    """A namespace on CPython 3.11, where `PyDictObject.ma_version_tag` differs between any two states of any two dicts."""
+
+    __slots__ = ("_expected", "_seen", "_version")
+
+    def __init__(self, container: dict[str, object], label: str) -> None:
+        # LIFETIME: the place holds the dict.
+        self._version = _version_tag(container)
+        self._expected = ctypes.c_uint64()
+        super().__init__(container, label)
+
+    def remember(self) -> None:
+        self._seen = self._expected.value = self._version.value
+
+    def has_moved(self) -> bool:
+        return self._version.value != self._seen
+
+    def words(self) -> list[Word] | None:
+        return [Word(ctypes.addressof(self._version), self._expected)]
+
+
+class WatchedNamespace(Namespace):
+    """A namespace on CPython 3.12 and later, which tells before a binding in it changes."""
+
+    __slots__ = ("_subscription",)
+
+    tells: ClassVar[bool] = True
+
+    def __init__(self, container: dict[str, object], label: str) -> None:
+        super().__init__(container, label)
+        self._subscription = watching.Subscription(self)
+
+    def has_moved(self) -> bool:
+        return False
+
+    def words(self) -> list[Word] | None:
+        return []
+
+    def track(self, binding: Binding) -> Binding:
+        # First watched, then read: a change in between is told and finds the binding.
+        self._subscription.add(binding.name)
+        return super().track(binding)
+
+    def forget(self, binding: Binding) -> None:
+        super().forget(binding)
+        self._subscription.remove(binding.name)
+
+    def __del__(self) -> None:
+        self._subscription.end()
+
+
+def _version_tag(container: dict[str, Any]) -> ctypes.c_uint64:
+    # struct PyDictObject { PyObject ob_base (16 bytes); Py_ssize_t ma_used; uint64_t ma_version_tag; ... }, Include/cpython/
+    # dictobject.h of CPython 3.11.
+    return ctypes.c_uint64.from_address(id(container) + 24)
+
+
+def _has_version_tags() -> bool:
+    if sys.implementation.name != "cpython" or sys.version_info[:2] != (3, 11) or ctypes.sizeof(ctypes.c_void_p) != 8:
+        return False
+    probe, other = {"a": 1}, {"a": 1}
+    before, unchanged = _version_tag(probe).value, _version_tag(other).value
+    probe["a"] = 2
+    return _version_tag(probe).value != before and _version_tag(other).value == unchanged
+
+
+def best_namespace() -> type[Namespace]:
+    """The cheapest kind of namespace that this Python has."""
+    if watching.is_available():
+        return WatchedNamespace
+    return VersionedNamespace if _has_version_tags() else Namespace

@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Places: the objects of a running program in which values are bound to names, and the bindings that code depends on.
+
+A place is a namespace (the dict of a module or of a class), a function with its replaceable parts, a closure cell, or a class
+with its bases. There is one `Place` for each, as long as some code depends on a binding in it, and it is shared by all caches
+of the process.
+
+Invariants, while the lock of `locking` is free:
+
+- A binding is in `place.bindings` exactly as long as it has dependents.
+- `binding.value` is what stood there when its dependents were compiled, or a constant equal to it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import types
+import weakref
+from typing import Any, ClassVar, TypeVar
+
+from smelt.caching.constants import same_constant
+from smelt.caching.dependencies import Dependency
+from smelt.caching.guards import Word
+from smelt.caching.invalidation import invalidate_dependents
+
+
+class _Missing:
+    """The value of a name that is not bound: what was looked up and not found is depended on like anything else."""
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+MISSING = _Missing()
+
+
+class Binding(Dependency):
+    """One name in one place, and the value that the code which depends on it was compiled for."""
+
+    __slots__ = ("name", "place", "value")
+
+    def __init__(self, place: Place, name: str, value: object) -> None:
+        super().__init__()
+        self.place = place
+        self.name = name
+        self.value = value
+
+    def update(self, value: object) -> None:
+        """Take note that the name is bound to `value` now, and invalidate what was compiled for another constant."""
+        if not same_constant(self.value, value):
+            what = self.place.describe(self.name)
+            change = "was deleted" if value is MISSING else "was defined" if self.value is MISSING else "was rebound"
+            invalidate_dependents(f"{what} {change}", [self])
+        # Last, so that an interrupted update is done again, not taken for done.
+        self.value = value
+
+    def abandoned(self) -> None:
+        self.place.forget(self)
+
+    def __repr__(self) -> str:
+        return f"<binding of {self.place.describe(self.name)}>"
+
+
+P = TypeVar("P", bound="Place")
+
+
+class Place:
+    """An object in which values are bound to names."""
+
+    __slots__ = ("__weakref__", "bindings", "container", "label")
+
+    tells: ClassVar[bool] = False
+    """Whether a change in the place is told at once. Where it isn't, guards ask."""
+
+    def __init__(self, container: Any, label: str) -> None:
+        self.container = container
+        self.label = label
+        self.bindings: dict[str, Binding] = {}
+        self.remember()
+
+    def binding(self, name: str) -> Binding:
+        """The binding of `name`, with what stands there now if nothing depended on it before."""
+        found = self.bindings.get(name)
+        return found if found is not None else self.track(Binding(self, name, MISSING))
+
+    def track(self, binding: Binding) -> Binding:
+        self.bindings[binding.name] = binding
+        binding.value = self.read(binding.name)
+        return binding
+
+    def forget(self, binding: Binding) -> None:
+        if self.bindings.get(binding.name) is binding:
+            del self.bindings[binding.name]
+
+    def settle(self) -> None:
+        """Compare every binding with what stands there now."""
+        # Before the values are read: what changes in between is found by the next comparison.
+        self.remember()
+        for binding in tuple(self.bindings.values()):
+            binding.update(self.read(binding.name))
+
+    def remember(self) -> None:
+        """Keep what `has_moved` compares with."""
+        raise NotImplementedError
+
+    def has_moved(self) -> bool:
+        """Whether anything in the place may have changed since it was last remembered."""
+        raise NotImplementedError
+
+    def read(self, name: str) -> object:
+        """What is bound to `name` now, or `MISSING`."""
+        raise NotImplementedError
+
+    def words(self) -> list[Word] | None:
+        """The words in memory that `has_moved` stands for, or None where they are not known."""
+        raise NotImplementedError
+
+    def describe(self, name: str) -> str:
+        return f"{self.label}.{name}"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.label})"
+
+
+_places: weakref.WeakValueDictionary[tuple[type[Place], int], Place] = weakref.WeakValueDictionary()
+
+
+def place_of(kind: type[P], container: object, label: str) -> P:
+    """The one place of this kind for `container`. To be called under the lock."""
+    # LIFETIME: a place holds its container, so the address can't come to mean another object while it is a key.
+    found = _places.get((kind, id(container)))
+    if found is None:
+        found = kind(container, label)
+        _places[kind, id(container)] = found
+    assert isinstance(found, kind)
+    return found
+
+
+def settle_all_places() -> None:
+    """Look for changes in every place that doesn't tell. To be called under the lock."""
+    for place in list(_places.values()):
+        if not place.tells and place.has_moved():
+            place.settle()
+
+
+class FunctionParts(Place):
+    """What can be replaced inside a Python function: its code and the defaults of its parameters.
+
+    The names are `__code__` and `default of PARAMETER`.
+    """
+
+    __slots__ = ("_code", "_defaults", "_keyword_defaults")
+
+    def remember(self) -> None:
+        function: types.FunctionType = self.container
+        self._code = function.__code__
+        self._defaults = function.__defaults__
+        self._keyword_defaults = function.__kwdefaults__
+
+    def has_moved(self) -> bool:
+        function: types.FunctionType = self.container
+        return (
+            function.__code__ is not self._code
+            or function.__defaults__ is not self._defaults
+            or function.__kwdefaults__ is not self._keyword_defaults
+        )
+
+    def read(self, name: str) -> object:
+        if name == "__code__":
+            return self.container.__code__
+        return parameter_default(self.container, name.removeprefix("default of "))
+
+    def words(self) -> list[Word] | None:
+        parts = (self._code, self._defaults, self._keyword_defaults)
+        if _FUNCTION_OFFSETS is None:
+            return None
+        return _words_of_pointers(self.container, _FUNCTION_OFFSETS, parts)
+
+    def describe(self, name: str) -> str:
+        return f"{self.label}.{name}" if name == "__code__" else f"the {name} of {self.label}"
+
+
+class Cell(Place):
+    """A closure cell. The one name in it is that of the variable."""
+
+    __slots__ = ("_contents",)
+
+    def remember(self) -> None:
+        self._contents = cell_contents(self.container)
+
+    def has_moved(self) -> bool:
+        return cell_contents(self.container) is not self._contents
+
+    def read(self, name: str) -> object:  # noqa: ARG002
+        return cell_contents(self.container)
+
+    def words(self) -> list[Word] | None:
+        if _CELL_OFFSET is None:
+            return None
+        return _words_of_pointers(self.container, (_CELL_OFFSET,), (self._contents,))
+
+    def describe(self, name: str) -> str:
+        return f"the variable {name} that {self.label} captures"
+
+
+class Bases(Place):
+    """A class and the order in which its bases are searched, the value of the one name `__mro__`."""
+
+    __slots__ = ("_order",)
+
+    def remember(self) -> None:
+        self._order = self.container.__mro__
+
+    def has_moved(self) -> bool:
+        return self.container.__mro__ is not self._order
+
+    def read(self, name: str) -> object:  # noqa: ARG002
+        return self.container.__mro__
+
+    def words(self) -> list[Word] | None:
+        if _ORDER_OFFSET is None:
+            return None
+        return _words_of_pointers(self.container, (_ORDER_OFFSET,), (self._order,))
+
+
+def cell_contents(cell: types.CellType) -> object:
+    """What the cell holds, or `MISSING` while its variable is unbound."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return MISSING
+
+
+def parameter_default(function: types.FunctionType, parameter: str) -> object:
+    """The default of a parameter, or `MISSING`."""
+    code = function.__code__
+    positional = code.co_varnames[: code.co_argcount]
+    defaults = function.__defaults__ or ()
+    if parameter in positional:
+        from_the_end = len(positional) - positional.index(parameter)
+        return defaults[-from_the_end] if from_the_end <= len(defaults) else MISSING
+    return (function.__kwdefaults__ or {}).get(parameter, MISSING)
+
+
+def _words_of_pointers(holder: object, offsets: tuple[int, ...], parts: tuple[object, ...]) -> list[Word]:
+    # A pointer to nothing is 0: of a function without defaults (None) and of an empty cell.
+    addresses = [0 if part is None or part is MISSING else id(part) for part in parts]
+    return [
+        Word(id(holder) + offset, ctypes.c_uint64(address)) for offset, address in zip(offsets, addresses, strict=True)
+    ]
+
+
+def _offset(holder: object, part: object) -> int | None:
+    """Where in the memory of `holder` the pointer to `part` is; None unless exactly one word is that pointer.
+
+    The layout of these objects changes between releases of CPython and is in no stable API, so it is looked for in an object
+    made for the purpose.
+    """
+    if sys.implementation.name != "cpython" or ctypes.sizeof(ctypes.c_void_p) != 8:
+        return None
+    size = type(holder).__basicsize__
+    words = (ctypes.c_uint64 * (size // 8)).from_address(id(holder))
+    found = [index * 8 for index, word in enumerate(words) if word == id(part)]
+    return found[0] if len(found) == 1 else None
+
+
+def _function_offsets() -> tuple[int, ...] | None:
+    first_default, second_default = object(), object()
+
+    def probe(first: object = first_default, *, second: object = second_default) -> tuple[object, object]:
+        return first, second
+
+    parts = (probe.__code__, probe.__defaults__, probe.__kwdefaults__)
+    offsets = [offset for offset in (_offset(probe, part) for part in parts) if offset is not None]
+    return tuple(offsets) if len(offsets) == len(parts) else None
+
+
+def _cell_offset() -> int | None:
+    contents = object()
+    return _offset(types.CellType(contents), contents)
+
+
+def _order_offset() -> int | None:
+    probe = type("probe", (), {})
+    return _offset(probe, probe.__mro__)
+
+
+_FUNCTION_OFFSETS = _function_offsets()
+_CELL_OFFSET = _cell_offset()
+_ORDER_OFFSET = _order_offset()

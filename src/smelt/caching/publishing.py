@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How code comes into the cache: its edges are held against what stands now, and only then is anything changed.
+
+Code is valid where all that it depends on is. What was read under a name is known to stand from the world on in which it was read,
+so that is where its range begins; it is open unless something has ended meanwhile.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from smelt.caching.code import CodeInstance
+from smelt.caching.constants import same_constant
+from smelt.caching.dependencies import Dependency, Dependent
+from smelt.caching.dispatch import Dispatch
+from smelt.caching.edges import Edge, Read
+from smelt.caching.errors import EdgeError, OutdatedError
+from smelt.caching.guards import Guard, merge_guards
+from smelt.caching.locking import exclusively
+from smelt.caching.methods import AwaitedCode, Method, MethodInstance
+from smelt.caching.namespaces import Namespace, best_namespace
+from smelt.caching.places import Place, place_of
+from smelt.caching.worlds import OPEN, WorldRange
+
+if TYPE_CHECKING:
+    from smelt.caching.cache import CodeCache
+
+
+def publish(code: CodeInstance, world: int, further_edges: tuple[Edge, ...] = ()) -> None:
+    """Put `code`, which was compiled in `world`, into the cache. Does nothing if it is in it already.
+
+    Raises
+    ------
+    EdgeError
+        If an edge is none, or is to something of another cache, owner or world.
+    OutdatedError
+        If a name that was read is bound to another constant now.
+    """
+    with exclusively():
+        if code._dependent is not None:
+            return
+        terms = _Terms(code, world)
+        try:
+            terms.method(code.instance.method)
+            for edge in (*further_edges, *code.edges):
+                terms.edge(edge)
+            if world not in terms.valid:
+                raise EdgeError(
+                    f"{code.instance}: what it depends on is valid in the worlds {terms.valid} and not in {world}"
+                )
+            _insert(code, terms)
+        finally:
+            terms.release()
+
+
+class _Terms:
+    """What the edges of one code instance come down to."""
+
+    def __init__(self, code: CodeInstance, world: int) -> None:
+        self.code = code
+        self.world = world
+        self.cache: CodeCache = code.instance.method.cache
+        self.valid = WorldRange(1)
+        self.dependencies: list[Dependency] = []
+        self.guards: list[Guard | None] = []
+        self.places: list[Place] = []
+
+    def edge(self, edge: Edge) -> None:
+        if isinstance(edge, Read):
+            self._read(edge)
+        elif isinstance(edge, CodeInstance):
+            self._code(edge)
+        elif isinstance(edge, MethodInstance):
+            self._instance(edge)
+        elif isinstance(edge, Dispatch):
+            self._dispatch(edge)
+        else:
+            raise EdgeError(
+                f"{self.code.instance}: {edge!r} is no edge; an edge is a code instance, a method instance, an outcome of "
+                "dispatch, or what one of the read_ functions returned as edges"
+            )
+
+    def method(self, method: Method) -> None:
+        if method.cache is not self.cache:
+            raise EdgeError(f"{self.code.instance}: {method!r} belongs to another code cache")
+        if self.world not in method.world_range:
+            raise EdgeError(
+                f"{self.code.instance}: {method!r} stands in the worlds {method.world_range} and not in {self.world}, for which "
+                "this is compiled"
+            )
+        self.valid = self.valid.intersection(method.world_range)
+        self.dependencies.append(method)
+
+    def release(self) -> None:
+        """Let go of what was looked at for nothing, since the code did not come into the cache or has ended already."""
+        for dependency in self.dependencies:
+            if not dependency.dependents:
+                dependency.abandoned()
+
+    def _code(self, callee: CodeInstance) -> None:
+        if callee._owner is not self.code._owner:
+            raise EdgeError(f"{self.code.instance}: {callee!r} is of another owner than {self.code.owner!r}")
+        if callee._dependent is None:
+            raise EdgeError(
+                f"{self.code.instance}: {callee!r} has to be in the cache before other code can depend on it"
+            )
+        if self.world not in callee.world_range:
+            raise EdgeError(f"{self.code.instance}: {callee!r} is not valid in world {self.world}")
+        self.valid = self.valid.intersection(callee.world_range)
+        self.dependencies.append(callee)
+        self.guards.append(callee.guard)
+
+    def _instance(self, instance: MethodInstance) -> None:
+        self.method(instance.method)
+        if instance is self.code.instance:
+            return
+        callee = instance._code.get(self.code._owner)
+        while callee is not None and self.world not in callee.world_range:
+            callee = callee._older
+        if callee is not None:
+            self._code(callee)
+        else:
+            awaited = instance._awaited.get(self.code._owner)
+            if awaited is None:
+                awaited = instance._awaited[self.code._owner] = AwaitedCode(instance, self.code._owner)
+            self.dependencies.append(awaited)
+
+    def _dispatch(self, outcome: Dispatch) -> None:
+        table = outcome.table
+        if table.cache is not self.cache:
+            raise EdgeError(f"{self.code.instance}: {outcome!r} belongs to another code cache")
+        if table.find(outcome.function, outcome.types, self.world) is not outcome.method:
+            raise EdgeError(f"{self.code.instance}: {outcome!r} is not what is found in world {self.world}")
+        # Not earlier, since another method may have been found then; and no longer, if another one is found now.
+        self.valid = self.valid.intersection(WorldRange(self.world, self.world if outcome.is_outdated() else OPEN))
+        self.dependencies.append(outcome)
+        table._outcomes.add(outcome)
+        if table.outcome_depends_on_registration(outcome.function):
+            self.places.append(self.cache.watch_registrations(outcome))
+
+    def _read(self, read: Read) -> None:
+        kind = best_namespace() if read.kind is Namespace else read.kind
+        place = place_of(kind, read.container, read.label)
+        if place.has_moved():
+            place.settle()
+        binding = place.binding(read.name)
+        self.dependencies.append(binding)
+        if not same_constant(binding.value, read.value):
+            raise OutdatedError(
+                f"{self.code.instance}: {place.describe(read.name)} has changed since it was read for world {self.world}"
+            )
+        # What it was bound to before is not known.
+        self.valid = self.valid.intersection(WorldRange(self.world))
+        if not place.tells:
+            self.places.append(place)
+
+
+def _insert(code: CodeInstance, terms: _Terms) -> None:
+    instance, owner, cache = code.instance, code._owner, terms.cache
+    present = instance._code.get(owner)
+    is_current = terms.valid.last == OPEN
+    if is_current and present is not None and present.is_current:
+        cache.replace_code(present)
+        present = instance._code.get(owner)
+    code.min_world, code.max_world = terms.valid
+    code.guard = merge_guards(terms.guards, terms.places)
+    code._dependent = Dependent(code, terms.dependencies if is_current else ())
+    if is_current or present is None or not present.is_current:
+        code._older = present
+        instance._code[owner] = code
+    else:
+        code._older, present._older = present._older, code
+    if is_current:
+        _announce(code)
+    else:
+        cache.end_code(code, code.max_world)
+
+
+def _announce(code: CodeInstance) -> None:
+    """Let what has been waiting for this code depend on it."""
+    awaited = code.instance._awaited.pop(code._owner, None)
+    if awaited is None:
+        return
+    for dependent in tuple(awaited.dependents):
+        dependent.replace(awaited, code)
+    if code.guard is not None:
+        code.instance.method.cache.extend_guards(code.living_dependents(), code.guard.places)

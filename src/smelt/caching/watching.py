@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Watched dicts: CPython 3.12 and later calls back before a dict that is watched changes (PyDict_Watch in the C API). One watcher serves the process; at exit it is taken away.
+
+The callback is Python, and a thread may be suspended anywhere in Python. Between the callback and the change itself no other
+thread may compile code for the old value, since nobody would tell that code of the change. So the callback ends with the
+test that the name is not watched, or no longer, and nothing stands between that test and the return: CPython hands the
+interpreter lock on only where a function starts, a loop turns or a call has returned. From the return to the change there is
+only C code. The same argument carries `Subscription.end`. A build of CPython without the interpreter lock has no such
+guarantee, and namespaces are compared there.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import sys
+import types
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from smelt.caching.locking import exclusively
+from smelt.caching.places import MISSING
+
+if TYPE_CHECKING:
+    from smelt.caching.namespaces import WatchedNamespace
+
+# enum PyDict_WatchEvent, Include/cpython/dictobject.h of CPython 3.12.
+_ADDED, _MODIFIED, _DELETED, _CLONED, _CLEARED, _DEALLOCATED = range(6)
+
+# int (*PyDict_WatchCallback)(PyDict_WatchEvent event, PyObject *dict, PyObject *key, PyObject *new_value)
+_Callback = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+
+# Which namespace answers for the dict at an address, and for a name in it.
+_namespaces: dict[int, weakref.ref[WatchedNamespace]] = {}
+_watched_names: dict[tuple[int, str], weakref.ref[WatchedNamespace]] = {}
+
+
+class Subscription:
+    """What one namespace has watched."""
+
+    __slots__ = ("_address", "_container", "_reference")
+
+    def __init__(self, namespace: WatchedNamespace) -> None:
+        # LIFETIME: the subscription holds the dict, so its address stays its own while it is a key.
+        self._container = namespace.container
+        self._address = id(namespace.container)
+        self._reference = weakref.ref(namespace)
+        _namespaces[self._address] = self._reference
+        ctypes.pythonapi.PyDict_Watch(_watcher, self._container)
+
+    def add(self, name: str) -> None:
+        _watched_names[self._address, name] = self._reference
+
+    def remove(self, name: str) -> None:
+        key = (self._address, name)
+        if key in _watched_names and _watched_names[key] is self._reference:
+            del _watched_names[key]
+
+    def end(self) -> None:
+        """Stop watching, unless another namespace has come to answer for the same dict meanwhile."""
+        address, reference, container = self._address, self._reference, self._container
+        for key in [key for key, holder in tuple(_watched_names.items()) if holder is reference]:
+            self.remove(key[1])
+        if _watcher is None:
+            return
+        unwatch = ctypes.pythonapi.PyDict_Unwatch
+        # Each test and what follows from it are one step for other threads, see above.
+        if address in _namespaces and _namespaces[address] is reference:
+            unwatch(_watcher, container)
+        if address in _namespaces and _namespaces[address] is reference:
+            del _namespaces[address]
+
+
+def is_available() -> bool:
+    """Whether dicts can be watched in this process."""
+    return _watcher is not None
+
+
+def _on_event(event: int, address: int, key_address: int | None, value_address: int | None) -> int:
+    if event in (_ADDED, _MODIFIED, _DELETED):
+        key = _object_at(key_address)
+        # An exact string: a subclass may hash and compare as it likes.
+        name = str.__str__(key) if isinstance(key, str) else ""
+        value = MISSING if event == _DELETED else _object_at(value_address)
+        while True:
+            if (address, name) not in _watched_names:
+                return 0
+            if _tell(address, name, value):
+                return 0
+    if event in (_CLONED, _CLEARED):
+        source = _object_at(key_address) if event == _CLONED else {}
+        for name in [name for holder, name in tuple(_watched_names) if holder == address]:
+            while (address, name) in _watched_names and not _tell(address, name, source.get(name, MISSING)):
+                pass
+    return 0
+
+
+def _tell(address: int, name: str, value: object) -> bool:
+    """Tell the binding of its new value. True if it is still watched then, since what depends on it may stay."""
+    try:
+        with exclusively():
+            reference = _watched_names.get((address, name))
+            namespace = reference() if reference is not None else None
+            binding = namespace.bindings.get(name) if namespace is not None else None
+            if binding is None:
+                _watched_names.pop((address, name), None)
+                return False
+            binding.update(value)
+            return binding.place.bindings.get(name) is binding
+    except BaseException as error:  # noqa: BLE001 - the program that rebinds a name must not meet our listeners' errors
+        sys.unraisablehook(
+            types.SimpleNamespace(
+                exc_type=type(error),
+                exc_value=error,
+                exc_traceback=error.__traceback__,
+                err_msg=f"smelt: while {name!r} was rebound",
+                object=None,
+            )
+        )
+        return False
+
+
+def _object_at(address: int | None) -> Any:
+    # The interpreter holds the key and the value during the callback.
+    return ctypes.cast(address, ctypes.py_object).value if address else None
+
+
+def _add_watcher() -> int | None:
+    if sys.implementation.name != "cpython" or sys.version_info < (3, 12):
+        return None
+    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+        return None
+    try:
+        add = ctypes.pythonapi.PyDict_AddWatcher
+    except AttributeError:
+        return None
+    add.argtypes, add.restype = (_Callback,), ctypes.c_int
+    try:
+        watcher: int = add(_callback)
+    except RuntimeError:
+        # "no more dict watcher IDs available": CPython has eight, and other packages took them.
+        return None
+    for function in (ctypes.pythonapi.PyDict_Watch, ctypes.pythonapi.PyDict_Unwatch):
+        function.argtypes, function.restype = (ctypes.c_int, ctypes.py_object), ctypes.c_int
+    # Not at interpreter shutdown, when the dicts of modules are emptied and little of Python is left to call back to.
+    atexit.register(_remove_watcher)
+    return watcher
+
+
+def _remove_watcher() -> None:
+    global _watcher
+    watcher, _watcher = _watcher, None
+    clear = ctypes.pythonapi.PyDict_ClearWatcher
+    clear.argtypes, clear.restype = (ctypes.c_int,), ctypes.c_int
+    clear(watcher)
+
+
+# LIFETIME: the interpreter calls this until the watcher is removed at exit, so the module holds it.
+_callback = _Callback(_on_event)
+_watcher = _add_watcher()
