@@ -24,7 +24,7 @@ from smelt.caching.constants import constant_key
 from smelt.caching.errors import OwnerError, WorldError
 from smelt.caching.events import Counts, Event
 from smelt.caching.flights import Flights
-from smelt.caching.guards import merge_guards
+from smelt.caching.guards import ENDED, merge_guards
 from smelt.caching.invalidation import Invalidation, InvalidationLog, reach
 from smelt.caching.locking import afterwards, exclusively, tidy_up
 from smelt.caching.places import place_of, settle_all_places
@@ -55,6 +55,7 @@ class CodeCache:
         self.world_number = 1
         self.invalidations = InvalidationLog()
         self.flights = Flights()
+        self._serial = 0
         self._counts = Counts()
         self._listeners: tuple[Listener, ...] = ()
         self._owners: weakref.WeakValueDictionary[object, Owner] = weakref.WeakValueDictionary()
@@ -76,7 +77,11 @@ class CodeCache:
 
         Raises `WorldError` for one that has not begun or that nobody holds, so that what stood in it is not known any more.
         """
+        if not isinstance(world, (World, int)):
+            raise WorldError(f"{world!r} is no world; world() gives the current one")
         number = int(world)
+        if isinstance(world, World) and self._hold_of(number) is not world:
+            raise WorldError(f"{world!r} is a world of another code cache")
         if number != self.world_number and number not in self._worlds:
             if number > self.world_number or number < 1:
                 raise WorldError(f"there is no world {number}; the current one is {self.world_number}")
@@ -96,9 +101,12 @@ class CodeCache:
         self.world_number += 1
         return self.world_number
 
-    def _hold(self, number: int) -> World:
+    def _hold_of(self, number: int) -> World | None:
         reference = self._worlds.get(number)
-        world = reference() if reference is not None else None
+        return reference() if reference is not None else None
+
+    def _hold(self, number: int) -> World:
+        world = self._hold_of(number)
         if world is None:
             world = World(number)
             self._worlds[number] = weakref.ref(world, lambda dead: tidy_up(partial(self._let_go, number, dead)))
@@ -161,9 +169,15 @@ class CodeCache:
         self.invalidate(f"{code.instance} was given other code", [code])
         self.end_code(code, self.world_number - 1)
 
+    def next_serial(self) -> int:
+        """The place of the next published code instance in the order of all. Under the lock."""
+        self._serial += 1
+        return self._serial
+
     def end_code(self, code: CodeInstance, last_world: int) -> None:
         """Let `code` be valid up to `last_world`, depend on nothing, and be kept only where that is held. Under the lock."""
         code.max_world = last_world
+        code.guard = ENDED
         if code._dependent is not None:
             code._dependent.detach()
         if self._is_held(code):

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from smelt.caching.dependencies import Dependency, Dependent
 from smelt.caching.results import Results, check_results_class
@@ -47,7 +47,18 @@ class CodeInstance(Dependency):
         Where it is valid. Empty until it is in the cache; open until something it depends on changes.
     """
 
-    __slots__ = ("_attached", "_dependent", "_older", "_owner", "edges", "guard", "instance", "max_world", "min_world")
+    __slots__ = (
+        "_attached",
+        "_dependent",
+        "_older",
+        "_owner",
+        "edges",
+        "guard",
+        "instance",
+        "max_world",
+        "min_world",
+        "serial",
+    )
 
     def __init__(self, instance: MethodInstance, owner: Owner, edges: tuple[Edge, ...]) -> None:
         super().__init__()
@@ -56,9 +67,12 @@ class CodeInstance(Dependency):
         # Empty until published: first > last.
         self.min_world = 1
         self.max_world = 0
+        # Which one in its cache it was to be published.
+        self.serial = 0
         self.guard: Guard | None = None
         self._owner = owner
-        self._attached: dict[type[Results], Results] = {}
+        # From each results class to an instance of it.
+        self._attached: dict[type[Results], Any] = {}
         self._older: CodeInstance | None = None
         self._dependent: Dependent | None = None
 

@@ -43,18 +43,36 @@ def constant_key(value: Any) -> object:
     return (kind, value)
 
 
+def types_key(types: tuple[Any, ...]) -> object:
+    """As `constant_key`, for the argument types of a call: the tuple itself where all of them are ordinary classes.
+
+    The two forms can't be equal: the other one has an entry that is no class.
+    """
+    return types if are_classes(types) else constant_key(types)
+
+
+def are_classes(types: tuple[Any, ...]) -> bool:
+    """Whether all of these are classes that are compared by identity."""
+    for entry in types:  # noqa: SIM110 - a generator would cost more than the comparisons
+        if entry.__class__ is not type:
+            return False
+    return True
+
+
 def same_constant(first: object, second: object) -> bool:
     """Whether code compiled for one of these values is right for the other.
 
     True for the same object, and for equal constants that have no identity of their own: numbers, strings, bytes, None,
-    and tuples, frozen sets and frozen dataclasses of such. Functions, classes, modules and everything mutable are the same
-    only as the same object.
+    and tuples, frozen sets and frozen dataclasses whose parts are the same constants (of a dataclass all fields, those left
+    out of its comparison too: code may have read any of them). Functions, classes, modules and everything mutable are the
+    same only as the same object.
+
+    Runs no code of a class that is not a frozen dataclass: it is asked in the middle of a rebinding.
     """
     if first is second:
         return True
-    if first.__class__ is not second.__class__:
-        return False
-    return _is_constant(first) and _is_constant(second) and constant_key(first) == constant_key(second)
+    # Not `__class__`, which a proxy or a mock computes.
+    return type(first) is type(second) and _parts(first) == _parts(second)
 
 
 def is_frozen_dataclass(value: Any) -> bool:
@@ -66,11 +84,18 @@ def is_frozen_dataclass(value: Any) -> bool:
 _ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes, type(...)})
 
 
-def _is_constant(value: Any) -> bool:
-    if value.__class__ in _ATOMS:
-        return True
-    if isinstance(value, (tuple, frozenset)):
-        return all(map(_is_constant, value))
-    return is_frozen_dataclass(value) and all(
-        _is_constant(getattr(value, field.name)) for field in dataclasses.fields(value)
-    )
+_UNSET = object()
+
+
+def _parts(value: Any) -> object:
+    # As `constant_key`, but everything that is no constant stands for itself alone.
+    kind = type(value)
+    if kind in _ATOMS:
+        return constant_key(value)
+    if issubclass(kind, tuple):
+        return (kind, *map(_parts, tuple.__iter__(value)))
+    if issubclass(kind, frozenset):
+        return (kind, frozenset(map(_parts, frozenset.__iter__(value))))
+    if is_frozen_dataclass(value):
+        return (kind, *[_parts(getattr(value, field.name, _UNSET)) for field in dataclasses.fields(value)])
+    return (_UNSET, id(value))

@@ -66,6 +66,21 @@ class Guard:
         return f"Guard({', '.join(map(str, self.places))})"
 
 
+class _Ended(Guard):
+    """The guard of code that is valid no longer: it never holds, and there is nothing to settle."""
+
+    __slots__ = ()
+
+    def holds(self) -> bool:
+        return False
+
+    def settle(self) -> None:
+        pass
+
+
+ENDED = _Ended(())
+
+
 def merge_guards(guards: Iterable[Guard | None], places: Iterable[Place]) -> Guard | None:
     """One guard with all of these, or None if there is nothing to compare."""
     merged = [*places, *(place for guard in guards if guard is not None for place in guard.places)]

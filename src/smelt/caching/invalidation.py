@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from smelt.caching.worlds import OPEN
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from smelt.caching.dependencies import Dependency
 
 
-@dataclass(frozen=True, slots=True)
+# Trees are compared and shown by no method that dataclasses generate: those recurse, and a chain of callers may be longer than
+# Python's stack.
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Invalidated:
     """One code instance that a change reached, and those that it reached through this one."""
 
@@ -28,18 +30,32 @@ class Invalidated:
     owner: str
     dependents: tuple[Invalidated, ...] = ()
 
-    def paths_to(self, instance: str) -> Iterator[tuple[str, ...]]:
-        """Every chain of instances that leads from here to `instance`."""
-        # Without recursion: a chain of callers may be longer than Python's stack.
-        todo: list[tuple[Invalidated, tuple[str, ...]]] = [(self, (self.instance,))]
+    def paths_to(self, instance: str, owner: str | None = None) -> Iterator[tuple[str, ...]]:
+        """Every chain of instances that leads from here to `instance`, for any owner or the one of that text."""
+        todo: list[tuple[Invalidated, _Link]] = [(self, (self.instance, None))]
         while todo:
-            node, path = todo.pop()
-            if node.instance == instance:
-                yield path
-            todo.extend((dependent, (*path, dependent.instance)) for dependent in reversed(node.dependents))
+            node, link = todo.pop()
+            if node.instance == instance and owner in (None, node.owner):
+                yield _unrolled(link)
+            todo.extend((dependent, (dependent.instance, link)) for dependent in reversed(node.dependents))
+
+    def __repr__(self) -> str:
+        return f"<{self.instance} for {self.owner}, invalidated with {len(self.dependents)} that depend on it>"
 
 
-@dataclass(frozen=True, slots=True)
+_Link: TypeAlias = "tuple[str, _Link | None]"
+
+
+def _unrolled(link: _Link) -> tuple[str, ...]:
+    path: list[str] = []
+    rest: _Link | None = link
+    while rest is not None:
+        instance, rest = rest
+        path.append(instance)
+    return tuple(reversed(path))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Invalidation:
     """One change, the world that it began, and all code that it made invalid.
 
@@ -90,11 +106,11 @@ class InvalidationLog(Sequence[Invalidation]):
         while self._instances > self._most_instances and len(self._entries) > 1:
             self._instances -= self._entries.popleft().size
 
-    def causes(self, instance: str) -> Iterator[Cause]:
-        """Why `instance`, as text, was invalidated, the latest time first."""
+    def causes(self, instance: str, owner: str | None = None) -> Iterator[Cause]:
+        """Why `instance`, as text, was invalidated, the latest time first; for any owner, or the one of that text."""
         for invalidation in reversed(tuple(self._entries)):
             for dependent in invalidation.dependents:
-                for chain in dependent.paths_to(instance):
+                for chain in dependent.paths_to(instance, owner):
                     yield Cause(invalidation.cause, invalidation.world, chain)
 
     def __len__(self) -> int:
@@ -160,8 +176,12 @@ def _current_dependents(cache: CodeCache, dependency: Dependency) -> list[CodeIn
         if code.max_world == OPEN and code.instance.method.cache is cache
     ]
     # A set of backedges has no order of its own; a record that is to be read and compared needs one.
-    found.sort(key=lambda code: (str(code.instance), repr(code.owner)))
+    found.sort(key=_publication)
     return found
+
+
+def _publication(code: CodeInstance) -> int:
+    return code.serial
 
 
 def _branches(nodes: tuple[Invalidated, ...], indent: str) -> list[tuple[Invalidated, str, bool]]:

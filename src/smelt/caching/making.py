@@ -156,11 +156,15 @@ def _check_made(view: CacheView[Any], instance: MethodInstance, code: object) ->
         )
     if code.instance is not instance or code._owner is not view.owner_object:
         raise MakerError(f"the maker of {instance} for {view.owner!r} returned {code!r}")
+    if code._dependent is not None and int(view.world) not in code.world_range:
+        raise MakerError(f"the maker of {instance} returned {code!r}, which is valid no longer; it has to make a new one")
 
 
 def _miss(view: CacheView[Any], instance: MethodInstance) -> Miss:
-    if view.owner_object in instance._code:
+    has_other = view.owner_object in instance._code
+    if has_other and not view.is_live:
         return Miss(instance, view.owner, MissReason.OTHER_WORLD, None)
-    cause = next(view.cache.invalidations.causes(str(instance)), None)
-    reason = MissReason.NEVER_MADE if cause is None else MissReason.INVALIDATED
-    return Miss(instance, view.owner, reason, cause)
+    cause = next(view.cache.invalidations.causes(str(instance), repr(view.owner)), None)
+    if cause is not None:
+        return Miss(instance, view.owner, MissReason.INVALIDATED, cause)
+    return Miss(instance, view.owner, MissReason.OTHER_WORLD if has_other else MissReason.NEVER_MADE, None)

@@ -7,7 +7,7 @@ import abc
 from typing import Any
 
 from smelt.caching.cache import CodeCache
-from smelt.caching.constants import constant_key
+from smelt.caching.constants import constant_key, types_key
 from smelt.caching.dependencies import Dependency
 from smelt.caching.errors import MethodTableError
 from smelt.caching.locking import exclusively
@@ -37,7 +37,7 @@ class MethodTable(LookupTable):
         if function not in self._current:
             return None
         found = self._found.setdefault(function, {})
-        key = constant_key(types)
+        key = types_key(types)
         if key not in found:
             found[key] = super().find_here(function, types, None)
         return found[key]
@@ -66,7 +66,7 @@ class MethodTable(LookupTable):
     def remove(self, method: Method) -> None:
         """As `remove_method`."""
         with exclusively():
-            if method not in self._current.get(method.function, ()):
+            if not isinstance(method, Method) or method not in self._current.get(method.function, ()):
                 raise MethodTableError(f"{method!r} does not stand in {self}")
             self.cache.begin_world()
             rest = tuple(m for m in self._current[method.function] if m is not method)

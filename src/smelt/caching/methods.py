@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from smelt.caching.constants import constant_key
+from smelt.caching.constants import types_key
 from smelt.caching.dependencies import Dependency
 from smelt.caching.signatures import ArgumentTypes, Signature, describe
 from smelt.caching.worlds import OPEN, WorldRange
@@ -57,7 +57,7 @@ class Method(Dependency):
 
     def specialise(self, types: ArgumentTypes) -> MethodInstance:
         """The method instance for these argument types: the same object for the same types."""
-        key = constant_key(types)
+        key = types_key(types)
         found = self._instances.get(key)
         if found is None:
             # setdefault, so that threads that come here at once all get the same object.
@@ -120,7 +120,9 @@ class AwaitedCode(Dependency):
 
 
 def function_name(function: Any) -> str:
-    """The name of a function for messages: qualified, with its module unless that is `builtins`."""
+    """The name of a function for messages: qualified, with its module unless that is `builtins` or the main program."""
+    if isinstance(function, str):
+        return function
     name = getattr(function, "__qualname__", None) or getattr(function, "__name__", None)
     if not isinstance(name, str):
         return repr(function)

@@ -178,7 +178,10 @@ class FunctionParts(Place):
         parts = (self._code, self._defaults, self._keyword_defaults)
         if _FUNCTION_OFFSETS is None:
             return None
-        return _words_of_pointers(self.container, _FUNCTION_OFFSETS, parts)
+        # A function without defaults has a pointer to nothing, which it shows as None.
+        return _words_of_pointers(
+            self.container, _FUNCTION_OFFSETS, tuple(MISSING if part is None else part for part in parts)
+        )
 
     def describe(self, name: str) -> str:
         return f"{self.label}.{name}" if name == "__code__" else f"the {name} of {self.label}"
@@ -247,8 +250,8 @@ def parameter_default(function: types.FunctionType, parameter: str) -> object:
 
 
 def _words_of_pointers(holder: object, offsets: tuple[int, ...], parts: tuple[object, ...]) -> list[Word]:
-    # A pointer to nothing is 0: of a function without defaults (None) and of an empty cell.
-    addresses = [0 if part is None or part is MISSING else id(part) for part in parts]
+    # A pointer to nothing is 0; an empty cell has it, and a cell that holds None has not.
+    addresses = [0 if part is MISSING else id(part) for part in parts]
     return [
         Word(id(holder) + offset, ctypes.c_uint64(address)) for offset, address in zip(offsets, addresses, strict=True)
     ]

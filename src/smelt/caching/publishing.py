@@ -19,7 +19,7 @@ from smelt.caching.guards import Guard, merge_guards
 from smelt.caching.locking import exclusively
 from smelt.caching.methods import AwaitedCode, Method, MethodInstance
 from smelt.caching.namespaces import Namespace, best_namespace
-from smelt.caching.places import Place, place_of
+from smelt.caching.places import Binding, Place, place_of
 from smelt.caching.worlds import OPEN, WorldRange
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def publish(code: CodeInstance, world: int, further_edges: tuple[Edge, ...] = ()
                     f"{code.instance}: what it depends on is valid in the worlds {terms.valid} and not in {world}"
                 )
             _insert(code, terms)
+            terms.check_again()
         finally:
             terms.release()
 
@@ -62,6 +63,7 @@ class _Terms:
         self.cache: CodeCache = code.instance.method.cache
         self.valid = WorldRange(1)
         self.dependencies: list[Dependency] = []
+        self.bindings: list[tuple[Binding, object]] = []
         self.guards: list[Guard | None] = []
         self.places: list[Place] = []
 
@@ -90,6 +92,20 @@ class _Terms:
             )
         self.valid = self.valid.intersection(method.world_range)
         self.dependencies.append(method)
+
+    def check_again(self) -> None:
+        """Take the code out again if what it depends on has changed before it was known to depend on it.
+
+        The lock keeps other threads out, but not a finalizer or a signal handler, which Python runs in this very thread, in the
+        middle of this section; what they change finds the dependents of that moment. From `_insert` on the code is one of them.
+        """
+        if not self.code.is_current:
+            return
+        changed = [binding for binding, value in self.bindings if not same_constant(binding.value, value)]
+        changed += [dependency for dependency in self.dependencies if _has_ended(dependency)]
+        if changed:
+            self.cache.replace_code(self.code)
+            raise OutdatedError(f"{self.code.instance}: {changed[0]!r} has changed while this came into the cache")
 
     def release(self) -> None:
         """Let go of what was looked at for nothing, since the code did not come into the cache or has ended already."""
@@ -145,6 +161,7 @@ class _Terms:
             place.settle()
         binding = place.binding(read.name)
         self.dependencies.append(binding)
+        self.bindings.append((binding, read.value))
         if not same_constant(binding.value, read.value):
             raise OutdatedError(
                 f"{self.code.instance}: {place.describe(read.name)} has changed since it was read for world {self.world}"
@@ -155,6 +172,12 @@ class _Terms:
             self.places.append(place)
 
 
+def _has_ended(dependency: Dependency) -> bool:
+    if isinstance(dependency, (CodeInstance, Method)):
+        return dependency.max_world != OPEN
+    return isinstance(dependency, Dispatch) and dependency.is_outdated()
+
+
 def _insert(code: CodeInstance, terms: _Terms) -> None:
     instance, owner, cache = code.instance, code._owner, terms.cache
     present = instance._code.get(owner)
@@ -163,6 +186,7 @@ def _insert(code: CodeInstance, terms: _Terms) -> None:
         cache.replace_code(present)
         present = instance._code.get(owner)
     code.min_world, code.max_world = terms.valid
+    code.serial = cache.next_serial()
     code.guard = merge_guards(terms.guards, terms.places)
     code._dependent = Dependent(code, terms.dependencies if is_current else ())
     if is_current or present is None or not present.is_current:

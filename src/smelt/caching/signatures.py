@@ -21,7 +21,7 @@ import typing
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from smelt.caching.constants import constant_key
+from smelt.caching.constants import are_classes, constant_key
 from smelt.caching.errors import SignatureError
 
 Signature: TypeAlias = tuple[Any, ...]
@@ -56,12 +56,19 @@ def check_signature(signature: object) -> Signature:
                 f"{describe(entries)}: {entry!r} stands before the end; only the last entry can be variadic"
             )
     if entries and isinstance(entries[-1], Variadic):
-        _check_entries((entries[-1].entry,), "the entry of a Variadic")
+        (repeated,) = _check_entries((entries[-1].entry,), "the entry of a Variadic")
+        if isinstance(repeated, Variadic):
+            raise SignatureError(f"{describe(entries)}: a Variadic of a Variadic; one stands for any number already")
+        entries = (*entries[:-1], Variadic(repeated))
+    for entry in _leaves(entries):
+        _check_subclasses(entry)
     return entries
 
 
-def check_argument_types(types_: object) -> ArgumentTypes:
+def check_argument_types(types_: Any) -> ArgumentTypes:
     """Return `types_` if it is a tuple of argument types. Raises `SignatureError` otherwise."""
+    if types_.__class__ is tuple and are_classes(types_):
+        return types_
     entries = _check_entries(types_, "the argument types of a call")
     for entry in entries:
         if isinstance(entry, Variadic):
@@ -156,6 +163,16 @@ def _check_entries(entries: object, what: str) -> tuple[Any, ...]:
                 f"{what}: argument {position} is {entry!r}, which can't be hashed and so is no type"
             ) from None
     return entries
+
+
+def _check_subclasses(entry: Any) -> None:
+    if isinstance(entry, type) and type(entry) is not type:
+        try:
+            issubclass(object, entry)
+        except TypeError as error:
+            raise SignatureError(
+                f"{entry_name(entry)} can't be in a signature, since it does not tell its subclasses: {error}"
+            ) from None
 
 
 def _leaves(entry: Any) -> list[Any]:

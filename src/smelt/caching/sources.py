@@ -237,9 +237,10 @@ class _ParsedFile:
     def _codes(self, future: int) -> dict[tuple[str, int], list[CodeType]]:
         codes = self._compiled.get(future)
         if codes is None:
-            codes = self._compiled[future] = defaultdict(list)
+            codes = defaultdict(list)
             for code in _codes_in(self._compile(self.text, future)):
                 codes[code.co_name, code.co_firstlineno].append(code)
+            self._compiled[future] = codes
         return codes
 
     def _lambdas_told_apart(self, future: int) -> dict[int, CodeType]:
@@ -251,7 +252,7 @@ class _ParsedFile:
         """
         told_apart = self._told_apart.get(future)
         if told_apart is None:
-            told_apart = self._told_apart[future] = {}
+            told_apart = {}
             for wave in self._waves_of_shared_lines():
                 tree = self._parse()
                 twins = [node for node, _ in _functions_in(tree)]
@@ -268,6 +269,7 @@ class _ParsedFile:
                     if code.co_firstlineno in moved:
                         # What is inside a lambda moved with it, and comes after it.
                         told_apart.setdefault(moved[code.co_firstlineno], code)
+            self._told_apart[future] = told_apart
         return told_apart
 
     def _waves_of_shared_lines(self) -> list[list[int]]:
@@ -356,7 +358,6 @@ _meaning_of_code = attrgetter(
     "co_argcount",
     "co_posonlyargcount",
     "co_kwonlyargcount",
-    "co_flags",
 )
 
 

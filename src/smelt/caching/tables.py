@@ -66,15 +66,15 @@ class LookupTable:
             If `world` is gone.
         """
         types = check_argument_types(types)
-        check_function(function)
-        number = None if world is None else self.cache.known_world(world)
-        return Dispatch(self, function, types, self.find(function, types, number))
+        return Dispatch(self, function, types, self._find_checked(function, types, world))
 
     def method_instance(
         self, function: Any, types: ArgumentTypes, world: World | int | None = None
     ) -> MethodInstance | None:
         """The method instance that a call runs, or None where no method matches. Takes and raises what `dispatch` does."""
-        return self.dispatch(function, types, world).instance
+        types = check_argument_types(types)
+        method = self._find_checked(function, types, world)
+        return method.specialise(types) if method is not None else None
 
     def find(self, function: Any, types: ArgumentTypes, world: int | None = None) -> Method | None:
         """The most specific method of the topmost layer that has one for these types."""
@@ -118,6 +118,10 @@ class LookupTable:
             for layer in self.layers
             for method in layer.methods_here(function, None)
         )
+
+    def _find_checked(self, function: Any, types: ArgumentTypes, world: World | int | None) -> Method | None:
+        check_function(function)
+        return self.find(function, types, None if world is None else self.cache.known_world(world))
 
     def __repr__(self) -> str:
         return self.name

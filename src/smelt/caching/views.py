@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, TypeVar, cast, overload
+from typing import Any, Generic, TypeVar, overload
 
 from smelt.caching.cache import CodeCache, default_cache
 from smelt.caching.code import CodeInstance, Owner
@@ -111,12 +111,13 @@ class CacheView(Generic[R]):
         """
         # The hot path: no lock, no allocation, no hashing of anything but the owner's address.
         try:
-            code = instance._code.get(self.owner_object)
+            code = instance._code[self.owner_object]
+        except KeyError:
+            return default
         except AttributeError:
             raise _not_an_instance(instance) from None
-        if code is None:
-            return default
-        if self._world is None and code.max_world == OPEN:
+        if self._world is None:
+            # The guard of code that has ended never holds.
             guard = code.guard
             if guard is None or guard.holds() or self._settle(code):
                 return code
@@ -139,7 +140,7 @@ class CacheView(Generic[R]):
         Raises
         ------
         InstanceError
-            If `code` is no code instance, or not one for this instance and owner.
+            If `code` is no code instance, not one for this instance and owner, or one that has been invalidated.
         EdgeError
             If an edge is none, or is to something of another cache, owner or world.
         OutdatedError
@@ -147,7 +148,12 @@ class CacheView(Generic[R]):
         """
         if not (isinstance(code, CodeInstance) and code.instance is instance and code._owner is self.owner_object):
             raise InstanceError(f"{code!r} is no code of {instance} for {self.owner!r}")
-        publish(code, int(self.world))
+        if instance.method.cache is not self.cache:
+            raise _of_another_cache(instance)
+        world = int(self.world)
+        if code._dependent is not None and world not in code.world_range:
+            raise InstanceError(f"{code!r} was in the cache already and is valid no longer; make a new one")
+        publish(code, world)
 
     def get_or_create(
         self, instance: MethodInstance, make: Callable[[CacheView[R], MethodInstance], CodeInstance]
@@ -176,7 +182,7 @@ class CacheView(Generic[R]):
         if code is not None:
             return code
         if instance.method.cache is not self.cache:
-            raise InstanceError(f"{instance} is defined in another code cache than that of the view")
+            raise _of_another_cache(instance)
         return get_or_make(self, instance, make)
 
     def code_instance(self, instance: MethodInstance, edges: Iterable[Edge] = ()) -> CodeInstance:
@@ -194,9 +200,10 @@ class CacheView(Generic[R]):
     def results(self, code: CodeInstance) -> R:
         """The results, of the view's results class, that hang on `code`."""
         try:
-            return cast("R", code._attached[self.results_class])
+            found: R = code._attached[self.results_class]
         except KeyError:
             return code.results(self.results_class)
+        return found
 
     def save(self, code: CodeInstance) -> None:
         """Hand `code` to the store again, after results were added to it."""
@@ -214,9 +221,7 @@ class CacheView(Generic[R]):
             return code.max_world == OPEN
 
     def _get_in_world(self, code: CodeInstance | None, default: Any) -> Any:
-        if self._world is None:
-            # The newest code has ended; nothing older can be current.
-            return default
+        assert self._world is not None
         number = self._world.number
         while code is not None:
             if code.min_world <= number <= code.max_world:
@@ -229,3 +234,7 @@ def _not_an_instance(instance: object) -> InstanceError:
     if instance is None:
         return InstanceError("None is no method instance: no method matched the call that was looked up")
     return InstanceError(f"{instance!r} is no method instance; method_instance(function, types, table=...) finds one")
+
+
+def _of_another_cache(instance: MethodInstance) -> InstanceError:
+    return InstanceError(f"{instance} is defined in another code cache than that of the view")

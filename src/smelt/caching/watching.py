@@ -14,7 +14,6 @@ from __future__ import annotations
 import atexit
 import ctypes
 import sys
-import types
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -108,16 +107,19 @@ def _tell(address: int, name: str, value: object) -> bool:
             binding.update(value)
             return binding.place.bindings.get(name) is binding
     except BaseException as error:  # noqa: BLE001 - the program that rebinds a name must not meet our listeners' errors
-        sys.unraisablehook(
-            types.SimpleNamespace(
-                exc_type=type(error),
-                exc_value=error,
-                exc_traceback=error.__traceback__,
-                err_msg=f"smelt: while {name!r} was rebound",
-                object=None,
-            )
-        )
+        error.add_note(f"smelt: while {name!r} was rebound")
+        _Unraisable(error)
         return False
+
+
+class _Unraisable:
+    """Gives an error to `sys.unraisablehook`, whose argument only the interpreter can make, by raising it in a finalizer."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def __del__(self) -> None:
+        raise self.error
 
 
 def _object_at(address: int | None) -> Any:
