@@ -92,10 +92,11 @@ def _parts(value: Any) -> object:
     kind = type(value)
     if kind in _ATOMS:
         return constant_key(value)
-    if issubclass(kind, tuple):
+    # A subclass may give its instances attributes of their own, which can change.
+    if issubclass(kind, tuple) and not kind.__dictoffset__:
         return (kind, *map(_parts, tuple.__iter__(value)))
-    if issubclass(kind, frozenset):
+    if issubclass(kind, frozenset) and not kind.__dictoffset__:
         return (kind, frozenset(map(_parts, frozenset.__iter__(value))))
-    if is_frozen_dataclass(value):
+    if is_frozen_dataclass(value) and "__dataclass_params__" in vars(kind):
         return (kind, *[_parts(getattr(value, field.name, _UNSET)) for field in dataclasses.fields(value)])
     return (_UNSET, id(value))

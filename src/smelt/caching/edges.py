@@ -52,6 +52,10 @@ class Read:
     name: str
     value: Any
 
+    def __repr__(self) -> str:
+        # Without the container and the value, either of which may be large.
+        return f"<read of {self.label}.{self.name}>"
+
 
 Edge: TypeAlias = CodeInstance | MethodInstance | Dispatch | Read
 
@@ -127,10 +131,13 @@ def read_default(function: types.FunctionType, parameter: str) -> Observed:
     label = function_name(function)
     value = parameter_default(function, parameter)
     edges = [Read(FunctionParts, function, label, f"default of {parameter}", value)]
-    keyword_defaults = function.__kwdefaults__
-    if keyword_defaults is not None and parameter not in code.co_varnames[: code.co_argcount]:
-        # This dict can be changed in place as well as replaced.
-        edges.append(Read(Namespace, keyword_defaults, f"{label}.__kwdefaults__", parameter, value))
+    if parameter not in code.co_varnames[: code.co_argcount]:
+        # This dict can be changed in place as well as replaced. Another dict is a change even where it holds the same default,
+        # since it is not the one that is depended on.
+        keyword_defaults = function.__kwdefaults__
+        edges.append(Read(FunctionParts, function, label, "__kwdefaults__", keyword_defaults))
+        if keyword_defaults is not None:
+            edges.append(Read(Namespace, keyword_defaults, f"{label}.__kwdefaults__", parameter, value))
     return Observed(value, tuple(edges))
 
 
@@ -183,11 +190,12 @@ def _read_class_attribute(cls: type, name: str) -> Observed:
 def _refuse_computed(cls: Any, name: str) -> None:
     # The order of type.__getattribute__: a data descriptor of the metaclass, the class and its bases, then the rest of the
     # metaclass and its __getattr__.
-    stands_in_class = any(name in base.__dict__ for base in cls.__mro__)
     for meta in type(cls).__mro__:
         own = meta.__dict__.get(name, MISSING)
-        found_first = own is not MISSING and (not stands_in_class or hasattr(type(own), "__set__"))
         replaces_reading = "__getattribute__" in meta.__dict__ and meta not in (type, object)
+        # In this order: of a class whose metaclass replaces reading nothing can be read.
+        stands_in_class = replaces_reading or any(name in base.__dict__ for base in cls.__mro__)
+        found_first = own is not MISSING and (not stands_in_class or hasattr(type(own), "__set__"))
         # The one of enumerations finds members, which are looked up here too.
         answers_last = "__getattr__" in meta.__dict__ and not stands_in_class and meta is not enum.EnumMeta
         if found_first or replaces_reading or answers_last:

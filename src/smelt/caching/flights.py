@@ -78,7 +78,8 @@ class Flights:
     def _refuse_cycle(self, wanted: Flight) -> None:
         chain: list[str] = []
         flight: Flight | None = wanted
-        while flight is not None:
+        # Of a flight that has landed the others have yet to notice that they wait no longer.
+        while flight is not None and not flight.done.is_set():
             # What a thread makes is made for what it began to make before.
             begun = [other for other in self._by_key.values() if other.thread == flight.thread]
             chain.extend(str(other.instance) for other in begun[begun.index(flight) :])

@@ -66,26 +66,36 @@ def _wait_for(view: CacheView[Any], flight: Flight, asked_in: int) -> CodeInstan
 
 
 def _make(view: CacheView[Any], flight: Flight, make: Maker) -> CodeInstance:
-    cache, instance = view.cache, flight.instance
+    cache = view.cache
     try:
         # All that is looked up while it is made is looked up in one world.
         frozen = view.frozen()
         with exclusively():
             flight.world = int(frozen.world)
-            cache.tell(lambda: _miss(view, instance))
+            cache.tell(lambda: _miss(view, flight.instance))
+        code, is_loaded = _load_or_make(frozen, flight, make)
+    finally:
+        with exclusively():
+            cache.flights.land(flight)
+    if not is_loaded:
+        save(frozen, code)
+    # Last, so that all is done when the error of a listener reaches the caller.
+    with exclusively():
+        cache.tell(lambda: Loaded(code) if is_loaded else Made(code))
+    return code
+
+
+def _load_or_make(frozen: CacheView[Any], flight: Flight, make: Maker) -> tuple[CodeInstance, bool]:
+    cache, instance = frozen.cache, flight.instance
+    try:
         # Before the source is looked at: whatever replaces it from here on is found when the code is published.
         source_reads = source_edges(instance)
         code = _load(frozen, instance, source_reads)
+        is_loaded = code is not None
         if code is None:
             code = make(frozen, instance)
             _check_made(frozen, instance, code)
             publish(code, int(frozen.world), source_reads)
-            with exclusively():
-                cache.count("made")
-                made = code
-                cache.tell(lambda: Made(made))
-            save(frozen, code)
-        flight.code = code
     except OutdatedError:
         # Not the error of the flight: those who wait for it look for themselves.
         raise
@@ -94,12 +104,12 @@ def _make(view: CacheView[Any], flight: Flight, make: Maker) -> CodeInstance:
         with exclusively():
             cache.count("failed")
             failure = error
-            cache.tell(lambda: Failed(instance, view.owner, failure))
+            cache.tell(lambda: Failed(instance, frozen.owner, failure))
         raise
-    finally:
-        with exclusively():
-            cache.flights.land(flight)
-    return code
+    flight.code = code
+    with exclusively():
+        cache.count("loaded" if is_loaded else "made")
+    return code, is_loaded
 
 
 def source_edges(instance: MethodInstance) -> tuple[Read, ...]:
@@ -132,9 +142,6 @@ def _load(view: CacheView[Any], instance: MethodInstance, source_reads: tuple[Re
     except Exception as error:  # noqa: BLE001 - whatever is wrong with a store, the program goes on
         _warn(view, "load", instance, error)
         return None
-    with exclusively():
-        view.cache.count("loaded")
-        view.cache.tell(lambda: Loaded(code))
     return code
 
 
@@ -157,7 +164,9 @@ def _check_made(view: CacheView[Any], instance: MethodInstance, code: object) ->
     if code.instance is not instance or code._owner is not view.owner_object:
         raise MakerError(f"the maker of {instance} for {view.owner!r} returned {code!r}")
     if code._dependent is not None and int(view.world) not in code.world_range:
-        raise MakerError(f"the maker of {instance} returned {code!r}, which is valid no longer; it has to make a new one")
+        raise MakerError(
+            f"the maker of {instance} returned {code!r}, which is valid no longer; it has to make a new one"
+        )
 
 
 def _miss(view: CacheView[Any], instance: MethodInstance) -> Miss:

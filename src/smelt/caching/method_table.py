@@ -46,7 +46,9 @@ class MethodTable(LookupTable):
         current = self._current.get(function, ())
         if world is None:
             return current
-        return tuple(m for m in (*current, *self._former.get(function, ())) if world in m.world_range)
+        # A method that ends while this looks may be in both.
+        both = dict.fromkeys((*current, *self._former.get(function, ())))
+        return tuple(m for m in both if world in m.world_range)
 
     def add(self, function: Any, signature: Signature, source: Any) -> Method:
         """As `add_method`."""
@@ -55,6 +57,8 @@ class MethodTable(LookupTable):
         with exclusively():
             replaced = self._same_signature(function, signature)
             world = self.cache.begin_world()
+            if replaced is not None:
+                self._end(replaced)
             method = Method(self.cache, self, function, signature, source, world)
             self._current[function] = (*(m for m in self._current.get(function, ()) if m is not replaced), method)
             what = (
@@ -63,12 +67,13 @@ class MethodTable(LookupTable):
             self._changed(function, replaced, what)
         return method
 
-    def remove(self, method: Method) -> None:
+    def remove(self, method: object) -> None:
         """As `remove_method`."""
         with exclusively():
             if not isinstance(method, Method) or method not in self._current.get(method.function, ()):
                 raise MethodTableError(f"{method!r} does not stand in {self}")
             self.cache.begin_world()
+            self._end(method)
             rest = tuple(m for m in self._current[method.function] if m is not method)
             if rest:
                 self._current[method.function] = rest
@@ -84,12 +89,14 @@ class MethodTable(LookupTable):
         else:
             self._former.pop(method.function, None)
 
+    def _end(self, method: Method) -> None:
+        # Before it leaves `_current`, which a lookup reads first, and without the lock: it is found in one or the other.
+        method.max_world = self.cache.world_number - 1
+        if self.cache.retain_method(method):
+            self._former[method.function] = (*self._former.get(method.function, ()), method)
+
     def _changed(self, function: Any, ended: Method | None, what: str) -> None:
         self._found.pop(function, None)
-        if ended is not None:
-            ended.max_world = self.cache.world_number - 1
-            if self.cache.retain_method(ended):
-                self._former[function] = (*self._former.get(function, ()), ended)
         outdated: list[Dependency] = [] if ended is None else [ended]
         for table in list(self._searched_by):
             for outcome in table._outcomes.of(function):

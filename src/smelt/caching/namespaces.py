@@ -25,7 +25,10 @@ class Namespace(Place):
 
     container: dict[str, object]
 
-    def remember(self) -> None:
+    def look(self) -> Any:
+        return None
+
+    def remember(self, state: Any) -> None:
         pass
 
     def has_moved(self) -> bool:
@@ -49,8 +52,11 @@ class VersionedNamespace(Namespace):
         self._expected = ctypes.c_uint64()
         super().__init__(container, label)
 
-    def remember(self) -> None:
-        self._seen = self._expected.value = self._version.value
+    def look(self) -> int:
+        return self._version.value
+
+    def remember(self, state: int) -> None:
+        self._seen = self._expected.value = state
 
     def has_moved(self) -> bool:
         return self._version.value != self._seen

@@ -80,7 +80,7 @@ class Place:
         self.container = container
         self.label = label
         self.bindings: dict[str, Binding] = {}
-        self.remember()
+        self.remember(self.look())
 
     def binding(self, name: str) -> Binding:
         """The binding of `name`, with what stands there now if nothing depended on it before."""
@@ -98,13 +98,19 @@ class Place:
 
     def settle(self) -> None:
         """Compare every binding with what stands there now."""
-        # Before the values are read: what changes in between is found by the next comparison.
-        self.remember()
+        # Looked at before the values are read: what changes in between is found by the next comparison. Remembered after
+        # everything was updated: other threads compare without the lock, and until then they have to come here and wait for it.
+        state = self.look()
         for binding in tuple(self.bindings.values()):
             binding.update(self.read(binding.name))
+        self.remember(state)
 
-    def remember(self) -> None:
-        """Keep what `has_moved` compares with."""
+    def look(self) -> Any:
+        """What `has_moved` is to compare with if nothing changes from here on."""
+        raise NotImplementedError
+
+    def remember(self, state: Any) -> None:
+        """Compare with `state`, which `look` gave, from now on."""
         raise NotImplementedError
 
     def has_moved(self) -> bool:
@@ -150,16 +156,17 @@ def settle_all_places() -> None:
 class FunctionParts(Place):
     """What can be replaced inside a Python function: its code and the defaults of its parameters.
 
-    The names are `__code__` and `default of PARAMETER`.
+    The names are `__code__`, `__kwdefaults__` and `default of PARAMETER`.
     """
 
     __slots__ = ("_code", "_defaults", "_keyword_defaults")
 
-    def remember(self) -> None:
+    def look(self) -> tuple[types.CodeType, tuple[object, ...] | None, dict[str, object] | None]:
         function: types.FunctionType = self.container
-        self._code = function.__code__
-        self._defaults = function.__defaults__
-        self._keyword_defaults = function.__kwdefaults__
+        return function.__code__, function.__defaults__, function.__kwdefaults__
+
+    def remember(self, state: Any) -> None:
+        self._code, self._defaults, self._keyword_defaults = state
 
     def has_moved(self) -> bool:
         function: types.FunctionType = self.container
@@ -170,8 +177,8 @@ class FunctionParts(Place):
         )
 
     def read(self, name: str) -> object:
-        if name == "__code__":
-            return self.container.__code__
+        if name in ("__code__", "__kwdefaults__"):
+            return getattr(self.container, name)
         return parameter_default(self.container, name.removeprefix("default of "))
 
     def words(self) -> list[Word] | None:
@@ -184,7 +191,7 @@ class FunctionParts(Place):
         )
 
     def describe(self, name: str) -> str:
-        return f"{self.label}.{name}" if name == "__code__" else f"the {name} of {self.label}"
+        return f"the {name} of {self.label}" if name.startswith("default of ") else f"{self.label}.{name}"
 
 
 class Cell(Place):
@@ -192,8 +199,11 @@ class Cell(Place):
 
     __slots__ = ("_contents",)
 
-    def remember(self) -> None:
-        self._contents = cell_contents(self.container)
+    def look(self) -> object:
+        return cell_contents(self.container)
+
+    def remember(self, state: object) -> None:
+        self._contents = state
 
     def has_moved(self) -> bool:
         return cell_contents(self.container) is not self._contents
@@ -215,8 +225,12 @@ class Bases(Place):
 
     __slots__ = ("_order",)
 
-    def remember(self) -> None:
-        self._order = self.container.__mro__
+    def look(self) -> tuple[type, ...]:
+        order: tuple[type, ...] = self.container.__mro__
+        return order
+
+    def remember(self, state: tuple[type, ...]) -> None:
+        self._order = state
 
     def has_moved(self) -> bool:
         return self.container.__mro__ is not self._order

@@ -101,7 +101,11 @@ class _Terms:
         """
         if not self.code.is_current:
             return
-        changed = [binding for binding, value in self.bindings if not same_constant(binding.value, value)]
+        changed: list[Dependency] = [
+            binding
+            for binding, value in self.bindings
+            if not (same_constant(binding.value, value) and same_constant(binding.place.read(binding.name), value))
+        ]
         changed += [dependency for dependency in self.dependencies if _has_ended(dependency)]
         if changed:
             self.cache.replace_code(self.code)

@@ -24,16 +24,20 @@ class Registrations(Place):
         super().__init__(container, label)
         self.outcomes: weakref.WeakSet[Dispatch] = weakref.WeakSet()
 
-    def remember(self) -> None:
-        self._seen = abc.get_cache_token()
+    def look(self) -> object:
+        return abc.get_cache_token()
+
+    def remember(self, state: object) -> None:
+        self._seen = state
 
     def has_moved(self) -> bool:
         return abc.get_cache_token() != self._seen
 
     def settle(self) -> None:
-        self.remember()
+        state = self.look()
         outdated = [outcome for outcome in list(self.outcomes) if outcome.is_outdated()]
         invalidate_dependents("a class was registered with an abstract base class", outdated)
+        self.remember(state)
 
     def read(self, name: str) -> object:
         raise AssertionError(name)

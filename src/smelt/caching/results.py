@@ -15,6 +15,7 @@ they like, and no function here reads them for writing out: `portable_state` wal
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeAlias, TypeVar, cast, dataclass_transform
 
@@ -26,6 +27,7 @@ R = TypeVar("R", bound="Results")
 
 Portable: TypeAlias = "bool | int | float | complex | str | bytes | tuple[Portable, ...] | None"
 
+_CLASS_VARIABLE = re.compile(r"(\w+\.)?ClassVar\b")
 _PORTABLE_ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
 
 
@@ -66,10 +68,13 @@ class Results:
         super().__init_subclass__(**options)
         declared = {name: value for name, value in vars(cls).items() if isinstance(value, Field)}
         _refuse_undeclared(cls, declared)
-        inherited = cls.declared_fields
+        inherited: dict[str, Field] = {}
+        for base in reversed(cls.__mro__[1:]):
+            fields = vars(base).get("declared_fields", {}) if issubclass(base, Results) else {}
+            _refuse_redeclared(cls, inherited, fields)
+            inherited.update(fields)
+        _refuse_redeclared(cls, inherited, declared)
         for name, field in declared.items():
-            if name in inherited and inherited[name].is_portable != field.is_portable:
-                raise ResultsError(f"{cls.__qualname__}.{name} is declared otherwise by a class that it inherits from")
             # Instances hold every field; a declaration left on the class would only hide a missing one.
             delattr(cls, name)
             if field.is_portable:
@@ -95,6 +100,10 @@ class Results:
 
     def __delattr__(self, name: str) -> None:
         raise ResultsError(f"{type(self).__qualname__}.{name} can't be deleted; set it to another value")
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        # Pickle and copy get what a store gets.
+        return restore, (type(self), portable_state(self))
 
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={_summary(self.__dict__.get(name))}" for name in self.declared_fields)
@@ -140,11 +149,19 @@ def check_results_class(results_class: object) -> None:
 
 def _refuse_undeclared(cls: type, declared: Mapping[str, Field]) -> None:
     for name, text in annotation_texts(cls).items():
-        if name not in declared and not text.startswith(("ClassVar", "typing.ClassVar", "t.ClassVar")):
+        if name not in declared and _CLASS_VARIABLE.match(text) is None:
             raise ResultsError(
                 f"{cls.__qualname__}.{name} is neither portable nor session-local; "
                 f"write `{name}: {text} = portable()` or `= session_local()`"
             )
+
+
+def _refuse_redeclared(cls: type, inherited: Mapping[str, Field], declared: Mapping[str, Field]) -> None:
+    for name, field in declared.items():
+        if hasattr(Results, name):
+            raise ResultsError(f"{cls.__qualname__}.{name} can't be a field: every results class has that name already")
+        if name in inherited and inherited[name].is_portable != field.is_portable:
+            raise ResultsError(f"{cls.__qualname__}.{name} is declared otherwise by a class that it inherits from")
 
 
 def _check_portable(cls: type, name: str, value: object) -> None:
@@ -159,7 +176,8 @@ def _check_portable(cls: type, name: str, value: object) -> None:
 
 
 def _first_not_portable(value: object) -> tuple[object] | None:
-    kind = value.__class__
+    # Not `__class__`, which a proxy or a mock computes.
+    kind = type(value)
     if kind in _PORTABLE_ATOMS:
         return None
     if kind is tuple:

@@ -153,7 +153,7 @@ def entry_name(entry: Any) -> str:
 def _check_entries(entries: object, what: str) -> tuple[Any, ...]:
     if not isinstance(entries, tuple):
         hint = f"; write ({entry_name(entries)},)" if isinstance(entries, (type, Pattern)) else ""
-        raise SignatureError(f"{what} is a tuple with one entry for each argument, not {entries!r}{hint}")
+        raise SignatureError(f"{what} must be a tuple with one entry for each argument, not {entries!r}{hint}")
     entries = tuple(type(None) if entry is None else entry for entry in entries)
     for position, entry in enumerate(entries):
         try:

@@ -38,9 +38,6 @@ FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 _FUNCTION_NODES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
-_KEPT_FILES = 256
-"""How many parsed files are kept. A bound on memory alone: what was settled before is remembered with its code object."""
-
 
 @dataclass(frozen=True, eq=False)
 class FunctionSource:
@@ -96,9 +93,9 @@ def mangle(name: str, class_name: str | None) -> str:
 
 
 class SourceFiles:
-    """The files that functions were looked up in, parsed once each."""
+    """The files that functions were looked up in, parsed once each; the last `limit` of them are kept."""
 
-    def __init__(self, limit: int = _KEPT_FILES) -> None:
+    def __init__(self, limit: int = 256) -> None:
         self._limit = limit
         self._lock = threading.RLock()
         self._files: OrderedDict[str, _ParsedFile] = OrderedDict()
@@ -363,8 +360,11 @@ _meaning_of_code = attrgetter(
 
 def _is_same_code(first: CodeType, second: CodeType) -> bool:
     """Whether two code objects do the same, wherever they stand."""
-    return _meaning_of_code(first) == _meaning_of_code(second) and _are_same_constants(
-        first.co_consts, second.co_consts
+    return (
+        _meaning_of_code(first) == _meaning_of_code(second)
+        # `types.coroutine` sets CO_ITERABLE_COROUTINE (0x100) on a finished function.
+        and (first.co_flags ^ second.co_flags) in {0, 0x100}
+        and _are_same_constants(first.co_consts, second.co_consts)
     )
 
 

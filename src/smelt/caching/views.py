@@ -119,7 +119,8 @@ class CacheView(Generic[R]):
         if self._world is None:
             # The guard of code that has ended never holds.
             guard = code.guard
-            if guard is None or guard.holds() or self._settle(code):
+            # It also holds once another thread has settled what had moved; then the code has another guard by now.
+            if guard is None or (guard.holds() and code.guard is guard) or self._settle(code):
                 return code
             return default
         return self._get_in_world(code, default)

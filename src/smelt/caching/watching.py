@@ -107,7 +107,6 @@ def _tell(address: int, name: str, value: object) -> bool:
             binding.update(value)
             return binding.place.bindings.get(name) is binding
     except BaseException as error:  # noqa: BLE001 - the program that rebinds a name must not meet our listeners' errors
-        error.add_note(f"smelt: while {name!r} was rebound")
         _Unraisable(error)
         return False
 

@@ -18,7 +18,7 @@ class WorldRange(NamedTuple):
     last: int = OPEN
 
     def __contains__(self, world: object) -> bool:
-        return isinstance(world, int) and self.first <= world <= self.last
+        return isinstance(world, (World, int)) and self.first <= int(world) <= self.last
 
     def intersection(self, other: WorldRange) -> WorldRange:
         """The worlds of both ranges. Empty, with `last < first`, where they have none in common."""

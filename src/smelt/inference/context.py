@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all of one inference shares: the method instance, the world it is looked at from, the edges, and the function being built."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from smelt.caching import (
+    BindingError,
+    CacheView,
+    Edge,
+    LookupTable,
+    MethodInstance,
+    Observed,
+)
+from smelt.caching.sources import FunctionSource
+from smelt.compiler.errors import KernelError
+from smelt.inference.environment import Environment, Way
+from smelt.inference.results import InferenceResults
+from smelt.ir import untyped
+from smelt.ir.builder import FunctionBuilder, Operand, constant
+from smelt.ir.typed import Block
+from smelt.types import Type
+
+
+@dataclass(eq=False)
+class Loop:
+    """A loop that is being inferred: the ways that leave it, and those that go on with its next round."""
+
+    breaks: list[Way] = field(default_factory=list)
+    continues: list[Way] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Frame:
+    """One activation: a function with its variables. Functions defined inside a kernel are inferred where they are called.
+
+    Attributes
+    ----------
+    function
+        The Python function whose globals and cells the names refer to.
+    body
+        What is inferred.
+    variables
+        Its variables at the point that inference has come to.
+    outer
+        The activation of the function around it, for a function defined in a kernel.
+    returns
+        The ways to its end, with what they return.
+    loops
+        The loops around the current statement, the innermost last.
+    """
+
+    function: types.FunctionType
+    body: untyped.Body
+    variables: Environment
+    outer: Frame | None = None
+    returns: list[tuple[Block, Operand]] = field(default_factory=list)
+    loops: list[Loop] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class Closure(Type):
+    """The type of a function that a kernel defines: there is one for each place where one is made, and it can be called there."""
+
+    node: untyped.Closure
+    frame: Frame
+
+    def __str__(self) -> str:
+        return f"function {self.node.body.name}"
+
+
+class Context:
+    """One method instance that is being inferred."""
+
+    def __init__(
+        self,
+        view: CacheView[InferenceResults],
+        instance: MethodInstance,
+        table: LookupTable,
+        source: FunctionSource,
+        infer: Callable[[CacheView[InferenceResults], MethodInstance], Any],
+        *,
+        has_doubles: bool,
+    ) -> None:
+        self.view = view
+        self.instance = instance
+        self.table = table
+        self.source = source
+        self.infer = infer
+        self.edges: list[Edge] = []
+        self.builder = FunctionBuilder(str(instance), has_doubles=has_doubles)
+        self.is_checked = True
+        # The types that the variables of a loop came to have, so that a loop in a loop begins with what it ended with.
+        self.loop_types: dict[untyped.Node, dict[str, Any]] = {}
+
+    def error(self, message: str, node: untyped.Node, *, help: str = "") -> KernelError:  # noqa: A002
+        return KernelError(message, self.source, node.position, help=help)
+
+    def observe(self, observed: Observed) -> Any:
+        """Take note of the edges of a value that was read, and return it."""
+        self.edges.extend(observed.edges)
+        return observed.value
+
+    def read(self, read: Callable[..., Observed], container: Any, name: str, node: untyped.Node) -> Any:
+        """Read a name and take note of it, refusing at `node` what can't be depended on."""
+        try:
+            return self.observe(read(container, name))
+        except BindingError as error:
+            raise self.error(str(error), node) from error
+
+    def constant(self, value: Any, node: untyped.Node) -> Operand:
+        """A captured value as an operand."""
+        try:
+            return constant(value)
+        except TypeError as error:
+            raise self.error(str(error), node, help="pass it as an argument") from error

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Python's operators on numbers and tuples: which operation they are, for operands of these types."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from smelt.inference.context import Context
+from smelt.ir import untyped
+from smelt.ir.builder import NONE, Operand, constant, is_boolean, is_integer, is_number
+from smelt.types import Constant, Scalar, Struct, Tuple, Type, Weak, boolean, int64, none, true_division_type, weak_int
+
+_PYTHON: dict[str, Callable[..., Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "//": operator.floordiv,
+    "%": operator.mod,
+    "**": operator.pow,
+    "&": operator.and_,
+    "|": operator.or_,
+    "^": operator.xor,
+    "<<": operator.lshift,
+    ">>": operator.rshift,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_PYTHON_UNARY: dict[str, Callable[[Any], Any]] = {"-": operator.neg, "+": operator.pos, "~": operator.invert}
+_ARITHMETIC = {"+": "add", "-": "sub", "*": "mul", "/": "div", "//": "floordiv", "%": "mod", "**": "pow"}
+_BITWISE = {"&": "and", "|": "or", "^": "xor", "<<": "shl", ">>": "shr"}
+_COMPARISONS = {"==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
+_MOST_BITS_OF_A_CONSTANT = 64
+
+
+def unary(context: Context, symbol: str, operand: Operand, node: untyped.Node) -> Operand:
+    """`-x`, `+x`, `~x`; `not x` is `truth` and `negation`."""
+    kind = operand.type
+    if operand.is_constant and isinstance(kind, Weak):
+        return constant(_PYTHON_UNARY[symbol](operand.known))
+    builder = context.builder
+    if symbol == "~" and (is_integer(kind) or is_boolean(kind)):
+        return Operand(kind, builder.emit("invert", (builder.value(operand),)))
+    if symbol in "+-" and is_number(kind) and not is_boolean(kind):
+        return operand if symbol == "+" else Operand(kind, builder.emit("neg", (builder.value(operand),)))
+    raise context.error(f"bad operand for {symbol}: a {kind}", node)
+
+
+def binary(context: Context, symbol: str, left: Operand, right: Operand, node: untyped.Node) -> Operand:
+    """`left symbol right`, for numbers and tuples."""
+    if _are_weak_constants(left, right):
+        folded = _fold(context, symbol, left.known, right.known, node)
+        if folded is not None:
+            return folded
+    if symbol == "+" and isinstance(left.type, Tuple) and isinstance(right.type, Tuple):
+        parts = context.builder.parts(left) + context.builder.parts(right)
+        return Operand(Tuple(tuple(part.type for part in parts)), parts=parts)
+    builder = context.builder
+    common, operands = builder.promoted(left, right)
+    if common is None or not is_number(common):
+        raise context.error(f"bad operands for {symbol}: a {left.type} and a {right.type}", node)
+    if symbol in _BITWISE:
+        return _bitwise(context, symbol, common, operands, node)
+    if is_boolean(common):
+        # Python's booleans are integers in arithmetic.
+        common, operands = int64, tuple(builder.convert(operand, int64) for operand in operands)
+    if symbol == "/":
+        common = true_division_type(common, has_doubles=builder.has_doubles)
+        operands = tuple(builder.convert(operand, common) for operand in operands)
+    if symbol in ("//", "%") and isinstance(common, (Scalar, Weak)) and common.is_complex:
+        raise context.error(f"complex numbers have no {symbol}", node)
+    first, second = map(builder.value, operands)
+    if is_integer(common) and symbol in ("//", "%"):
+        zero = builder.value(builder.convert(constant(0), common))
+        message = "integer division or modulo by zero" if symbol == "//" else "integer modulo by zero"
+        builder.do("check", (builder.emit("ne", (second, zero)),), error="ZeroDivisionError", message=message)
+    return Operand(common, builder.emit(_ARITHMETIC[symbol], (first, second)))
+
+
+def compare(context: Context, symbol: str, left: Operand, right: Operand, node: untyped.Node) -> Operand:
+    """One comparison of two operands."""
+    if symbol in ("is", "is not"):
+        return _identity(context, symbol, left, right, node)
+    if symbol in ("in", "not in"):
+        return _membership(context, symbol, left, right, node)
+    if left.is_constant and right.is_constant and (_are_weak_constants(left, right) or _are_compile_time(left, right)):
+        if symbol in ("==", "!=") or _are_weak_constants(left, right):
+            return constant(bool(_PYTHON[symbol](left.known, right.known)))
+        raise context.error(f"{left.type} and {right.type} have no order", node)
+    if _is_tuple(left.type) and _is_tuple(right.type) and symbol in ("==", "!="):
+        return _compare_tuples(context, symbol, left, right, node)
+    builder = context.builder
+    common, operands = builder.promoted(left, right)
+    if common is None or not is_number(common):
+        raise context.error(f"a {left.type} and a {right.type} can't be compared with {symbol}", node)
+    if isinstance(common, (Scalar, Weak)) and common.is_complex and symbol not in ("==", "!="):
+        raise context.error("complex numbers have no order", node, help="compare abs(z), or z.real")
+    return Operand(boolean, builder.emit(_COMPARISONS[symbol], map(builder.value, operands)))
+
+
+def truth(context: Context, operand: Operand, node: untyped.Node) -> Operand:
+    """Whether `operand` counts as true, as a bool."""
+    kind = operand.type
+    if operand.is_constant:
+        return constant(bool(operand.known))
+    if _is_tuple(kind):
+        return constant(bool(context.builder.parts(operand)))
+    if is_boolean(kind):
+        return operand
+    if is_number(kind):
+        builder = context.builder
+        zero = builder.value(builder.convert(constant(0), kind))
+        return Operand(boolean, builder.emit("ne", (builder.value(operand), zero)))
+    raise context.error(f"a {kind} is neither true nor false", node, help="compare it with something")
+
+
+def negation(context: Context, operand: Operand) -> Operand:
+    """`not operand`, of a bool."""
+    if operand.is_constant:
+        return constant(not operand.known)
+    return Operand(boolean, context.builder.emit("not", (context.builder.value(operand),)))
+
+
+def as_index(context: Context, operand: Operand, node: untyped.Node) -> Operand:
+    """An operand that counts or selects: an integer, as a weak one."""
+    if is_boolean(operand.type) or not is_integer(operand.type):
+        raise context.error(
+            f"an index is an integer, not a {operand.type}",
+            node,
+            help="convert it with int(), which rounds towards zero",
+        )
+    return context.builder.convert(operand, weak_int)
+
+
+def _bitwise(context: Context, symbol: str, common: Type, operands: tuple[Operand, ...], node: untyped.Node) -> Operand:
+    builder = context.builder
+    if is_boolean(common) and symbol in ("<<", ">>"):
+        common, operands = int64, tuple(builder.convert(operand, int64) for operand in operands)
+    if not (is_integer(common) or is_boolean(common)):
+        raise context.error(f"{symbol} is for integers and bools, not for a {common}", node)
+    return Operand(common, builder.emit(_BITWISE[symbol], map(builder.value, operands)))
+
+
+def _fold(context: Context, symbol: str, left: Any, right: Any, node: untyped.Node) -> Operand | None:
+    try:
+        if (
+            symbol == "**"
+            and isinstance(left, int)
+            and isinstance(right, int)
+            and abs(right) > _MOST_BITS_OF_A_CONSTANT
+        ):
+            return None
+        if symbol == "<<" and right > _MOST_BITS_OF_A_CONSTANT:
+            return None
+        return constant(_PYTHON[symbol](left, right))
+    except ZeroDivisionError as error:
+        raise context.error(str(error), node) from error
+    except OverflowError:
+        return None
+    except TypeError as error:
+        raise context.error(str(error), node) from error
+
+
+def _identity(context: Context, symbol: str, left: Operand, right: Operand, node: untyped.Node) -> Operand:
+    if none in (left.type, right.type) or (isinstance(left.type, Constant) and isinstance(right.type, Constant)):
+        same = left.type == right.type
+    else:
+        raise context.error(
+            f"a {left.type} and a {right.type} can't be compared with {symbol}",
+            node,
+            help="compare values with == or !=",
+        )
+    return constant(same == (symbol == "is"))
+
+
+def _membership(context: Context, symbol: str, item: Operand, group: Operand, node: untyped.Node) -> Operand:
+    if not _is_tuple(group.type):
+        raise context.error(
+            f"a {group.type} can't be searched with {symbol}", node, help="search a tuple, or loop over it"
+        )
+    found = constant(False)
+    for part in context.builder.parts(group):
+        equal = compare(context, "==", item, part, node)
+        if equal.is_constant and equal.known:
+            found = equal
+            break
+        if not equal.is_constant:
+            known = context.builder.value(found)
+            found = Operand(boolean, context.builder.emit("or", (known, context.builder.value(equal))))
+    return found if symbol == "in" else negation(context, found)
+
+
+def _compare_tuples(context: Context, symbol: str, left: Operand, right: Operand, node: untyped.Node) -> Operand:
+    builder = context.builder
+    first, second = builder.parts(left), builder.parts(right)
+    if len(first) != len(second):
+        return constant(symbol == "!=")
+    equal = constant(True)
+    for one, other in zip(first, second, strict=True):
+        part = compare(context, "==", one, other, node)
+        if part.is_constant and not part.known:
+            equal = part
+            break
+        if not part.is_constant:
+            equal = Operand(boolean, builder.emit("and", (builder.value(equal), builder.value(part))))
+    return equal if symbol == "==" else negation(context, equal)
+
+
+def _are_weak_constants(left: Operand, right: Operand) -> bool:
+    return (
+        left.is_constant
+        and right.is_constant
+        and all(isinstance(o.type, Weak) or is_boolean(o.type) for o in (left, right))
+    )
+
+
+def _are_compile_time(left: Operand, right: Operand) -> bool:
+    return all(isinstance(operand.type, Constant) for operand in (left, right)) or NONE in (left, right)
+
+
+def _is_tuple(kind: Type) -> bool:
+    return isinstance(kind, Tuple) or (isinstance(kind, Struct) and kind.is_tuple)

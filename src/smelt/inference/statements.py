@@ -1,0 +1,379 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Statements: control flow, assignment, and what a function returns.
+
+A loop is inferred again and again until the types of its variables no longer change: they begin as what comes into the loop and widen
+by what comes round. What was built on the way to that is thrown away.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Iterable
+
+from smelt.caching import read_global
+from smelt.inference import operators
+from smelt.inference.calls import is_passed
+from smelt.inference.context import Frame, Loop
+from smelt.inference.environment import Unusable, Way, common_type, join, join_operands, leave
+from smelt.inference.expressions import ExpressionInference, make_tuple
+from smelt.inference.iteration import Rounds, rounds
+from smelt.ir import untyped
+from smelt.ir.builder import NONE, Operand, constant
+from smelt.ir.typed import Value
+from smelt.types import Array, Constant, Type, boolean, weak_int
+
+_MOST_UNROLLED = 1024
+"""The most rounds of a loop over a tuple: each is a copy of its body."""
+
+
+class StatementInference(ExpressionInference):
+    """Infers statements and whole functions."""
+
+    def run(self, frame: Frame, node: untyped.Node) -> Operand:
+        """Infer a function in place: what it returns, where its returns come together."""
+        self.statements(frame, frame.body.statements)
+        if self.builder.is_reachable:
+            self._return(frame, NONE)
+        result = join_operands(self.builder, frame.returns, "returned")
+        if result is None:
+            kinds = " or ".join(dict.fromkeys(str(operand.type) for _, operand in frame.returns))
+            raise self.error(f"{frame.body.name} returns {kinds}", node, help="return values of one type on every way")
+        return result
+
+    def statements(self, frame: Frame, nodes: Iterable[untyped.Statement]) -> None:
+        for node in nodes:
+            if not self.builder.is_reachable:
+                return
+            self.builder.position = node.position
+            self.statement(frame, node)
+
+    def statement(self, frame: Frame, node: untyped.Statement) -> None:
+        match node:
+            case untyped.Assign(targets=targets, value=value):
+                operand = self.evaluate(frame, value)
+                for target in targets:
+                    self.assign(frame, target, operand)
+            case untyped.AugmentedAssign():
+                self._augmented(frame, node)
+            case untyped.Evaluate(value=value):
+                self.evaluate(frame, value)
+            case untyped.If():
+                self._if(frame, node)
+            case untyped.While():
+                self._while(frame, node)
+            case untyped.For():
+                self._for(frame, node)
+            case untyped.Break():
+                frame.loops[-1].breaks += leave(self.builder, frame.variables)
+            case untyped.Continue():
+                frame.loops[-1].continues += leave(self.builder, frame.variables)
+            case untyped.Return(value=value):
+                self._return(frame, NONE if value is None else self.evaluate(frame, value))
+            case untyped.Raise(error=error):
+                self.builder.fail(*self._error_raised(frame, error))
+            case untyped.Assert():
+                self._assert(frame, node)
+            case untyped.With(context=context, body=body):
+                self._with(frame, context, body)
+
+    def assign(self, frame: Frame, target: untyped.Target, operand: Operand) -> None:
+        """`target = operand`."""
+        if isinstance(target, untyped.Local):
+            frame.variables[target.name] = operand
+            return
+        if isinstance(target, untyped.TupleTarget):
+            self._unpack(frame, target, operand)
+            return
+        self._store(frame, target, self.evaluate(frame, target.value), operand)
+
+    def _store(self, frame: Frame, target: untyped.Subscript, container: Operand, operand: Operand) -> None:
+        kind = container.type
+        if not isinstance(kind, Array):
+            raise self.error(
+                f"the items of a {kind} can't be assigned", target, help="make a new one; assign elements of arrays"
+            )
+        if not kind.writeable:
+            raise self.error(f"the array is read-only ({kind})", target, help="pass an array that can be written")
+        array, indices = self.element_indices(frame, container, target.index, target)
+        converted = self.converted_to_element(operand, kind.element, target)
+        self.builder.do("store", (array, self.builder.value(converted), *indices))
+
+    def converted_to_element(self, operand: Operand, element: Type, node: untyped.Node) -> Operand:
+        """`operand` as an element of an array, converted as NumPy's assignment does. Raises `KernelError`."""
+        is_narrowed = getattr(operand.type, "is_complex", False) and not getattr(element, "is_complex", False)
+        if is_narrowed or (operand.type != element and common_type(self.builder, [operand.type, element]) is None):
+            raise self.error(f"a {operand.type} can't be assigned to an element of type {element}", node)
+        return self.builder.convert(operand, element)
+
+    def _unpack(self, frame: Frame, target: untyped.TupleTarget, operand: Operand) -> None:
+        items = self.items_of(operand, target)
+        count = len(target.items)
+        if target.starred is None:
+            if len(items) != count:
+                raise self.error(f"{len(items)} values can't be unpacked into {count}", target)
+        else:
+            after = count - target.starred - 1
+            if len(items) < count - 1:
+                raise self.error(f"{len(items)} values can't be unpacked into at least {count - 1}", target)
+            middle = items[target.starred : len(items) - after]
+            items = (*items[: target.starred], make_tuple(middle), *items[len(items) - after :])
+        for item, value in zip(target.items, items, strict=True):
+            self.assign(frame, item, value)
+
+    def _augmented(self, frame: Frame, node: untyped.AugmentedAssign) -> None:
+        target = node.target
+        if isinstance(target, untyped.Local):
+            current = self.evaluate(frame, target)
+            value = self.evaluate(frame, node.value)
+            self.builder.position = node.position
+            frame.variables[target.name] = operators.binary(self, node.operator, current, value, node)
+            return
+        container = self.evaluate(frame, target.value)
+        kind = container.type
+        if not isinstance(kind, Array):
+            raise self.error(f"the items of a {kind} can't be assigned", target)
+        if not kind.writeable:
+            raise self.error(f"the array is read-only ({kind})", target, help="pass an array that can be written")
+        # The index is evaluated once.
+        array, indices = self.element_indices(frame, container, target.index, target)
+        current = Operand(kind.element, self.builder.emit("load", (array, *indices), kind.element))
+        value = self.evaluate(frame, node.value)
+        self.builder.position = node.position
+        result = self.converted_to_element(
+            operators.binary(self, node.operator, current, value, node), kind.element, node
+        )
+        self.builder.do("store", (array, self.builder.value(result), *indices))
+
+    def _if(self, frame: Frame, node: untyped.If) -> None:
+        test = self.evaluate_truth(frame, node.test)
+        if test.is_constant:
+            self.statements(frame, node.then if test.known else node.otherwise)
+            return
+        builder = self.builder
+        then, otherwise = builder.new_block("then"), builder.new_block("otherwise")
+        builder.branch(builder.value(test), then, otherwise)
+        before = dict(frame.variables)
+        ways: list[Way] = []
+        for block, statements in ((then, node.then), (otherwise, node.otherwise)):
+            builder.enter(block)
+            frame.variables = dict(before)
+            self.statements(frame, statements)
+            ways += leave(builder, frame.variables)
+        frame.variables = join(builder, ways, "after_if")
+
+    def _while(self, frame: Frame, node: untyped.While) -> None:
+        def test() -> Operand:
+            return self.evaluate_truth(frame, node.test)
+
+        self._loop(frame, node, node.assigned, test, lambda: self.statements(frame, node.body), node.otherwise)
+
+    def _for(self, frame: Frame, node: untyped.For) -> None:
+        over = rounds(self, self.evaluate(frame, node.iterable), node.iterable)
+        if over.is_unrolled:
+            self._unrolled(frame, node, over)
+            return
+        builder = self.builder
+        counter = f"round.{node.position.line}.{node.position.column}"
+        count = builder.value(over.count)
+        frame.variables[counter] = constant(0)
+
+        def number() -> Operand:
+            operand = frame.variables[counter]
+            assert isinstance(operand, Operand)
+            return operand
+
+        def test() -> Operand:
+            return Operand(boolean, builder.emit("lt", (builder.value(number()), count)))
+
+        def body() -> None:
+            self.assign(frame, node.target, over.item(number()))
+            self.statements(frame, node.body)
+
+        def advance() -> None:
+            builder.position = node.position
+            one = builder.value(constant(1))
+            frame.variables[counter] = Operand(weak_int, builder.emit("add", (builder.value(number()), one)))
+
+        self._loop(frame, node, (*node.assigned, counter), test, body, node.otherwise, advance)
+        frame.variables.pop(counter, None)
+
+    def _unrolled(self, frame: Frame, node: untyped.For, over: Rounds) -> None:
+        if over.count.known > _MOST_UNROLLED:
+            raise self.error(
+                f"a loop over a tuple of {over.count.known} is written out; the most is {_MOST_UNROLLED}", node
+            )
+        breaks: list[Way] = []
+        for number in range(over.count.known):
+            if not self.builder.is_reachable:
+                break
+            loop = Loop()
+            frame.loops.append(loop)
+            self.assign(frame, node.target, over.item(constant(number)))
+            self.statements(frame, node.body)
+            frame.loops.pop()
+            breaks += loop.breaks
+            ways = [*loop.continues, *leave(self.builder, frame.variables)]
+            frame.variables = join(self.builder, ways, "next_round")
+        if self.builder.is_reachable:
+            self.statements(frame, node.otherwise)
+        frame.variables = join(self.builder, [*breaks, *leave(self.builder, frame.variables)], "after_loop")
+
+    def _loop(
+        self,
+        frame: Frame,
+        node: untyped.While | untyped.For,
+        assigned: tuple[str, ...],
+        test: Callable[[], Operand],
+        body: Callable[[], None],
+        otherwise: tuple[untyped.Statement, ...],
+        advance: Callable[[], None] = lambda: None,
+    ) -> None:
+        builder = self.builder
+        before = dict(frame.variables)
+        carried = {name: before[name] for name in assigned if name in before}
+        types: dict[str, Type | None] = {
+            name: operand.type if isinstance(operand, Operand) else None for name, operand in carried.items()
+        }
+        for name, known in self.loop_types.get(node, {}).items():
+            initial = types.get(name)
+            types[name] = None if initial is None or known is None else common_type(builder, [initial, known])
+        while True:
+            mark, edges, returns = builder.mark(), len(self.edges), len(frame.returns)
+            header = builder.new_block("loop")
+            frame.variables = {name: operand for name, operand in before.items() if name not in assigned}
+            for name, kind in types.items():
+                frame.variables[name] = _at_header(carried[name], kind, name, header.parameters)
+            entry = Way(builder.current, before)
+            builder.suspend()
+            builder.enter(header)
+            exits, rounds_end = self._round(frame, test, body, advance)
+            widened = {name: self._widened(name, kind, rounds_end) for name, kind in types.items()}
+            if widened == types:
+                break
+            builder.go_back(mark)
+            del self.edges[edges:], frame.returns[returns:]
+            types = widened
+        self.loop_types[node] = types
+        for way in (entry, *rounds_end):
+            builder.resume(way.block)
+            builder.jump(header, [self._given(way, name, kind) for name, kind in types.items() if _is_carried(kind)])
+        loop_exits, loop_breaks = exits
+        frame.variables = join(builder, loop_exits, "loop_end")
+        if loop_exits:
+            self.statements(frame, otherwise)
+            loop_exits = leave(builder, frame.variables)
+        frame.variables = join(builder, [*loop_exits, *loop_breaks], "after_loop")
+
+    def _round(
+        self, frame: Frame, test: Callable[[], Operand], body: Callable[[], None], advance: Callable[[], None]
+    ) -> tuple[tuple[list[Way], list[Way]], list[Way]]:
+        """Infer one round of a loop: the ways out of it by its test and by `break`, and the ways to the next round."""
+        builder = self.builder
+        goes_on = test()
+        exits: list[Way] = []
+        if not goes_on.is_constant:
+            inside, outside = builder.new_block("round"), builder.new_block("done")
+            builder.branch(builder.value(goes_on), inside, outside)
+            builder.enter(outside)
+            exits = leave(builder, frame.variables)
+            builder.enter(inside)
+        elif not goes_on.known:
+            return (leave(builder, frame.variables), []), []
+        loop = Loop()
+        frame.loops.append(loop)
+        body()
+        frame.loops.pop()
+        frame.variables = join(builder, [*loop.continues, *leave(builder, frame.variables)], "next_round")
+        if builder.is_reachable:
+            advance()
+        return (exits, loop.breaks), leave(builder, frame.variables)
+
+    def _widened(self, name: str, kind: Type | None, ways: list[Way]) -> Type | None:
+        for way in ways:
+            operand = way.variables.get(name)
+            if kind is None or not isinstance(operand, Operand):
+                return None
+            kind = common_type(self.builder, [kind, operand.type])
+        return kind
+
+    def _given(self, way: Way, name: str, kind: Type | None) -> Value:
+        operand = way.variables[name]
+        assert isinstance(operand, Operand)
+        assert kind is not None
+        return self.builder.value(self.builder.convert(operand, kind))
+
+    def _return(self, frame: Frame, operand: Operand) -> None:
+        if self.builder.is_reachable:
+            frame.returns.append((self.builder.current, operand))
+            self.builder.suspend()
+
+    def _assert(self, frame: Frame, node: untyped.Assert) -> None:
+        if not self.read(read_global, frame.function, "__debug__", node):
+            return
+        test = self.evaluate_truth(frame, node.test)
+        message = "" if node.message is None else self._message(frame, node.message)
+        self.builder.position = node.position
+        if test.is_constant:
+            if not test.known:
+                self.builder.fail("AssertionError", message)
+            return
+        self.builder.do("check", (self.builder.value(test),), error="AssertionError", message=message)
+
+    def _error_raised(self, frame: Frame, node: untyped.Expression) -> tuple[str, str]:
+        function, arguments = (node.function, node.arguments) if isinstance(node, untyped.Call) else (node, ())
+        cls = self.evaluate(frame, function)
+        value = cls.known if isinstance(cls.type, Constant) else None
+        name = value.__name__ if isinstance(value, type) and issubclass(value, Exception) else ""
+        if not name or getattr(builtins, name, None) is not value or len(arguments) > 1:
+            raise self.error(
+                "a kernel raises a built-in exception with one constant message",
+                node,
+                help="write `raise ValueError('...')`",
+            )
+        return name, self._message(frame, arguments[0]) if arguments else ""
+
+    def _message(self, frame: Frame, node: untyped.Expression) -> str:
+        if isinstance(node, untyped.FormattedString):
+            parts = []
+            for part in node.parts:
+                if isinstance(part, str):
+                    parts.append(part)
+                    continue
+                operand = self.evaluate(frame, part[0])
+                if not operand.is_constant:
+                    raise self.error("a message in a kernel is made of constants", part[0], help="leave the value out")
+                parts.append(format(operand.known, part[1]))
+            return "".join(parts)
+        operand = self.evaluate(frame, node)
+        if not operand.is_constant:
+            raise self.error("a message in a kernel is constant", node, help="leave the value out")
+        return str(operand.known)
+
+    def _with(self, frame: Frame, context: untyped.Expression, body: tuple[untyped.Statement, ...]) -> None:
+        manager = self.evaluate(frame, context)
+        if not (isinstance(manager.type, Constant) and manager.known is UNCHECKED):
+            raise self.error("the one `with` of kernels is `with smelt.inbounds():`", context)
+        was_checked, self.is_checked = self.is_checked, False
+        self.statements(frame, body)
+        self.is_checked = was_checked
+
+
+UNCHECKED = type("inbounds", (), {})
+"""What a call of `smelt.inbounds` evaluates to."""
+
+
+def _is_carried(kind: Type | None) -> bool:
+    return kind is not None and is_passed(kind)
+
+
+def _at_header(before: Operand | Unusable, kind: Type | None, name: str, parameters: list[Value]) -> Operand | Unusable:
+    """A variable that a loop assigns, at the beginning of each of its rounds."""
+    if isinstance(before, Unusable):
+        return before
+    if kind is None:
+        return Unusable(f"{name} has values of different types before and in the loop")
+    if not _is_carried(kind):
+        return before
+    value = Value(kind)
+    parameters.append(value)
+    return Operand(kind, value)

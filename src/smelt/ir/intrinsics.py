@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The operations of typed programs: one row each, with its operands, its result and its effects.
+
+Operands are typed alike unless a row says otherwise: inference converts before it operates. Weak numbers are computed with like the
+strong type that stands for them on the target. Arithmetic is Python's: `//` and `%` floor, integers wrap around as NumPy's do.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Effect(enum.Enum):
+    """What an operation does beyond computing its result."""
+
+    NONE = "none"
+    READS = "reads memory"
+    WRITES = "writes memory"
+    MAY_FAIL = "may end the thread with an error"
+    CALLS = "what the called function does"
+
+
+@dataclass(frozen=True)
+class Intrinsic:
+    """One row of the table.
+
+    Attributes
+    ----------
+    name
+        How it is written.
+    operands
+        A word for each operand: what `verifier` checks its type against. A last word `...` allows any number more of the one before.
+    result
+        `same` as the first operand, a name of a type, `declared` (the instruction says it), `none`, or `declared or none`.
+    effect
+        What it does besides.
+    attributes
+        The names of its attributes.
+    """
+
+    name: str
+    operands: tuple[str, ...]
+    result: str
+    effect: Effect = Effect.NONE
+    attributes: tuple[str, ...] = ()
+
+
+def _rows() -> dict[str, Intrinsic]:
+    rows = [
+        Intrinsic("constant", (), "declared", attributes=("value",)),
+        Intrinsic("convert", ("number",), "declared"),
+        Intrinsic("select", ("bool", "any", "same"), "declared"),
+        Intrinsic("not", ("bool",), "bool"),
+        Intrinsic("make", ("any", "..."), "declared"),
+        Intrinsic("item", ("aggregate",), "declared", attributes=("index",)),
+        Intrinsic("extent", ("array",), "weak int", attributes=("dimension",)),
+        Intrinsic("index", ("array", "integer"), "weak int", Effect.MAY_FAIL, ("dimension", "checked")),
+        Intrinsic("load", ("array", "integer", "..."), "declared", Effect.READS),
+        Intrinsic("store", ("array", "any", "integer", "..."), "none", Effect.WRITES),
+        Intrinsic("check", ("bool",), "none", Effect.MAY_FAIL, ("error", "message")),
+        Intrinsic("call", ("any", "..."), "declared or none", Effect.CALLS, ("callee",)),
+        Intrinsic("thread", (), "weak int", attributes=("quantity", "axis")),
+        Intrinsic("pow", ("number", "same"), "same"),
+    ]
+    rows += [Intrinsic(name, ("number", "same"), "same") for name in ("add", "sub", "mul", "div")]
+    rows += [Intrinsic(name, ("real", "same"), "same") for name in ("floordiv", "mod", "min", "max")]
+    rows += [Intrinsic(name, ("integer or bool", "same"), "same") for name in ("and", "or", "xor")]
+    rows += [Intrinsic(name, ("integer", "same"), "same") for name in ("shl", "shr")]
+    rows += [Intrinsic("invert", ("integer or bool",), "same"), Intrinsic("neg", ("number",), "same")]
+    rows += [Intrinsic("abs", ("real",), "same")]
+    rows += [Intrinsic(name, ("number", "same"), "bool") for name in ("eq", "ne")]
+    rows += [Intrinsic(name, ("real", "same"), "bool") for name in ("lt", "le", "gt", "ge")]
+    rows += [Intrinsic(name, ("floating",), "same") for name in FLOATING_FUNCTIONS]
+    rows += [Intrinsic(name, ("floating", "same"), "same") for name in FLOATING_FUNCTIONS_OF_TWO]
+    return {row.name: row for row in rows}
+
+
+FLOATING_FUNCTIONS = (
+    "sqrt",
+    "exp",
+    "exp2",
+    "log",
+    "log2",
+    "log10",
+    "sin",
+    "cos",
+    "tan",
+    "asin",
+    "acos",
+    "atan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "asinh",
+    "acosh",
+    "atanh",
+    "expm1",
+    "log1p",
+    "cbrt",
+    "erf",
+    "erfc",
+    "tgamma",
+    "lgamma",
+    "floor",
+    "ceil",
+    "trunc",
+    "rint",
+)
+FLOATING_FUNCTIONS_OF_TWO = ("atan2", "hypot", "fmod", "copysign")
+
+INTRINSICS = _rows()

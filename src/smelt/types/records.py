@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frozen dataclasses and named tuples: the classes whose instances are values in kernels."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import typing
+from typing import Any
+
+import numpy as np
+
+from smelt.types.definitions import Type
+from smelt.types.dtypes import scalar_of_dtype
+
+
+def is_value_class(cls: type) -> bool:
+    """Whether instances of `cls` can be values in kernels, with fields: a frozen dataclass, or a named tuple."""
+    parameters = cls.__dict__.get("__dataclass_params__")
+    return bool(parameters is not None and parameters.frozen) or (issubclass(cls, tuple) and hasattr(cls, "_fields"))
+
+
+def field_names(cls: Any) -> tuple[str, ...]:
+    """The fields of a value class, in the order of their declaration."""
+    if dataclasses.is_dataclass(cls):
+        return tuple(field.name for field in dataclasses.fields(cls) if field.init)
+    names: tuple[str, ...] = cls._fields
+    return names
+
+
+def field_defaults(cls: Any) -> dict[str, Any]:
+    """The defaults of the fields that have one."""
+    if dataclasses.is_dataclass(cls):
+        return {f.name: f.default for f in dataclasses.fields(cls) if f.default is not dataclasses.MISSING}
+    defaults: dict[str, Any] = cls._field_defaults
+    return defaults
+
+
+def declared_field_type(cls: type, field: str) -> Type | None:
+    """The type that a field is annotated with, if that fixes one: a type of smelt's or a scalar type of NumPy's."""
+    annotation = _annotations(cls).get(field)
+    if isinstance(annotation, Type):
+        return annotation
+    if isinstance(annotation, type) and issubclass(annotation, np.generic):
+        return scalar_of_dtype(np.dtype(annotation))
+    return None
+
+
+@functools.lru_cache(maxsize=1024)
+def _annotations(cls: type) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(cls)
+    except Exception:  # noqa: BLE001 - an annotation that can't be evaluated fixes nothing
+        return {}

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The type of a host value: what a kernel is specialised on when it is launched with it, or captures it."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+import types
+from typing import Any
+
+import numpy as np
+
+from smelt.types.definitions import (
+    Array,
+    Constant,
+    Layout,
+    Struct,
+    Tuple,
+    Type,
+    boolean,
+    none,
+    weak_complex,
+    weak_float,
+    weak_int,
+)
+from smelt.types.dtypes import scalar_of_dtype
+from smelt.types.records import declared_field_type, field_names, is_value_class
+
+_WEAK = {bool: boolean, int: weak_int, float: weak_float, complex: weak_complex, type(None): none}
+_COMPILE_TIME = (
+    str,
+    enum.Enum,
+    type,
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    types.ModuleType,
+    types.MethodDescriptorType,
+    np.ufunc,
+    np.dtype,
+    types.EllipsisType,
+)
+
+
+def typeof(value: Any) -> Type:
+    """The type of `value` in a kernel.
+
+    Raises `TypeError`, saying what to use instead, for values that kernels can't have.
+    """
+    weak = _WEAK.get(type(value))
+    if weak is not None:
+        return weak
+    if isinstance(value, np.ndarray):
+        return array_type(value)
+    if isinstance(value, np.generic):
+        return element_type(value.dtype)
+    if is_value_class(type(value)):
+        return _record_type(value)
+    if isinstance(value, tuple):
+        return Tuple(tuple(map(typeof, value)))
+    if isinstance(value, _COMPILE_TIME):
+        return Constant(value)
+    raise TypeError(f"a kernel can't use {_describe(value)}{_advice(value)}")
+
+
+def array_type(array: np.ndarray[Any, Any]) -> Array:
+    """The type of an array. Raises `TypeError` for elements that kernels can't have, and for a foreign byte order."""
+    if not array.dtype.isnative:
+        raise TypeError(
+            f"the array's byte order, {array.dtype.str}, is not this machine's; convert it: "
+            "a.astype(a.dtype.newbyteorder('='))"
+        )
+    flags = array.flags
+    if flags.c_contiguous:
+        layout = Layout.C
+    elif flags.f_contiguous:
+        layout = Layout.F
+    else:
+        layout = Layout.STRIDED
+    return Array(element_type(array.dtype), array.ndim, layout, bool(flags.writeable))
+
+
+@functools.lru_cache(maxsize=1024)
+def element_type(dtype: np.dtype[Any]) -> Type:
+    """The type of an element of `dtype`: a scalar, or a struct for a structured dtype."""
+    if dtype.names is None or dtype.fields is None:
+        if dtype.subdtype is not None:
+            raise TypeError(f"kernels have no elements that are arrays themselves (dtype {dtype})")
+        return scalar_of_dtype(dtype)
+    fields = tuple((name, element_type(dtype.fields[name][0])) for name in dtype.names)
+    offsets = ", ".join(f"{name}@{dtype.fields[name][1]}" for name in dtype.names)
+    return Struct(f"record[{offsets}; {dtype.itemsize}]", fields)
+
+
+def _record_type(value: Any) -> Struct:
+    cls = type(value)
+    fields = tuple((name, declared_field_type(cls, name) or typeof(getattr(value, name))) for name in field_names(cls))
+    return Struct(cls.__qualname__, fields, cls, is_tuple=issubclass(cls, tuple))
+
+
+def _describe(value: object) -> str:
+    kind = type(value)
+    return f"a {kind.__qualname__}" if kind.__module__ == "builtins" else f"a {kind.__module__}.{kind.__qualname__}"
+
+
+def _advice(value: object) -> str:
+    if isinstance(value, list):
+        return "; use a tuple, or a NumPy array"
+    if isinstance(value, (set, frozenset)):
+        return "; use a tuple"
+    if isinstance(value, dict):
+        return "; use a frozen dataclass or a named tuple"
+    if dataclasses.is_dataclass(value):
+        return "; make the dataclass frozen: @dataclass(frozen=True)"
+    return "; use numbers, arrays, tuples, named tuples or frozen dataclasses"

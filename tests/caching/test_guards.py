@@ -1,0 +1,396 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Guards: what is compared when code is looked up, and the words in memory that a compiled check compares in its place."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import types
+from collections.abc import Callable
+
+import pytest
+
+from smelt.caching import (
+    CacheView,
+    CodeCache,
+    CodeInstance,
+    Guard,
+    MethodInstance,
+    MethodTable,
+    Observed,
+    Results,
+    add_method,
+    namespaces,
+    publishing,
+    read_attribute,
+    read_cell,
+    read_code,
+    read_default,
+    read_global,
+    session_local,
+    watching,
+)
+from smelt.caching.edges import Edge
+from smelt.caching.places import Bases, Cell, FunctionParts
+
+IS_VERSIONED = namespaces.best_namespace() is namespaces.VersionedNamespace
+needs_version_tags = pytest.mark.skipif(not IS_VERSIONED, reason="only CPython 3.11 numbers the states of a dict")
+needs_watchers = pytest.mark.skipif(not watching.is_available(), reason="this Python has no dict watchers")
+
+
+class Kept(Results):
+    value: object = session_local()
+
+
+class Code:
+    """Functions in one cache, each compiled to depend on the edges that it is given."""
+
+    def __init__(self) -> None:
+        self.cache = CodeCache()
+        self.table = MethodTable("functions", cache=self.cache)
+        self.view = CacheView("tests", Kept, cache=self.cache)
+
+    def instance(self, name: str) -> MethodInstance:
+        found = self.table.method_instance(name, ())
+        if found is None:
+            add_method(self.table, name, (), "the source")
+            found = self.table.method_instance(name, ())
+        assert found is not None
+        return found
+
+    def compile(self, name: str, edges: Callable[[], tuple[Edge, ...]]) -> CodeInstance:
+        return self.view.get_or_create(
+            self.instance(name), lambda view, instance: view.code_instance(instance, edges=edges())
+        )
+
+    def guard(self, read: Callable[[], Observed]) -> Guard:
+        guard = self.compile("function", lambda: read().edges).guard
+        assert guard is not None
+        return guard
+
+
+def agree(guard: Guard) -> list[bool]:
+    """For each word of a guard, whether memory holds what is expected, as a compiled check would find out."""
+    words = guard.words()
+    assert words is not None
+    return [ctypes.c_uint64.from_address(word.address).value == word.expected.value for word in words]
+
+
+def parts_of_a_function() -> tuple[Callable[[], Observed], Callable[[], None]]:
+    def function(a=1.5, *, b=2.5):
+        return a, b
+
+    def other(a, *, b):
+        return b, a
+
+    return lambda: read_code(function), lambda: setattr(function, "__code__", other.__code__)
+
+
+def defaults_of_a_function() -> tuple[Callable[[], Observed], Callable[[], None]]:
+    def function(a=1.5):
+        return a
+
+    return lambda: read_default(function, "a"), lambda: setattr(function, "__defaults__", (2.5,))
+
+
+def defaults_that_go() -> tuple[Callable[[], Observed], Callable[[], None]]:
+    def function(a=1.5):
+        return a
+
+    return lambda: read_default(function, "a"), lambda: setattr(function, "__defaults__", None)
+
+
+def defaults_that_come() -> tuple[Callable[[], Observed], Callable[[], None]]:
+    def function(a):
+        return a
+
+    return lambda: read_default(function, "a"), lambda: setattr(function, "__defaults__", (1,))
+
+
+def keyword_defaults_that_go() -> tuple[Callable[[], Observed], Callable[[], None]]:
+    def function(*, a=1.5):
+        return a
+
+    return lambda: read_default(function, "a"), lambda: setattr(function, "__kwdefaults__", None)
+
+
+def keyword_defaults_that_come() -> tuple[Callable[[], Observed], Callable[[], None]]:
+    def function(*, a):
+        return a
+
+    return lambda: read_default(function, "a"), lambda: setattr(function, "__kwdefaults__", {"a": 1})
+
+
+def cell(before: object, after: object) -> tuple[Callable[[], Observed], Callable[[], None]]:
+    variable = before
+
+    def function():
+        return variable
+
+    def change():
+        if after is EMPTY:
+            del function.__closure__[0].cell_contents
+        else:
+            function.__closure__[0].cell_contents = after
+
+    if before is EMPTY:
+        del function.__closure__[0].cell_contents
+    return lambda: read_cell(function, "variable"), change
+
+
+EMPTY = object()
+
+
+def order_of_bases() -> tuple[Callable[[], Observed], Callable[[], None]]:
+    first, second = type("First", (), {}), type("Second", (), {})
+    cls = type("Both", (first,), {})
+    return lambda: read_attribute(cls, "size"), lambda: setattr(cls, "__bases__", (second,))
+
+
+POINTERS = {
+    "code": parts_of_a_function,
+    "defaults": defaults_of_a_function,
+    "defaults that go": defaults_that_go,
+    "defaults that come": defaults_that_come,
+    "keyword defaults that go": keyword_defaults_that_go,
+    "keyword defaults that come": keyword_defaults_that_come,
+    "cell": lambda: cell(1.5, 2.5),
+    "cell that is emptied": lambda: cell(1.5, EMPTY),
+    "cell that is filled": lambda: cell(EMPTY, 1.5),
+    "cell of None that is emptied": lambda: cell(None, EMPTY),
+    "cell that is filled with None": lambda: cell(EMPTY, None),
+    "cell that becomes None": lambda: cell(1.5, None),
+    "bases": order_of_bases,
+}
+
+
+@pytest.mark.parametrize("place", POINTERS.values(), ids=POINTERS.keys())
+def test_a_guard_and_its_words_hold_until_the_place_changes(place):
+    read, change = place()
+    code = Code()
+    guard = code.guard(read)
+    assert guard.holds()
+    assert agree(guard)
+    assert all(agree(guard))
+    # Words that were taken before the change, as a compiled check has them.
+    words = guard.words()
+    change()
+    assert not guard.holds()
+    assert not all(ctypes.c_uint64.from_address(word.address).value == word.expected.value for word in words)
+    assert code.view.get(code.instance("function")) is None
+    # And again for code that is made for what stands there now.
+    renewed = code.guard(read)
+    assert renewed.holds()
+    assert all(agree(renewed))
+
+
+@pytest.mark.parametrize("place", POINTERS.values(), ids=POINTERS.keys())
+def test_settling_what_has_changed_lets_the_guard_hold_again_and_ends_the_code(place):
+    read, change = place()
+    code = Code()
+    made = code.compile("function", lambda: read().edges)
+    guard = made.guard
+    change()
+    assert made.is_current
+    guard.settle()
+    assert not made.is_current
+    assert guard.holds()
+    assert not made.guard.holds(), "code that has ended is never found by its guard"
+
+
+@needs_version_tags
+def test_on_python_3_11_a_namespace_is_one_word_its_version_tag():
+    module = types.ModuleType("settings")
+    exec("X = 1.5\ndef function(): return X", vars(module))
+    guard = Code().guard(lambda: read_global(module.function, "X"))
+    (word,) = guard.words()
+    assert word.address == id(vars(module)) + 24
+    assert guard.holds()
+    assert agree(guard) == [True]
+    module.unrelated = 1
+    assert not guard.holds()
+    assert agree(guard) == [False]
+
+
+@needs_version_tags
+def test_words_of_a_namespace_agree_again_after_a_change_that_matters_to_nobody():
+    module = types.ModuleType("settings")
+    exec("X = 1.5\ndef function(): return X", vars(module))
+    code = Code()
+    guard = code.guard(lambda: read_global(module.function, "X"))
+    words = guard.words()
+
+    def check() -> bool:
+        return all(ctypes.c_uint64.from_address(word.address).value == word.expected.value for word in words)
+
+    assert check()
+    for change in ("unrelated = 1", "X = 1.25 + 0.25", "del unrelated"):
+        exec(change, vars(module))
+        assert not check()
+        assert code.instance("function") in code.view
+        assert check(), "the very words that were taken first"
+    module.X = 2.5
+    assert not check()
+    assert code.instance("function") not in code.view
+
+
+@needs_watchers
+def test_a_watched_namespace_needs_no_guard():
+    module = types.ModuleType("settings")
+    exec("X = 1\ndef function(a=1): return X", vars(module))
+    code = Code()
+    assert code.compile("function", lambda: read_global(module.function, "X").edges).guard is None
+    both = code.compile(
+        "both", lambda: (*read_global(module.function, "X").edges, *read_default(module.function, "a").edges)
+    )
+    assert [type(place) for place in both.guard.places] == [FunctionParts]
+
+
+def test_a_namespace_that_is_compared_has_no_words(monkeypatch):
+    monkeypatch.setattr(publishing, "best_namespace", lambda: namespaces.Namespace)
+    module = types.ModuleType("settings")
+    exec("X = 1\ndef function(): return X", vars(module))
+    guard = Code().guard(lambda: read_global(module.function, "X"))
+    assert guard.words() is None
+    assert guard.holds()
+    module.unrelated = 1
+    assert guard.holds()
+    module.X = 2
+    assert not guard.holds()
+
+
+def test_a_function_is_three_words_a_cell_and_the_bases_one_each():
+    read_function, _ = defaults_of_a_function()
+    read_variable, _ = cell(1, 2)
+    read_class, _ = order_of_bases()
+    assert len(Code().guard(read_function).words()) == 3
+    assert len(Code().guard(read_variable).words()) == 1
+    # On Python 3.11 the namespaces of the class and its base are words too.
+    assert len(Code().guard(read_class).words()) == (3 if IS_VERSIONED else 1)
+    parts = (read_function().edges[0].container, read_variable().edges[0].container, read_class().edges[0].container)
+    assert [kind(part, "x").words()[0].address for kind, part in zip((FunctionParts, Cell, Bases), parts, strict=True)]
+
+
+def test_words_where_the_layout_of_objects_is_not_known(monkeypatch):
+    for name in ("_FUNCTION_OFFSETS", "_CELL_OFFSET", "_ORDER_OFFSET"):
+        monkeypatch.setattr(f"smelt.caching.places.{name}", None)
+    for place in (defaults_of_a_function, POINTERS["cell"], order_of_bases):
+        read, change = place()
+        guard = Code().guard(read)
+        assert guard.words() is None
+        assert guard.holds()
+        change()
+        assert not guard.holds()
+
+
+def test_the_words_of_a_place_are_in_the_object_that_it_stands_for():
+    def function(a=1):
+        return a
+
+    words = FunctionParts(function, "function").words()
+    assert [ctypes.cast(word.expected.value, ctypes.py_object).value for word in words[:2]] == [
+        function.__code__,
+        function.__defaults__,
+    ]
+    assert words[2].expected.value == 0
+    for word in words:
+        assert 0 < word.address - id(function) < sys.getsizeof(function)
+
+
+def test_an_equal_constant_in_a_cell_lets_the_code_live_with_other_words():
+    read, change = cell(10**20, 10**19 * 10 + len([]))
+    code = Code()
+    guard = code.guard(read)
+    change()
+    assert not guard.holds()
+    assert not all(agree(guard))
+    assert code.instance("function") in code.view
+    assert guard.holds()
+    assert all(agree(guard))
+
+
+def test_the_guard_of_a_caller_includes_the_places_of_its_callees():
+    code = Code()
+    reads = [cell(1.5, 2.5), cell(1.5, 2.5), cell(1.5, 2.5)]
+    names = ["inner", "middle", "outer"]
+    codes: list[CodeInstance] = []
+    for name, (read, _) in zip(names, reads, strict=True):
+        codes.append(code.compile(name, lambda read=read: (*codes[-1:], *read().edges)))
+    assert [len(made.guard.places) for made in codes] == [1, 2, 3]
+    assert [len(made.guard.words()) for made in codes] == [1, 2, 3]
+    reads[1][1]()
+    assert [made.guard.holds() for made in codes] == [True, False, False]
+    assert [code.instance(name) in code.view for name in names] == [True, False, False]
+
+
+def test_a_place_that_many_callees_share_is_in_the_guard_once():
+    code = Code()
+    read, _ = cell(1, 2)
+    callees = [code.compile(f"callee {number}", lambda: read().edges) for number in range(5)]
+    caller = code.compile("caller", lambda: (*callees, *read().edges))
+    assert len(caller.guard.places) == 1
+
+
+def test_code_without_places_has_no_guard():
+    code = Code()
+    callee = code.compile("callee", lambda: ())
+    assert callee.guard is None
+    assert code.compile("caller", lambda: (callee,)).guard is None
+
+
+def test_a_guard_grows_when_the_code_that_was_awaited_arrives():
+    code = Code()
+    read, change = cell(1.5, 2.5)
+    callee = code.instance("callee")
+    middle = code.compile("middle", lambda: (callee,))
+    outer = code.compile("outer", lambda: (middle,))
+    assert (middle.guard, outer.guard) == (None, None)
+    arrived = code.compile("callee", lambda: read().edges)
+    for made in (arrived, middle, outer):
+        assert [type(place) for place in made.guard.places] == [Cell]
+        assert made.guard.holds()
+    change()
+    assert [code.instance(name) in code.view for name in ("outer", "middle", "callee")] == [False] * 3
+
+
+def test_functions_that_call_each_other_share_what_they_are_guarded_by():
+    code = Code()
+    read_odd, change_odd = cell(1.5, 2.5)
+    read_even, _ = cell(1.5, 2.5)
+    instances = {name: code.instance(name) for name in ("odd", "even")}
+    odd = code.compile("odd", lambda: (instances["even"], *read_odd().edges))
+    even = code.compile("even", lambda: (instances["odd"], *read_even().edges))
+    assert len(odd.guard.places) == len(even.guard.places) == 2
+    change_odd()
+    assert code.instance("even") not in code.view
+    assert code.instance("odd") not in code.view
+    code.cache.check_invariants()
+
+
+def test_a_guard_is_settled_for_every_place_that_moved():
+    code = Code()
+    (first, change_first), (second, change_second) = cell(1.5, 2.5), cell(1.5, 2.5)
+    code.compile("function", lambda: (*first().edges, *second().edges))
+    only_second = code.compile("other", lambda: second().edges)
+    change_first()
+    change_second()
+    assert code.instance("function") not in code.view
+    assert not only_second.is_current
+
+
+def test_a_frozen_view_asks_no_guard():
+    code = Code()
+    read, change = cell(1.5, 2.5)
+    made = code.compile("function", lambda: read().edges)
+    frozen = code.view.frozen()
+    change()
+    assert frozen.get(code.instance("function")) is made
+    assert code.view.get(code.instance("function")) is None
+    assert frozen.get(code.instance("function")) is made
+
+
+def test_a_guard_shows_what_it_asks():
+    read, _ = cell(1, 2)
+    assert repr(Code().guard(read)) == "Guard(Cell(tests.caching.test_guards.cell.<locals>.function))".replace(
+        "tests.caching.test_guards", __name__
+    )
