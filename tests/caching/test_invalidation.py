@@ -166,6 +166,9 @@ def test_code_is_valid_where_all_that_it_depends_on_is(bench):
     bench.define("last", (object,))
     on_outcome = bench.compile("last", outcome)
     assert on_outcome.world_range.first == int(late) + 1
+    on_callee = bench.compile("g", on_outcome, types=(bool,))
+    assert on_callee.instance.method.world_range.first == int(second)
+    assert on_callee.world_range.first == int(late) + 1
     frozen = bench.view.frozen()
     bench.define("f")
     on_old = bench.compile("last", bench.instance("f", world=frozen.world), types=(str,), view=frozen)

@@ -196,6 +196,13 @@ def test_an_ambiguous_call_names_the_candidates_and_what_to_do(bench):
     assert isinstance(caught.value, TypeError)
 
 
+def test_two_signatures_that_describe_the_same_calls_are_ambiguous(bench):
+    bench.define("f", (int,))
+    bench.define("f", (int | bool,))
+    with pytest.raises(AmbiguousCallError, match=r"(?s)f\(int\) in bench.*f\(int \| bool\) in bench"):
+        bench.instance("f", (bool,))
+
+
 def test_adding_the_method_that_was_missing_ends_the_ambiguity(bench):
     bench.define("f", (int, object))
     bench.define("f", (object, str))
@@ -290,6 +297,7 @@ def test_outcomes_that_nothing_depends_on_any_more_are_not_kept(bench):
     assert len(list(bench.table._outcomes)) == 1
     bench.define("main")
     assert list(bench.table._outcomes) == []
+    assert bench.table._outcomes._of_others == {}
 
 
 # Worlds

@@ -503,6 +503,22 @@ def test_a_link_may_link_for_another_device():
     assert cache.get(second) == "pipeline on second"
 
 
+def test_who_waited_for_another_thread_s_link_takes_its_handle():
+    device = Device("gpu")
+
+    class Raced(LinearCache):
+        __slots__ = ()
+
+        def _exclusively(self):
+            # Between the look without the lock and the lock, another thread has linked.
+            self._replace(((device, "theirs"),))
+            return super()._exclusively()
+
+    cache = Raced()
+    assert cache.get_or_create(device, never) == "theirs"
+    assert len(cache) == 1
+
+
 def test_many_threads_link_once_for_each_device():
     cache, devices = LinearCache(), [Device(str(index)) for index in range(3)]
     linked, found = [], []

@@ -290,10 +290,10 @@ def test_lambdas_are_told_apart_without_columns_and_with_optimisation(options):
 
 
 def test_equal_lambdas_on_a_line_are_found_where_each_stands():
-    cell = run_text("fs = [lambda x: x + y, lambda x: x + y, lambda x: (lambda x: x + y)]\n", "<equal lambdas>")
-    first, second, third = cell["fs"]
-    nodes = [function_source(function).node for function in (first, second, third, third(1))]
-    assert [node.col_offset for node in nodes] == [6, 23, 40, 51]
+    text = "fs = [lambda x: x + y, lambda x: x + y, lambda x: (lambda x: x + y), lambda x=(lambda x: y): y]\n"
+    first, second, third, fourth = run_text(text, "<equal lambdas>")["fs"]
+    functions = (first, second, third, third(1), fourth, *fourth.__defaults__)
+    assert [function_source(function).node.col_offset for function in functions] == [6, 23, 40, 51, 69, 79]
 
 
 def test_lambdas_of_equal_code_but_different_text_are_refused_where_nothing_tells_them_apart():
@@ -390,6 +390,10 @@ def test_constants_are_compared_with_their_types(load, before_and_after):
         ("def f(a, b): return (lambda: a)", "def f(a, b): return (lambda: b)"),
         ("def f(a, b): return [a, lambda: a]", "def f(a, b): return [a, lambda: b]"),
         ("def f(x): return a", "def f(x): return b"),
+        ("def f(x): return x", "def f(y): return y"),
+        ("def f(x): y = 1; return y", "def f(x, y): y = 1; return y"),
+        ("def f(x): y = 1; return y", "def f(x, *, y): y = 1; return y"),
+        ("def f(x, y): return y", "def f(x, /, y): return y"),
         ("def f(x): return x.a", "def f(x): return x.b"),
         ("def f(x):\n        try: a()\n        finally: x()", "def f(x):\n        a()\n        x()"),
     ],

@@ -161,6 +161,33 @@ def test_loaded_code_of_a_function_depends_on_its_code_object(bench, store, modu
     assert not code.is_current
 
 
+def test_code_loaded_while_its_source_is_replaced_is_looked_for_again(bench, store, module):
+    view = CacheView("tester", Artifact, cache=bench.cache, store=store)
+    instance = FunctionTable(cache=bench.cache).method_instance(module.scale, (int,))
+    store.states["tester", str(instance)] = {"text": "of the old source"}
+    load = store.load
+
+    def replacing(view, instance):
+        store.load = load
+        module.scale.__code__ = (lambda x: x + 1).__code__
+        code = load(view, instance)
+        store.states["tester", str(instance)] = {"text": "of the new source"}
+        return code
+
+    store.load = replacing
+    made = []
+
+    def make(view, instance):
+        made.append(instance)
+        return view.code_instance(instance)
+
+    code = view.get_or_create(instance, make)
+    assert view.results(code).text == "of the new source"
+    # In its first attempt the miss was made from the source as it was no longer, which publishing found out.
+    assert made == [instance]
+    assert bench.cache.counts == Counts(loaded=1)
+
+
 def test_owners_are_told_apart_in_the_store_by_the_view_that_it_is_given(bench, view, f, store):
     view.get_or_create(f, making("first"))
     other = CacheView(("tester", 2), Artifact, cache=bench.cache, store=store)

@@ -601,7 +601,7 @@ def test_no_lookup_that_begins_after_a_rebinding_gets_code_for_the_old_value():
     def read() -> int:
         return jobs.view.results(jobs.view.get_or_create(caller, make)).value
 
-    stress(jobs, lambda number: setattr(module, "X", number), read, 1500)
+    stress(jobs, lambda number: setattr(module, "X", number), read, 500)
 
 
 @pytest.mark.usefixtures("kind_of_namespace", "restless")
@@ -632,7 +632,7 @@ def test_no_lookup_that_begins_after_a_deletion_gets_code_for_what_was_there():
         # An odd round is the one with nothing there; which of them can't be told, so the one that began last is taken.
         return value if isinstance(value, int) else before | 1
 
-    stress(jobs, write, read, 1500)
+    stress(jobs, write, read, 500)
 
 
 @pytest.mark.usefixtures("restless")
@@ -651,7 +651,7 @@ def test_no_lookup_that_begins_after_a_redefinition_gets_code_for_the_old_one():
         jobs,
         lambda number: add_method(jobs.table, "callee", (), number),
         lambda: jobs.view.results(jobs.view.get_or_create(caller, make)).value,
-        1500,
+        500,
     )
 
 
@@ -674,7 +674,7 @@ def test_no_lookup_that_begins_after_a_cell_was_set_gets_code_for_the_old_conten
         nonlocal number
         number = new
 
-    stress(jobs, write, lambda: jobs.view.results(jobs.view.get_or_create(instance, make)).value, 1500)
+    stress(jobs, write, lambda: jobs.view.results(jobs.view.get_or_create(instance, make)).value, 500)
 
 
 @pytest.mark.usefixtures("kind_of_namespace", "restless")

@@ -14,6 +14,7 @@ from smelt.caching import (
     CodeInstance,
     CycleError,
     EdgeError,
+    FunctionTable,
     InstanceError,
     MakerError,
     MethodTable,
@@ -313,14 +314,14 @@ def test_several_generations_of_code_of_one_instance_are_found_by_world(bench, v
     assert [older[f] for older in worlds] == codes
     assert view[f] is codes[-1]
     assert len({code.instance for code in codes}) == 1
+    references = [weakref.ref(code) for code in codes]
     # Let go in the middle, at the end and at the beginning.
     for gone in (1, 2, 0):
-        worlds[gone] = None
+        worlds[gone] = codes[gone] = None
         gc.collect()
         bench.cache.check_invariants()
-        assert [older[f] for older in worlds if older] == [
-            code for code, older in zip(codes, worlds, strict=True) if older
-        ]
+        assert [older[f] for older in worlds if older] == [code for code in codes if code]
+        assert [reference() for reference in references] == codes
 
 
 def test_code_is_made_for_an_older_world_as_it_was_there(bench, view):
@@ -335,6 +336,31 @@ def test_code_is_made_for_an_older_world_as_it_was_there(bench, view):
     assert frozen[old.instance] is old
     assert view.get(old.instance) is None
     assert view[new.instance] is new
+
+
+def test_code_for_an_older_world_does_not_hide_the_current_code(bench, view):
+    bench.define("main")
+    frozen = view.frozen()
+    at_that_time = bench.table.dispatch("late", (int,))
+    bench.define("late")
+    instance = bench.instance("main")
+    now = bench.compile("main", bench.table.dispatch("late", (int,)))
+    then = bench.compile("main", at_that_time, view=frozen)
+    assert frozen[instance] is then
+    assert view[instance] is now
+    assert then.world_range == (int(frozen.world), int(frozen.world))
+    bench.define("late")
+    assert frozen[instance] is then
+    assert instance not in view
+
+
+def test_a_world_is_taken_after_all_changes_so_far_were_noticed(bench, view, f):
+    view.get_or_create(f, bench.maker(*read_global(reads_setting, "setting").edges))
+    before = bench.cache.world()
+    globals()["setting"] = 2
+    assert bench.cache.world() > before
+    assert f not in view.frozen()
+    assert f in CacheView("tester", Text, world=before, cache=bench.cache)
 
 
 def test_an_older_view_finds_code_made_later_that_is_valid_there_too(view, f):
@@ -734,6 +760,26 @@ def test_code_put_in_by_hand_that_is_outdated_is_refused(bench, view, f):
         view[f] = code
     assert bench.registered() == before
     assert f not in view
+
+
+def test_a_source_that_is_replaced_while_it_is_compiled_is_compiled_again(bench):
+    def source(x):
+        return x
+
+    view, instance = bench.view, FunctionTable(cache=bench.cache).method_instance(source, (int,))
+    compiled = []
+
+    def make(view, instance):
+        compiled.append(source.__code__.co_code)
+        if len(compiled) == 1:
+            source.__code__ = (lambda x: x + 1).__code__
+        # Made after the replacement, so that its own look at the source sees the new one.
+        return view.code_instance(instance)
+
+    code = view.get_or_create(instance, make)
+    assert compiled[-1] == source.__code__.co_code != compiled[0]
+    assert view[instance] is code
+    assert bench.cache.counts.made == 1
 
 
 def test_a_callee_made_again_deep_inside_makes_its_caller_again(bench, view, f, g):

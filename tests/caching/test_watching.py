@@ -250,7 +250,7 @@ def test_another_namespace_takes_over_the_dict_of_one_that_is_dying():
         # Two that stand for one dict: the old one is only waiting for the garbage collector.
         new = WatchedNamespace(container, "new")
         new.binding("X")
-        reference = new._subscription._reference
+        reference = new._subscription._holder
         del old
         gc.collect()
     assert watching._namespaces[id(container)] is reference

@@ -156,6 +156,10 @@ class CodeCache:
         reached, trees = reach(self, dependencies)
         if not reached:
             return
+        # All of them before the first one lets go of its bindings: a guard that is compared meanwhile, by a thread without the
+        # lock, asks the bindings that are left.
+        for code in reached:
+            code.guard = ENDED
         for code in reached:
             self.end_code(code, self.world_number - 1)
         self._counts.invalidated += len(reached)

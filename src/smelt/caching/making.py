@@ -17,6 +17,7 @@ from smelt.caching.methods import MethodInstance
 from smelt.caching.publishing import publish
 
 if TYPE_CHECKING:
+    from smelt.caching.cache import CodeCache
     from smelt.caching.flights import Flight
     from smelt.caching.views import CacheView
 
@@ -30,12 +31,20 @@ def get_or_make(view: CacheView[Any], instance: MethodInstance, make: Maker) -> 
     """The slow half of `CacheView.get_or_create`: wait for whoever makes it, or make it."""
     cache = view.cache
     for _ in range(_MOST_ATTEMPTS):
-        with exclusively():
-            code = view.get(instance)
-            if code is not None:
-                return code
-            asked_in = cache.world_number if view.is_live else int(view.world)
-            flight, is_mine = cache.flights.join((instance, view.owner_object), asked_in)
+        # With everything noticed that has changed so far: what was begun before a change must not answer who asks after it.
+        asked_in = int(view.world)
+        flight, is_mine = None, False
+        try:
+            with exclusively():
+                code = view.get(instance)
+                if code is not None:
+                    return code
+                flight, is_mine = cache.flights.join((instance, view.owner_object), asked_in)
+        except BaseException:
+            # A listener was told, when the section ended, of what had been noticed in it, and raised an error.
+            if flight is not None:
+                _give_up(cache, flight, is_mine)
+            raise
         if not is_mine:
             code = _wait_for(view, flight, asked_in)
             if code is not None:
@@ -50,6 +59,14 @@ def get_or_make(view: CacheView[Any], instance: MethodInstance, make: Maker) -> 
         f"{instance} was made {_MOST_ATTEMPTS} times, and each time something that it depends on changed meanwhile; "
         "does compiling it, or a thread that never rests, change what it reads?"
     )
+
+
+def _give_up(cache: CodeCache, flight: Flight, is_mine: bool) -> None:
+    with exclusively():
+        if is_mine:
+            cache.flights.land(flight)
+        else:
+            cache.flights.leave()
 
 
 def _wait_for(view: CacheView[Any], flight: Flight, asked_in: int) -> CodeInstance | None:

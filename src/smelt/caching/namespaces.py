@@ -91,9 +91,6 @@ class WatchedNamespace(Namespace):
         super().forget(binding)
         self._subscription.remove(binding.name)
 
-    def __del__(self) -> None:
-        self._subscription.end()
-
 
 def _version_tag(container: dict[str, Any]) -> ctypes.c_uint64:
     # struct PyDictObject { PyObject ob_base (16 bytes); Py_ssize_t ma_used; uint64_t ma_version_tag; ... }, Include/cpython/

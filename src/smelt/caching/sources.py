@@ -200,14 +200,13 @@ class _ParsedFile:
         """The one of several functions of the same place and code, most often lambdas on a line, that this one is."""
         if len(matching) == 1:
             return matching[0]
-        extents = {index: _extent(self.functions[index][0]) for index in matching}
         positions = list(_positions(function.__code__))
-        if positions:
-            around = [
-                index for index, (start, end) in extents.items() if all(start <= a and b <= end for a, b in positions)
-            ]
-            if around:
-                return max(around, key=lambda index: extents[index][0])
+        extents = {index: _extent(self.functions[index][0]) for index in matching}
+        around = [
+            i for i, (start, end) in extents.items() if all(start <= first and last <= end for first, last in positions)
+        ]
+        if len(around) == 1:
+            return around[0]
         # No positions: the interpreter was told to keep none, or (Python 3.12) the lambda is a constant. Equal texts serve alike.
         if len({ast.dump(self.functions[index][0]) for index in matching}) == 1:
             return matching[0]
@@ -217,9 +216,8 @@ class _ParsedFile:
         )
 
     def _parse(self) -> ast.Module:
-        flags = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
         with _silent_compiler():
-            tree = compile(self.text, self.filename, "exec", flags, dont_inherit=True)
+            tree = compile(self.text, self.filename, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
         assert isinstance(tree, ast.Module)
         return tree
 
@@ -328,7 +326,7 @@ def _name_and_first_line(node: FunctionNode) -> tuple[str, int]:
 
 
 def _extent(node: FunctionNode) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Where the code of a function comes from: of a lambda the body alone, for it is that body that may be a lambda too."""
+    """Where the code of a function comes from. Of a lambda it is the body alone: a default may be a lambda of the same code."""
     inner = node.body if isinstance(node, ast.Lambda) else node
     assert inner.end_lineno is not None
     assert inner.end_col_offset is not None

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 Field: TypeAlias = tuple[str, Any, "_Surroundings"]
 
-_IGNORED_FIELDS = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
-"""Fields that say nothing, or nothing that their place in the tree doesn't say."""
-
 _ANNOTATIONS = frozenset({"annotation", "returns"})
 
 _WITH_DOCSTRING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -152,7 +149,8 @@ def _normal_node(node: ast.AST, around: _Surroundings) -> tuple[str, list[Field]
         around = inside = around._replace(annotations=around.annotations_in_functions)
     fields: list[Field] = []
     for field in node._fields:
-        if field in _IGNORED_FIELDS or (field in _ANNOTATIONS and not around.annotations):
+        # Whether a name is read or written follows from its place.
+        if field == "ctx" or (field in _ANNOTATIONS and not around.annotations):
             continue
         value = _normal_field(node, name, field, around.class_name)
         # A field that this version of Python has and another one lacks is None or empty where both mean the same.

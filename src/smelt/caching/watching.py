@@ -5,7 +5,7 @@ The callback is Python, and a thread may be suspended anywhere in Python. Betwee
 thread may compile code for the old value, since nobody would tell that code of the change. So the callback ends with the
 test that the name is not watched, or no longer, and nothing stands between that test and the return: CPython hands the
 interpreter lock on only where a function starts, a loop turns or a call has returned. From the return to the change there is
-only C code. The same argument carries `Subscription.end`. A build of CPython without the interpreter lock has no such
+only C code. The same argument carries `_end`. A build of CPython without the interpreter lock has no such
 guarantee, and namespaces are compared there.
 """
 
@@ -29,45 +29,64 @@ _ADDED, _MODIFIED, _DELETED, _CLONED, _CLEARED, _DEALLOCATED = range(6)
 # int (*PyDict_WatchCallback)(PyDict_WatchEvent event, PyObject *dict, PyObject *key, PyObject *new_value)
 _Callback = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 
-# Which namespace answers for the dict at an address, and for a name in it.
-_namespaces: dict[int, weakref.ref[WatchedNamespace]] = {}
-_watched_names: dict[tuple[int, str], weakref.ref[WatchedNamespace]] = {}
+
+class _Holder(weakref.ref["WatchedNamespace"]):
+    """The namespace that answers for the dict at an address, until that namespace dies.
+
+    Its death ends the watch by the callback of this reference and not by `__del__`, during which others could still get hold
+    of the namespace, and would use one that is not told of anything any more.
+    """
+
+    __slots__ = ("address",)
+
+    address: int
+
+
+_namespaces: dict[int, _Holder] = {}
+_watched_names: dict[tuple[int, str], _Holder] = {}
 
 
 class Subscription:
     """What one namespace has watched."""
 
-    __slots__ = ("_address", "_container", "_reference")
+    __slots__ = ("_holder",)
 
     def __init__(self, namespace: WatchedNamespace) -> None:
-        # LIFETIME: the subscription holds the dict, so its address stays its own while it is a key.
-        self._container = namespace.container
-        self._address = id(namespace.container)
-        self._reference = weakref.ref(namespace)
-        _namespaces[self._address] = self._reference
-        ctypes.pythonapi.PyDict_Watch(_watcher, self._container)
+        self._holder = _Holder(namespace, _end)
+        # LIFETIME: the namespace holds the dict, so the address stays the dict's own while it is a key.
+        self._holder.address = id(namespace.container)
+        _namespaces[self._holder.address] = self._holder
+        ctypes.pythonapi.PyDict_Watch(_watcher, namespace.container)
 
     def add(self, name: str) -> None:
-        _watched_names[self._address, name] = self._reference
+        _watched_names[self._holder.address, name] = self._holder
 
     def remove(self, name: str) -> None:
-        key = (self._address, name)
-        if key in _watched_names and _watched_names[key] is self._reference:
-            del _watched_names[key]
+        _remove(self._holder, name)
 
-    def end(self) -> None:
-        """Stop watching, unless another namespace has come to answer for the same dict meanwhile."""
-        address, reference, container = self._address, self._reference, self._container
-        for key in [key for key, holder in tuple(_watched_names.items()) if holder is reference]:
-            self.remove(key[1])
-        if _watcher is None:
-            return
-        unwatch = ctypes.pythonapi.PyDict_Unwatch
-        # Each test and what follows from it are one step for other threads, see above.
-        if address in _namespaces and _namespaces[address] is reference:
-            unwatch(_watcher, container)
-        if address in _namespaces and _namespaces[address] is reference:
-            del _namespaces[address]
+
+def _remove(holder: _Holder, name: str) -> None:
+    key = (holder.address, name)
+    if key in _watched_names and _watched_names[key] is holder:
+        del _watched_names[key]
+
+
+def _end(holder: weakref.ref[WatchedNamespace]) -> None:
+    # Stop watching, unless another namespace has come to answer for the same dict meanwhile.
+    assert isinstance(holder, _Holder)
+    address = holder.address
+    for name in [name for (_, name), other in tuple(_watched_names.items()) if other is holder]:
+        _remove(holder, name)
+    if _watcher is None:
+        return
+    # LIFETIME: the namespace that is dying lets go of the dict after this.
+    container = _object_at(address)
+    unwatch = ctypes.pythonapi.PyDict_Unwatch
+    # Each test and what follows from it are one step for other threads, see above.
+    if address in _namespaces and _namespaces[address] is holder:
+        unwatch(_watcher, container)
+    if address in _namespaces and _namespaces[address] is holder:
+        del _namespaces[address]
 
 
 def is_available() -> bool:

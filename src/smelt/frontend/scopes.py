@@ -80,10 +80,16 @@ def _assigned(node: FunctionNode) -> Iterator[str]:
                 in_comprehensions.update(id(part) for part in ast.walk(clause.target))
         elif isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store) and id(inner) not in in_comprehensions:
             yield inner.id
-        elif isinstance(inner, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) or (
-            isinstance(inner, (ast.MatchAs, ast.MatchStar)) and inner.name is not None
-        ):
-            yield inner.name
+        else:
+            name = _name_bound_by(inner)
+            if name is not None:
+                yield name
+
+
+def _name_bound_by(node: ast.AST) -> str | None:
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.MatchAs, ast.MatchStar)):
+        return node.name
+    return None
 
 
 def _declared(node: FunctionNode) -> Iterator[str]:

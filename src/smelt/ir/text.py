@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from smelt.caching import CodeInstance
 from smelt.ir.typed import Block, Branch, Fail, Function, Instruction, Jump, Return, Value
 
 
@@ -53,7 +52,8 @@ def _instruction(instruction: Instruction, names: _Names) -> str:
 
 def _attribute(value: Any) -> str:
     # Of the code that a call runs, what it is; which object that is, and in which worlds it is valid, differs between runs.
-    return str(value.instance) if isinstance(value, CodeInstance) else repr(value)
+    instance = getattr(value, "instance", None)
+    return repr(value) if instance is None else str(instance)
 
 
 def _terminator(block: Block, names: _Names) -> str:

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the parts of smelt are put together. The compiler is imported when something is first compiled."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import sys
+import types
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, overload
+
+from smelt.caching import add_method
+from smelt.compiler.config import CompilerConfig, CompilerJob
+from smelt.launch import Kernel
+from smelt.types import Type
+
+
+@functools.cache
+def driver() -> Any:
+    """The driver of this process, with every target's back end."""
+    tables = importlib.import_module("smelt.inference.overlays")
+    backend = importlib.import_module("smelt.targets.native.backend")
+    return importlib.import_module("smelt.driver").Driver(tables.standard_table(), {"native": backend.NativeBackend()})
+
+
+@overload
+def kernel(function: Callable[..., Any]) -> Kernel: ...
+@overload
+def kernel(
+    *, boundscheck: bool = True, fastmath: bool = False, opt_level: int = 3, name: str | None = None
+) -> Callable[[Callable[..., Any]], Kernel]: ...
+def kernel(function: Any = None, **options: Any) -> Any:
+    """Make a kernel of a function: `@smelt.kernel`, or with options `@smelt.kernel(boundscheck=False)`.
+
+    Parameters
+    ----------
+    boundscheck
+        Whether an index that is out of bounds raises IndexError; without, it is undefined behaviour.
+    fastmath
+        Whether floating arithmetic may be reordered, and NaN and infinity taken for impossible.
+    opt_level
+        How much is optimised, 0 to 3.
+    name
+        The name of the kernel in what is compiled; by default the function's.
+
+    Raises `TypeError` for what is no Python function, and for an option that there isn't.
+    """
+    if function is None:
+        return functools.partial(kernel, **options)
+    if not isinstance(function, types.FunctionType):
+        raise TypeError(f"a kernel is made of a Python function, not of {function!r}")
+    return Kernel(function, replace(CompilerConfig(), **options), driver)
+
+
+def overlay(function: Any, signature: tuple[Any, ...]) -> Callable[[types.FunctionType], types.FunctionType]:
+    """Replace `function` in kernels: `@smelt.overlay(math.sin, (smelt.float32,))` before the function that is called instead."""
+
+    def define(replacement: types.FunctionType) -> types.FunctionType:
+        add_method(driver().table.layers[0], function, signature, replacement)
+        return replacement
+
+    return define
+
+
+def code_typed(kernel: Kernel, kinds: tuple[Type, ...]) -> str:
+    """The typed program of a kernel for argument types, as text."""
+    code = driver().inferred(_job(kernel, kinds))
+    pipeline, text = (importlib.import_module(name) for name in ("smelt.driver.pipeline", "smelt.ir.text"))
+    written: str = text.to_text(pipeline.typed_function(code))
+    return written
+
+
+def code_llvm(kernel: Kernel, kinds: tuple[Type, ...], *, optimised: bool = True) -> str:
+    """The LLVM IR of a kernel for argument types, after optimisation or before."""
+    job = _job(kernel, kinds)
+    code = driver().inferred(job)
+    if optimised:
+        return str(driver().optimised(job, code)[0])
+    text: str = driver().lowered(job, code).text
+    return text
+
+
+def code_native(kernel: Kernel, kinds: tuple[Type, ...]) -> str:
+    """The assembly of a kernel for argument types."""
+    job = _job(kernel, kinds)
+    module, machine = driver().optimised(job, driver().inferred(job))
+    assembly: str = machine.emit_assembly(module)
+    return assembly
+
+
+def on_compile(hook: Callable[[CompilerJob], None]) -> Callable[[], None]:
+    """Call `hook` with every job that is compiled from now on. Returns what ends that."""
+    ending: Callable[[], None] = driver().on_compile(hook)
+    return ending
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What happened in this process so far.
+
+    Attributes
+    ----------
+    compilations
+        How often a back end made a kernel's artifact.
+    inferences
+        How many method instances were inferred.
+    invalidations
+        How many code instances were invalidated.
+    llvm_loaded
+        Whether LLVM is loaded.
+    """
+
+    compilations: int
+    inferences: int
+    invalidations: int
+    llvm_loaded: bool
+
+
+def stats() -> Stats:
+    """A snapshot of the counters of this process."""
+    is_used = driver.cache_info().currsize > 0
+    counts = driver().table.cache.counts if is_used else None
+    return Stats(
+        driver().compilations if is_used else 0,
+        counts.made if counts is not None else 0,
+        counts.invalidated if counts is not None else 0,
+        "llvmlite.binding" in sys.modules,
+    )
+
+
+def _job(kernel: Kernel, kinds: tuple[Type, ...]) -> CompilerJob:
+    return CompilerJob(kernel.instance(kinds), kernel.config)

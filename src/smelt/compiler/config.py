@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is compiled, and how: targets, configurations and jobs.
+
+A configuration has two keys. What affects inference is the *owner*: configurations that share it share inferred code. The whole
+configuration is the key of the artifacts. Each field says in its metadata which of the two it enters, or why neither; the declaration
+is the only list of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from smelt.caching import MethodInstance
+
+
+class Enters(Enum):
+    """Which key a field of a configuration enters."""
+
+    OWNER = "the owner, and so the key of artifacts too: it affects inference"
+    KEY = "the key of artifacts"
+    NEITHER = "neither: it changes nothing that is compiled"
+
+
+def _field(default: Any, enters: Enters) -> Any:
+    return field(default=default, metadata={"enters": enters})
+
+
+@dataclass(frozen=True)
+class Target:
+    """What code is generated for.
+
+    Attributes
+    ----------
+    name
+        `native`, for now.
+    has_doubles
+        Whether it has float64. Without, float32 takes its place.
+    cpu
+        The processor, by LLVM's name; `host` for the one that this runs on.
+    """
+
+    name: str = _field("native", Enters.OWNER)
+    has_doubles: bool = _field(True, Enters.OWNER)
+    cpu: str = _field("host", Enters.KEY)
+
+
+NATIVE = Target()
+
+
+@dataclass(frozen=True)
+class CompilerConfig:
+    """All settings of a compilation.
+
+    Attributes
+    ----------
+    target
+        What code is generated for.
+    boundscheck
+        Whether an index that is out of bounds is an error; without, it is undefined behaviour.
+    fastmath
+        Whether floating arithmetic may be reordered, and NaN and infinity taken for impossible.
+    opt_level
+        How much LLVM optimises, 0 to 3.
+    name
+        The name of the kernel in the artifact; None for that of the function.
+    """
+
+    target: Target = _field(NATIVE, Enters.OWNER)  # noqa: RUF009 - frozen, so it may be shared
+    boundscheck: bool = _field(True, Enters.KEY)
+    fastmath: bool = _field(False, Enters.KEY)
+    opt_level: int = _field(3, Enters.KEY)
+    name: str | None = _field(None, Enters.KEY)
+
+    def __post_init__(self) -> None:
+        if self.opt_level not in (0, 1, 2, 3):
+            raise ValueError(f"opt_level is 0, 1, 2 or 3, not {self.opt_level!r}")
+
+    def owner(self) -> tuple[object, ...]:
+        """The owner of code that is inferred with this configuration."""
+        return ("smelt", *_entering(self, Enters.OWNER))
+
+
+@dataclass(frozen=True)
+class CompilerJob:
+    """One thing to compile: a method instance, with a configuration."""
+
+    instance: MethodInstance
+    config: CompilerConfig
+
+
+def _entering(settings: Any, enters: Enters) -> tuple[object, ...]:
+    values: list[object] = []
+    for declared in dataclasses.fields(settings):
+        value = getattr(settings, declared.name)
+        if declared.metadata["enters"] is not enters:
+            continue
+        # What is made of parts enters with those of its parts that do.
+        values.append(_entering(value, enters) if dataclasses.is_dataclass(value) else value)
+    return tuple(values)

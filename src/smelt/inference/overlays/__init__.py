@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What builtins, `math`, NumPy's scalar functions and smelt's own functions mean in a kernel: methods of one table."""
+
+from __future__ import annotations
+
+import functools
+
+from smelt.caching import FunctionTable, MethodTable, StackedMethodTable
+from smelt.inference.overlays import builtin_functions, numbers, threads
+
+
+@functools.cache
+def standard_overlays() -> MethodTable:
+    """The overlay methods that every target has."""
+    table = MethodTable("kernel language")
+    for module in (builtin_functions, numbers, threads):
+        module.define(table)
+    return table
+
+
+@functools.cache
+def standard_table() -> StackedMethodTable:
+    """Where calls in kernels are looked up: the overlays, and Python's functions below them."""
+    return StackedMethodTable(standard_overlays(), FunctionTable(), name="kernels")

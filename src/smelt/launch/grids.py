@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Grids: how many threads a launch has on each axis, and in which groups."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any, NamedTuple
+
+from smelt.launch.errors import LaunchError
+
+Sizes = tuple[int, int, int]
+
+_USUAL_GROUP = 256
+_MOST_THREADS = 2**63 - 1
+
+
+class Grid(NamedTuple):
+    """The threads of a launch, x first. The last groups of an axis may have fewer threads than the others."""
+
+    threads: Sizes
+    group: Sizes
+
+
+def grid_of_threads(*threads: Any) -> Grid:
+    """A grid with so many threads in all. The group size is smelt's choice."""
+    sizes = _sizes(threads, "the number of threads")
+    return Grid(sizes, (min(_USUAL_GROUP, max(1, sizes[0])), 1, 1))
+
+
+def grid_of_groups(groups: Any, threads: Any) -> Grid:
+    """A grid of so many groups of so many threads each: both a number, or a tuple of up to three."""
+    group_counts = _sizes(groups if isinstance(groups, tuple) else (groups,), "the number of groups")
+    group = _sizes(threads if isinstance(threads, tuple) else (threads,), "the number of threads of a group")
+    if 0 in group:
+        raise LaunchError(f"a group has at least one thread on each axis, not {threads!r}")
+    sizes = tuple(map(operator.mul, group_counts, group))
+    return Grid(_checked((sizes[0], sizes[1], sizes[2])), group)
+
+
+def _sizes(given: tuple[Any, ...], what: str) -> Sizes:
+    if not 1 <= len(given) <= 3:
+        raise LaunchError(f"a grid has 1, 2 or 3 dimensions, not {len(given)}")
+    sizes = []
+    for size in given:
+        try:
+            number = operator.index(size)
+        except TypeError:
+            raise LaunchError(f"{what} is an integer, not {size!r}") from None
+        if number < 0:
+            raise LaunchError(f"{what} can't be negative: {number}")
+        sizes.append(number)
+    x, y, z = (*sizes, 1, 1)[:3]
+    return _checked((x, y, z))
+
+
+def _checked(sizes: Sizes) -> Sizes:
+    if sizes[0] * sizes[1] * sizes[2] > _MOST_THREADS:
+        raise LaunchError(f"a grid of {sizes} has more threads than can be counted with 64 bits")
+    return sizes

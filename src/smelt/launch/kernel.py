@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kernels and launchers: the objects that a user of smelt holds."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import types
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from smelt.caching import CacheView, CodeInstance, LookupTable, MethodInstance
+from smelt.compiler.config import CompilerConfig, CompilerJob
+from smelt.launch.arguments import packer
+from smelt.launch.errors import LaunchError, error_of_thread
+from smelt.launch.grids import Grid, grid_of_groups, grid_of_threads
+from smelt.types import Array, Type, none, typeof
+
+_LAUNCH_WORDS = 16
+_STATUS = 12
+
+
+class Compile(Protocol):
+    """What a launch asks for what it misses: the driver, handed in by whoever wires them together."""
+
+    table: LookupTable
+
+    def view(self, config: CompilerConfig) -> CacheView[Any]: ...
+    def compiled(self, job: CompilerJob) -> tuple[CodeInstance, Any]: ...
+
+
+class Kernel:
+    """A Python function that runs once for each thread of a grid.
+
+    `kernel[n](...)` runs n threads, `kernel[groups, threads](...)` whole groups, `kernel.over(width, height)(...)` a grid of up to
+    three dimensions. Called by itself inside of another kernel it is an ordinary function.
+    """
+
+    def __init__(self, function: types.FunctionType, config: CompilerConfig, driver: Callable[[], Compile]) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        # What kernels are called in messages.
+        self.name = function.__qualname__
+        self.config = config
+        self._driver = driver
+        self._loaded: dict[tuple[Type, ...], Loaded] = {}
+
+    def __getitem__(self, size: Any) -> Launcher:
+        """A launcher: for a number, of that many threads in all; for two, of groups and threads per group."""
+        if isinstance(size, tuple):
+            if len(size) != 2:
+                raise LaunchError(
+                    f"write kernel[threads] or kernel[groups, threads], not {size!r}; for more dimensions kernel.over"
+                )
+            return self.configure(*size)
+        return Launcher(self, grid_of_threads(size))
+
+    def over(self, *threads: int) -> Launcher:
+        """A launcher of that many threads in all, in one, two or three dimensions, x first."""
+        return Launcher(self, grid_of_threads(*threads))
+
+    def configure(self, groups: int | tuple[int, ...], threads: int | tuple[int, ...]) -> Launcher:
+        """A launcher of `groups` groups of `threads` threads."""
+        return Launcher(self, grid_of_groups(groups, threads))
+
+    def __call__(self, *arguments: Any) -> None:  # noqa: ARG002 - whatever they are
+        raise LaunchError(
+            f"{self.name} is a kernel: say how many threads run it, {self.name}[n](...), "
+            f"{self.name}[groups, threads](...) or {self.name}.over(width, height)(...)"
+        )
+
+    def compile(self, *kinds: Type) -> Any:
+        """Compile for argument types without launching. Returns the results object."""
+        return self.loaded(kinds).results
+
+    def loaded(self, kinds: tuple[Type, ...]) -> Loaded:
+        """The kernel for arguments of these types, compiled if need be."""
+        loaded = self._loaded.get(kinds)
+        if loaded is None or not loaded.is_current():
+            loaded = self._loaded[kinds] = Loaded(self, kinds, self._driver())
+        return loaded
+
+    def instance(self, kinds: tuple[Type, ...]) -> MethodInstance:
+        """The method instance for arguments of these types. Raises `LaunchError` if their number is wrong."""
+        code = self.function.__code__
+        names = code.co_varnames[: code.co_argcount]
+        if len(kinds) != len(names):
+            raise LaunchError(f"{self.name} takes {len(names)} arguments ({', '.join(names)}), not {len(kinds)}")
+        instance = self._driver().table.method_instance(self.function, kinds)
+        assert instance is not None
+        return instance
+
+    def __repr__(self) -> str:
+        return f"<kernel {self.__module__}.{self.name}>"
+
+
+class Loaded:
+    """A kernel for one tuple of argument types, ready to run."""
+
+    def __init__(self, kernel: Kernel, kinds: tuple[Type, ...], driver: Compile) -> None:
+        self.name = kernel.name
+        self.job = CompilerJob(kernel.instance(kinds), kernel.config)
+        self._view = driver.view(kernel.config)
+        self._code, self.results = driver.compiled(self.job)
+        result = self._code.results(self._view.results_class).result
+        if result != none:
+            raise LaunchError(f"{self.name} returns a {result}; a kernel returns nothing: write to an array")
+        self._pack = packer(kinds)
+        self._run = self.results.kernel.run
+
+    def is_current(self) -> bool:
+        """Whether nothing that the kernel was compiled from has changed."""
+        return self._view.get(self.job.instance) is self._code
+
+    def launch(self, grid: Grid, arguments: Sequence[Any]) -> None:
+        """Run every thread of the grid."""
+        words = (ctypes.c_int64 * _LAUNCH_WORDS)(0, 0, 0, *grid.threads, *grid.threads, *grid.group)
+        packed = ctypes.create_string_buffer(self._pack(arguments) or bytes(8))
+        self._run(ctypes.addressof(words), ctypes.addressof(packed))
+        if words[_STATUS]:
+            position = (words[_STATUS + 1], words[_STATUS + 2], words[_STATUS + 3])
+            raise error_of_thread(self.results, words[_STATUS], position)
+
+
+class Launcher:
+    """A kernel and a grid: call it with the kernel's arguments. It can be kept, and called again and again."""
+
+    def __init__(self, kernel: Kernel, grid: Grid) -> None:
+        self.kernel = kernel
+        self.grid = grid
+
+    def __call__(self, *arguments: Any) -> None:
+        """Launch. Returns when all threads are done.
+
+        Raises `LaunchError` for a wrong launch, before anything runs; `KernelError` if the kernel can't be compiled for these
+        arguments; and what the first thread that failed raised.
+        """
+        kinds = tuple(_type_of(argument, position, self.kernel) for position, argument in enumerate(arguments))
+        self.kernel.loaded(kinds).launch(self.grid, arguments)
+
+    def __repr__(self) -> str:
+        return f"<launcher of {self.kernel.name}, {self.grid.threads} threads in groups of {self.grid.group}>"
+
+
+def _type_of(argument: Any, position: int, kernel: Kernel) -> Type:
+    try:
+        kind = typeof(argument)
+    except TypeError as error:
+        names = kernel.function.__code__.co_varnames
+        name = names[position] if position < kernel.function.__code__.co_argcount else str(position)
+        raise LaunchError(f"{kernel.name}, argument {name}: {error}") from None
+    if isinstance(kind, Array) and isinstance(argument, np.ndarray) and not argument.flags.aligned:
+        raise LaunchError(f"{kernel.name}, argument {position}: the array's elements are not aligned; copy it")
+    return kind

@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One typed function as LLVM IR.
+
+A function takes the thread's state and the rows of its parameters, and returns a status with the row of its result. A status other
+than 0 is the number of an error site: the thread has failed there, and every caller passes it on.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from smelt.ir.typed import Block, Branch, Fail, Function, Instruction, Jump, Return, Value
+from smelt.ir.untyped import Position
+from smelt.lowering import arithmetic
+from smelt.lowering.layout import item_span, memory_type, register_type, row_types, scalar_type
+from smelt.types import Array, Layout, Scalar, Type, int64, part_type
+
+_UNARY = ("neg", "invert", "abs")
+_COMPARE = ("eq", "ne", "lt", "le", "gt", "ge")
+
+_FAST = ("fadd", "fsub", "fmul", "fdiv", "frem", "fneg", "fcmp")
+
+# The words of a thread's state, each for three axes.
+THREAD_QUANTITIES = ("thread_position_in_grid", "threads_per_grid", "threads_per_threadgroup")
+
+
+class Module(Protocol):
+    """What a function needs of the module around it."""
+
+    has_doubles: bool
+    is_checked: bool
+    is_fast: bool
+
+    def declare(self, name: str, result: str, parameters: tuple[str, ...]) -> str: ...
+    def callee(self, code: Any) -> str: ...
+    def error_site(self, error: str, message: str, position: Position) -> int: ...
+
+
+class FunctionLowering:
+    """Writes the LLVM IR of one typed function."""
+
+    def __init__(self, module: Module, function: Function, name: str) -> None:
+        self.module = module
+        self.function = function
+        self.name = name
+        self._rows: dict[Value, list[str]] = {}
+        self._lines: dict[str, list[str]] = {}
+        self._label = ""
+        self._count = 0
+        self._labels = {block: f"b{number}" for number, block in enumerate(function.blocks)}
+        # The LLVM block that a block ends in, which is not the one it begins in if something in it may fail.
+        self._ends: dict[Block, str] = {}
+
+    def text(self, attributes: str = "") -> str:
+        """The definition of the function, with LLVM's `attributes` of a function."""
+        parameters = ["ptr %state"]
+        for value in self.function.parameters:
+            kinds = self._row_types(value.type)
+            self._rows[value] = [self._new() for _ in kinds]
+            parameters += [f"{kind} {name}" for kind, name in zip(kinds, self._rows[value], strict=True)]
+        for block in self.function.blocks:
+            for value in block.parameters:
+                self._rows[value] = [self._new() for _ in self._row_types(value.type)]
+        for block in self.function.blocks:
+            self._begin(self._labels[block])
+            for instruction in block.instructions:
+                self._instruction(instruction)
+            self._ends[block] = self._label
+            self._terminator(block)
+        self._write_phis()
+        body = "\n".join(
+            f"{label}:\n" + "\n".join(f"  {line}" for line in lines) for label, lines in self._lines.items()
+        )
+        head = f"define internal {self.result_type()} @{self.name}({', '.join(parameters)}) {attributes}"
+        return f"{head} {{\n{body}\n}}\n"
+
+    def result_type(self) -> str:
+        return "{ " + ", ".join(["i32", *self._row_types(self.function.result)]) + " }"
+
+    def emit(self, instruction: str) -> str:
+        name = self._new()
+        if self.module.is_fast and instruction.startswith(_FAST):
+            operation, _, rest = instruction.partition(" ")
+            instruction = f"{operation} fast {rest}"
+        self._lines[self._label].append(f"{name} = {instruction}")
+        return name
+
+    def declare(self, name: str, result: str, parameters: tuple[str, ...]) -> str:
+        return self.module.declare(name, result, parameters)
+
+    def _new(self) -> str:
+        self._count += 1
+        return f"%v{self._count}"
+
+    def _do(self, instruction: str) -> None:
+        self._lines[self._label].append(instruction)
+
+    def _begin(self, label: str) -> None:
+        self._lines[label] = []
+        self._label = label
+
+    def _row_types(self, kind: Type) -> list[str]:
+        return row_types(kind, has_doubles=self.module.has_doubles)
+
+    def _scalar(self, kind: Type) -> Scalar:
+        return scalar_type(kind, has_doubles=self.module.has_doubles)
+
+    def _row(self, value: Value) -> list[str]:
+        return self._rows[value]
+
+    def _instruction(self, instruction: Instruction) -> None:
+        lower = getattr(self, f"_lower_{instruction.operation}", None)
+        row = lower(instruction) if lower is not None else self._arithmetic(instruction)
+        if instruction.result is not None:
+            self._rows[instruction.result] = row
+
+    def _arithmetic(self, instruction: Instruction) -> list[str]:
+        operation = instruction.operation
+        scalar = self._scalar(instruction.operands[0].type)
+        if scalar.is_complex:
+            return self._complex_arithmetic(instruction, part_type(scalar))
+        operands = [self._row(operand)[0] for operand in instruction.operands]
+        if operation in _COMPARE:
+            return [arithmetic.compare(self, operation, scalar, operands[0], operands[1])]
+        if len(operands) == 1:
+            return [arithmetic.unary(self, operation, scalar, operands[0])]
+        return [arithmetic.binary(self, operation, scalar, operands[0], operands[1])]
+
+    def _complex_arithmetic(self, instruction: Instruction, part: Scalar) -> list[str]:
+        operation = instruction.operation
+        (a, b), *others = map(self._row, instruction.operands)
+        if operation == "neg":
+            return [arithmetic.unary(self, "neg", part, a), arithmetic.unary(self, "neg", part, b)]
+        ((c, d),) = others
+        if operation in ("add", "sub"):
+            return [arithmetic.binary(self, operation, part, a, c), arithmetic.binary(self, operation, part, b, d)]
+        if operation in ("eq", "ne"):
+            parts = arithmetic.compare(self, operation, part, a, c), arithmetic.compare(self, operation, part, b, d)
+            return [self.emit(f"{'and' if operation == 'eq' else 'or'} i1 {parts[0]}, {parts[1]}")]
+
+        def times(x: str, y: str) -> str:
+            return arithmetic.binary(self, "mul", part, x, y)
+
+        if operation == "mul":
+            real = arithmetic.binary(self, "sub", part, times(a, c), times(b, d))
+            return [real, arithmetic.binary(self, "add", part, times(a, d), times(b, c))]
+        if operation == "div":
+            norm = arithmetic.binary(self, "add", part, times(c, c), times(d, d))
+            real = arithmetic.binary(self, "add", part, times(a, c), times(b, d))
+            imaginary = arithmetic.binary(self, "sub", part, times(b, c), times(a, d))
+            return [
+                arithmetic.binary(self, "div", part, real, norm),
+                arithmetic.binary(self, "div", part, imaginary, norm),
+            ]
+        raise AssertionError(operation)
+
+    def _lower_constant(self, instruction: Instruction) -> list[str]:
+        assert instruction.result is not None
+        scalar = self._scalar(instruction.result.type)
+        value = instruction.attributes["value"]
+        if scalar.is_complex:
+            part = part_type(scalar)
+            return [arithmetic.constant(part, value.real), arithmetic.constant(part, value.imag)]
+        return [arithmetic.constant(scalar, value)]
+
+    def _lower_convert(self, instruction: Instruction) -> list[str]:
+        assert instruction.result is not None
+        (operand,) = instruction.operands
+        source, target = self._scalar(operand.type), self._scalar(instruction.result.type)
+        row = self._row(operand)
+        if not target.is_complex:
+            return [arithmetic.convert(self, source, target, row[0])]
+        part = part_type(target)
+        if source.is_complex:
+            return [arithmetic.convert(self, part_type(source), part, name) for name in row]
+        return [arithmetic.convert(self, source, part, row[0]), arithmetic.constant(part, 0)]
+
+    def _lower_select(self, instruction: Instruction) -> list[str]:
+        condition, first, second = instruction.operands
+        kinds = self._row_types(first.type)
+        chosen = self._row(condition)[0]
+        pairs = zip(kinds, self._row(first), self._row(second), strict=True)
+        return [self.emit(f"select i1 {chosen}, {kind} {one}, {kind} {other}") for kind, one, other in pairs]
+
+    def _lower_not(self, instruction: Instruction) -> list[str]:
+        return [self.emit(f"xor i1 {self._row(instruction.operands[0])[0]}, true")]
+
+    def _lower_make(self, instruction: Instruction) -> list[str]:
+        return [name for operand in instruction.operands for name in self._row(operand)]
+
+    def _lower_item(self, instruction: Instruction) -> list[str]:
+        (operand,) = instruction.operands
+        span = item_span(operand.type, instruction.attributes["index"], has_doubles=self.module.has_doubles)
+        return self._row(operand)[span]
+
+    def _lower_extent(self, instruction: Instruction) -> list[str]:
+        return [self._row(instruction.operands[0])[1 + instruction.attributes["dimension"]]]
+
+    def _lower_index(self, instruction: Instruction) -> list[str]:
+        array, index = instruction.operands
+        dimension = instruction.attributes["dimension"]
+        extent = self._row(array)[1 + dimension]
+        given = arithmetic.convert(self, self._scalar(index.type), int64, self._row(index)[0])
+        is_negative = self.emit(f"icmp slt i64 {given}, 0")
+        from_the_end = self.emit(f"add i64 {given}, {extent}")
+        counted = self.emit(f"select i1 {is_negative}, i64 {from_the_end}, i64 {given}")
+        if instruction.attributes["checked"] and self.module.is_checked:
+            is_inside = self.emit(f"icmp ult i64 {counted}, {extent}")
+            where = f"{array.name}: " if array.name else ""
+            message = f"{where}index is out of bounds for dimension {dimension} of {array.type}"
+            self._require(is_inside, "IndexError", message, instruction.position)
+        return [counted]
+
+    def _lower_load(self, instruction: Instruction) -> list[str]:
+        array, *indices = instruction.operands
+        assert isinstance(array.type, Array)
+        address, scalar = self._element(array, indices)
+        if scalar.is_complex:
+            part = part_type(scalar)
+            kind = register_type(part)
+            other = self.emit(f"getelementptr {kind}, ptr {address}, i64 1")
+            return [self.emit(f"load {kind}, ptr {place}, align {part.size}") for place in (address, other)]
+        loaded = self.emit(f"load {memory_type(scalar)}, ptr {address}, align {scalar.size}")
+        return [self.emit(f"icmp ne i8 {loaded}, 0") if register_type(scalar) == "i1" else loaded]
+
+    def _lower_store(self, instruction: Instruction) -> list[str]:
+        array, value, *indices = instruction.operands
+        address, scalar = self._element(array, indices)
+        row = self._row(value)
+        if scalar.is_complex:
+            part = part_type(scalar)
+            kind = register_type(part)
+            other = self.emit(f"getelementptr {kind}, ptr {address}, i64 1")
+            for place, name in ((address, row[0]), (other, row[1])):
+                self._do(f"store {kind} {name}, ptr {place}, align {part.size}")
+            return []
+        stored = self.emit(f"zext i1 {row[0]} to i8") if register_type(scalar) == "i1" else row[0]
+        self._do(f"store {memory_type(scalar)} {stored}, ptr {address}, align {scalar.size}")
+        return []
+
+    def _element(self, array: Value, indices: list[Value]) -> tuple[str, Scalar]:
+        kind = array.type
+        assert isinstance(kind, Array)
+        scalar = self._scalar(kind.element)
+        base, *extents = self._row(array)
+        places = [self._row(index)[0] for index in indices]
+        if kind.layout is Layout.STRIDED:
+            strides = extents[kind.dimensions :]
+            offset = "0"
+            for place, stride in zip(places, strides, strict=True):
+                step = self.emit(f"mul nsw i64 {place}, {stride}")
+                offset = self.emit(f"add nsw i64 {offset}, {step}")
+            return self.emit(f"getelementptr i8, ptr {base}, i64 {offset}"), scalar
+        if kind.layout is Layout.F:
+            places, extents = places[::-1], extents[::-1]
+        linear = places[0] if places else "0"
+        for place, extent in zip(places[1:], extents[1:], strict=True):
+            row = self.emit(f"mul nsw i64 {linear}, {extent}")
+            linear = self.emit(f"add nsw i64 {row}, {place}")
+        element = memory_type(scalar) if not scalar.is_complex else f"[2 x {register_type(part_type(scalar))}]"
+        return self.emit(f"getelementptr {element}, ptr {base}, i64 {linear}"), scalar
+
+    def _lower_check(self, instruction: Instruction) -> list[str]:
+        attributes = instruction.attributes
+        condition = self._row(instruction.operands[0])[0]
+        self._require(condition, attributes["error"], attributes["message"], instruction.position)
+        return []
+
+    def _lower_thread(self, instruction: Instruction) -> list[str]:
+        place = THREAD_QUANTITIES.index(instruction.attributes["quantity"]) * 3 + instruction.attributes["axis"]
+        address = self.emit(f"getelementptr i64, ptr %state, i64 {place}")
+        return [self.emit(f"load i64, ptr {address}, align 8")]
+
+    def _lower_call(self, instruction: Instruction) -> list[str]:
+        name = self.module.callee(instruction.attributes["callee"])
+        arguments = ["ptr %state"]
+        for operand in instruction.operands:
+            kinds = self._row_types(operand.type)
+            arguments += [f"{kind} {part}" for kind, part in zip(kinds, self._row(operand), strict=True)]
+        results = [] if instruction.result is None else self._row_types(instruction.result.type)
+        kind = "{ " + ", ".join(["i32", *results]) + " }"
+        returned = self.emit(f"call {kind} {name}({', '.join(arguments)})")
+        status = self.emit(f"extractvalue {kind} {returned}, 0")
+        succeeded = self.emit(f"icmp eq i32 {status}, 0")
+        failed, goes_on = f"failed{self._count}", f"on{self._count}"
+        self._do(f"br i1 {succeeded}, label %{goes_on}, label %{failed}, !prof !0")
+        self._begin(failed)
+        self._return_status(status)
+        self._begin(goes_on)
+        return [self.emit(f"extractvalue {kind} {returned}, {index + 1}") for index in range(len(results))]
+
+    def _require(self, condition: str, error: str, message: str, position: Position) -> None:
+        site = self.module.error_site(error, message, position)
+        self._count += 1
+        failed, goes_on = f"failed{self._count}", f"on{self._count}"
+        self._do(f"br i1 {condition}, label %{goes_on}, label %{failed}, !prof !0")
+        self._begin(failed)
+        self._return_status(str(site))
+        self._begin(goes_on)
+
+    def _return_status(self, status: str) -> None:
+        kind = self.result_type()
+        returned = self.emit(f"insertvalue {kind} zeroinitializer, i32 {status}, 0")
+        self._do(f"ret {kind} {returned}")
+
+    def _terminator(self, block: Block) -> None:
+        match block.terminator:
+            case Jump(target=target):
+                self._do(f"br label %{self._labels[target]}")
+            case Branch(condition=condition, then=then, otherwise=otherwise):
+                test = self._row(condition)[0]
+                self._do(f"br i1 {test}, label %{self._labels[then]}, label %{self._labels[otherwise]}")
+            case Return(value=value):
+                kind, returned = self.result_type(), "zeroinitializer"
+                row = [] if value is None else self._row(value)
+                kinds = [] if value is None else self._row_types(value.type)
+                for place, (part, name) in enumerate(zip(kinds, row, strict=True), 1):
+                    returned = self.emit(f"insertvalue {kind} {returned}, {part} {name}, {place}")
+                self._do(f"ret {kind} {returned}")
+            case Fail(error=error, message=message, position=position):
+                self._return_status(str(self.module.error_site(error, message, position)))
+
+    def _write_phis(self) -> None:
+        incoming: dict[Block, list[tuple[str, tuple[Value, ...]]]] = {}
+        for block in self.function.blocks:
+            if isinstance(block.terminator, Jump):
+                target = block.terminator.target
+                incoming.setdefault(target, []).append((self._ends[block], block.terminator.arguments))
+        for block in self.function.blocks:
+            phis = []
+            for number, value in enumerate(block.parameters):
+                for place, (kind, name) in enumerate(zip(self._row_types(value.type), self._row(value), strict=True)):
+                    sources = ", ".join(
+                        f"[ {self._row(arguments[number])[place]}, %{label} ]"
+                        for label, arguments in incoming.get(block, [])
+                    )
+                    phis.append(f"{name} = phi {kind} {sources}")
+            lines = self._lines[self._labels[block]]
+            lines[:0] = phis

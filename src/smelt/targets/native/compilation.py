@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a lowered kernel to an object file, through LLVM.
+
+The entry point takes the launch and the arguments, each as an array of words of eight bytes, and runs a box of the grid: every
+thread with `begin <= position < end` on all axes.
+
+| words of the launch | what |
+|---|---|
+| 0 to 2 | begin, for x, y, z |
+| 3 to 5 | end |
+| 6 to 8 | threads per grid |
+| 9 to 11 | threads per threadgroup |
+| 12 | the status of the first thread that failed, 0 if none did |
+| 13 to 15 | the position of that thread |
+
+The threads of a box run one after the other, x fastest; the first that fails ends the box.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import llvmlite.binding as llvm
+
+from smelt.lowering import LoweredModule
+from smelt.lowering.layout import row_types
+from smelt.types import Type
+
+ENTRY = "smelt_kernel"
+LAUNCH_WORDS = 16
+
+_initialising = threading.Lock()
+_is_initialised = False
+
+
+def entry_point(lowered: LoweredModule, parameters: Sequence[Type]) -> str:
+    """The LLVM IR of the entry point of a kernel whose parameters have these types."""
+    loads, arguments = [], ["ptr %state"]
+    kinds = [kind for parameter in parameters for kind in row_types(parameter)]
+    for number, kind in enumerate(kinds):
+        loads.append(f"  %place{number} = getelementptr i64, ptr %arguments, i64 {number}")
+        if kind == "i1":
+            loads.append(f"  %byte{number} = load i8, ptr %place{number}, align 8")
+            loads.append(f"  %argument{number} = icmp ne i8 %byte{number}, 0")
+        else:
+            loads.append(f"  %argument{number} = load {kind}, ptr %place{number}, align 8")
+        arguments.append(f"{kind} %argument{number}")
+    words = []
+    for number, name in enumerate(_LAUNCH_NAMES):
+        words.append(f"  %{name}_place = getelementptr i64, ptr %launch, i64 {number}")
+        words.append(f"  %{name} = load i64, ptr %{name}_place, align 8")
+    kind = lowered.result_type
+    call = f"call {kind} @{lowered.name}({', '.join(arguments)})"
+    return _ENTRY_TEMPLATE.format(
+        entry=ENTRY, loads="\n".join(loads), words="\n".join(words), call=call, kind=kind, status_word=12
+    )
+
+
+def compile_module(lowered: LoweredModule, parameters: Sequence[Type], *, opt_level: int, cpu: str) -> tuple[Any, Any]:
+    """The optimised LLVM module of a kernel, and the target machine that it was optimised for."""
+    _initialise()
+    machine = target_machine(cpu, opt_level)
+    module = llvm.parse_assembly(lowered.text + entry_point(lowered, parameters))
+    module.triple = machine.triple
+    module.data_layout = str(machine.target_data)
+    module.verify()
+    options = llvm.create_pipeline_tuning_options(speed_level=opt_level)
+    options.loop_vectorization = options.slp_vectorization = opt_level > 1
+    builder = llvm.create_pass_builder(machine, options)
+    builder.getModulePassManager().run(module, builder)
+    return module, machine
+
+
+def target_machine(cpu: str, opt_level: int) -> Any:
+    """LLVM's description of a processor, `host` for the one that this runs on."""
+    _initialise()
+    target = llvm.Target.from_default_triple()
+    name = llvm.get_host_cpu_name() if cpu == "host" else cpu
+    features = llvm.get_host_cpu_features().flatten() if cpu == "host" else ""
+    return target.create_target_machine(cpu=name, features=features, opt=opt_level, reloc="pic", codemodel="small")
+
+
+def _initialise() -> None:
+    global _is_initialised  # noqa: PLW0603 - LLVM has one state for the process
+    with _initialising:
+        if not _is_initialised:
+            llvm.initialize_native_target()
+            llvm.initialize_native_asmprinter()
+            _is_initialised = True
+
+
+_LAUNCH_NAMES = tuple(
+    f"{quantity}_{axis}" for quantity in ("begin", "end", "grid", "group") for axis in ("x", "y", "z")
+)
+
+_ENTRY_TEMPLATE = """
+define void @{entry}(ptr noalias %launch, ptr noalias readonly %arguments) {{
+entry:
+  %state = alloca [9 x i64], align 8
+{words}
+{loads}
+  %state_x = getelementptr i64, ptr %state, i64 0
+  %state_y = getelementptr i64, ptr %state, i64 1
+  %state_z = getelementptr i64, ptr %state, i64 2
+  %state_grid_x = getelementptr i64, ptr %state, i64 3
+  store i64 %grid_x, ptr %state_grid_x, align 8
+  %state_grid_y = getelementptr i64, ptr %state, i64 4
+  store i64 %grid_y, ptr %state_grid_y, align 8
+  %state_grid_z = getelementptr i64, ptr %state, i64 5
+  store i64 %grid_z, ptr %state_grid_z, align 8
+  %state_group_x = getelementptr i64, ptr %state, i64 6
+  store i64 %group_x, ptr %state_group_x, align 8
+  %state_group_y = getelementptr i64, ptr %state, i64 7
+  store i64 %group_y, ptr %state_group_y, align 8
+  %state_group_z = getelementptr i64, ptr %state, i64 8
+  store i64 %group_z, ptr %state_group_z, align 8
+  br label %loop_z
+loop_z:
+  %z = phi i64 [ %begin_z, %entry ], [ %next_z, %end_of_z ]
+  %more_z = icmp slt i64 %z, %end_z
+  br i1 %more_z, label %loop_y, label %done
+loop_y:
+  %y = phi i64 [ %begin_y, %loop_z ], [ %next_y, %end_of_y ]
+  %more_y = icmp slt i64 %y, %end_y
+  br i1 %more_y, label %loop_x, label %end_of_z
+loop_x:
+  %x = phi i64 [ %begin_x, %loop_y ], [ %next_x, %end_of_x ]
+  %more_x = icmp slt i64 %x, %end_x
+  br i1 %more_x, label %thread, label %end_of_y
+thread:
+  store i64 %x, ptr %state_x, align 8
+  store i64 %y, ptr %state_y, align 8
+  store i64 %z, ptr %state_z, align 8
+  %returned = {call}
+  %status = extractvalue {kind} %returned, 0
+  %succeeded = icmp eq i32 %status, 0
+  br i1 %succeeded, label %end_of_x, label %failed, !prof !0
+end_of_x:
+  %next_x = add nsw i64 %x, 1
+  br label %loop_x
+end_of_y:
+  %next_y = add nsw i64 %y, 1
+  br label %loop_y
+end_of_z:
+  %next_z = add nsw i64 %z, 1
+  br label %loop_z
+failed:
+  %wide_status = zext i32 %status to i64
+  %status_place = getelementptr i64, ptr %launch, i64 {status_word}
+  store i64 %wide_status, ptr %status_place, align 8
+  %failed_x = getelementptr i64, ptr %status_place, i64 1
+  store i64 %x, ptr %failed_x, align 8
+  %failed_y = getelementptr i64, ptr %status_place, i64 2
+  store i64 %y, ptr %failed_y, align 8
+  %failed_z = getelementptr i64, ptr %status_place, i64 3
+  store i64 %z, ptr %failed_z, align 8
+  br label %done
+done:
+  ret void
+}}
+"""
