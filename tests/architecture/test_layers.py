@@ -55,7 +55,7 @@ TABLE: dict[str, set[str] | None] = {
 }
 
 SESSION_HALVES = {
-    "targets.native": {"loader", "grid", "stubs"},
+    "targets.native": {"loading", "grid", "stubs"},
     "targets.metal": {"devices", "pipelines", "archives", "mtlfunction"},
     "targets.ptx": {"driver", "modules"},
 }

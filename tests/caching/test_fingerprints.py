@@ -1107,8 +1107,12 @@ VALUES = {
 }
 """
 
+# Other versions of Python have the standard library alone, which is all that `smelt.caching` imports; `smelt` itself may
+# import more.
 PROGRAM = """\
-import json, sys
+import json, sys, types
+sys.modules["smelt"] = types.ModuleType("smelt")
+sys.modules["smelt"].__path__ = [sys.argv[1]]
 from smelt.caching.fingerprints import fingerprint_constant, fingerprint_function
 import corpus_functions, corpus_values
 digests = {name: fingerprint_constant(value).hex for name, value in corpus_values.VALUES.items()}
@@ -1120,21 +1124,21 @@ for name, function in vars(corpus_functions).items():
 json.dump(digests, sys.stdout, indent=2, sort_keys=True)
 """
 
-SOURCES = str(Path(sys.modules["smelt.caching.fingerprints"].__file__).parents[2])
+SMELT = Path(sys.modules["smelt.caching.fingerprints"].__file__).parents[1]
 
 
 def run_corpus(folder, python=sys.executable, options=(), **environment):
     (folder / "corpus_functions.py").write_text(CORPUS_FUNCTIONS, encoding="utf-8")
     (folder / "corpus_values.py").write_text(CORPUS_VALUES, encoding="utf-8")
     done = subprocess.run(
-        [python, *options, "-c", PROGRAM],
+        [python, *options, "-c", PROGRAM, str(SMELT)],
         capture_output=True,
         text=True,
         check=False,
         cwd=environment.pop("cwd", folder),
         env={
             **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(folder), SOURCES]),
+            "PYTHONPATH": str(folder),
             "PYTHONDONTWRITEBYTECODE": "1",
             **environment,
         },

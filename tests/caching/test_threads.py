@@ -35,7 +35,8 @@ from smelt.caching import (
     session_local,
     watching,
 )
-from smelt.caching.locking import exclusively
+from smelt.caching.flights import Flights
+from smelt.caching.locking import afterwards, exclusively
 
 LIMIT_SECS = 60
 
@@ -876,3 +877,90 @@ def test_a_frozen_view_finds_a_method_at_every_moment_of_its_redefinition(monkey
     remove_method(jobs.table, method)
     assert len(found) == 12
     assert set(found) == {"the source of callee"}
+
+
+@pytest.mark.usefixtures("kind_of_namespace")
+def test_no_guard_holds_from_the_first_to_the_last_step_of_an_invalidation(monkeypatch):
+    jobs = Jobs()
+    callee, caller = jobs.instance("callee"), jobs.instance("caller")
+    module = types.ModuleType("settings")
+    exec("X = 1\ndef function(a=1): return X", vars(module))
+    inner = jobs.view.get_or_create(
+        callee,
+        lambda view, instance: view.code_instance(instance, edges=read_global(module.function, "X").edges),
+    )
+    outer = jobs.view.get_or_create(caller, lambda view, instance: view.code_instance(instance, edges=[inner]))
+    end_code = CodeCache.end_code
+    seen: list[bool] = []
+
+    def watch(cache: CodeCache, code: CodeInstance, last_world: int) -> None:
+        end_code(cache, code, last_world)
+        # What another thread finds that looks up without the lock.
+        seen.extend(made.guard is None or made.guard.holds() for made in (inner, outer))
+
+    monkeypatch.setattr(CodeCache, "end_code", watch)
+    module.X = 2
+    assert jobs.view.get(caller) is None
+    assert seen == [False] * 4
+
+
+@pytest.mark.usefixtures("kind_of_namespace")
+def test_who_asks_after_a_rebinding_that_nobody_noticed_is_not_given_what_was_begun_before_it():
+    jobs = Jobs()
+    callee, caller = jobs.instance("callee"), jobs.instance("caller")
+    module = types.ModuleType("settings")
+    exec("X = 1\ndef function(): return X", vars(module))
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    def make(view: CacheView[Kept], instance: MethodInstance) -> CodeInstance:
+        observed = read_global(module.function, "X")
+        if instance is caller:
+            inner = view.get_or_create(callee, make)
+            value, edges = view.results(inner).value, [inner]
+            if value == 1:
+                has_begun.set()
+                may_end.wait(LIMIT_SECS)
+        else:
+            value, edges = observed.value, observed.edges
+        code = view.code_instance(instance, edges=edges)
+        view.results(code).value = value
+        return code
+
+    first = Running(lambda: jobs.view.results(jobs.view.get_or_create(caller, make)).value)
+    assert has_begun.wait(LIMIT_SECS)
+    module.X = 2
+    second = Running(lambda: jobs.view.results(jobs.view.get_or_create(caller, make)).value)
+    wait_until_waiting(jobs, 1)
+    may_end.set()
+    assert first.end().result in (1, 2)
+    assert second.end().result == 2
+    assert jobs.view.results(jobs.view[caller]).value == 2
+
+
+def test_an_error_of_a_listener_while_a_job_is_joined_leaves_nobody_making_or_waiting(monkeypatch):
+    jobs = Jobs()
+    instance = jobs.instance("function")
+    join = Flights.join
+
+    def joining(flights: Flights, *arguments: object) -> object:
+        afterwards(fail)
+        return join(flights, *arguments)
+
+    def fail() -> None:
+        raise ValueError("a listener of somebody's")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Flights, "join", joining)
+        with pytest.raises(ValueError, match="a listener"):
+            jobs.view.get_or_create(instance, make_plainly)
+    assert not jobs.cache.flights._by_key
+
+    def make(view: CacheView[Kept], instance: MethodInstance) -> CodeInstance:
+        with monkeypatch.context() as patch:
+            patch.setattr(Flights, "join", joining)
+            waiting = Running(lambda: jobs.view.get_or_create(instance, make)).end()
+        assert isinstance(waiting.error, ValueError)
+        assert not jobs.cache.flights._waiting
+        return view.code_instance(instance)
+
+    assert jobs.view.get_or_create(instance, make).is_current

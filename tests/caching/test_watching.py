@@ -263,6 +263,33 @@ def test_another_namespace_takes_over_the_dict_of_one_that_is_dying():
     assert watched_names(container) == set()
 
 
+def test_a_namespace_that_is_dying_is_not_used_again(monkeypatch):
+    # Another thread asks for the place of the dict at the moment when the watch of the old one is about to end.
+    container: dict[str, object] = {"X": 1}
+    end = watching._end
+    found: list[WatchedNamespace] = []
+
+    def overtaken(holder: weakref.ref[WatchedNamespace]) -> None:
+        if not found:
+            found.append(place_of(WatchedNamespace, container, "new"))
+            found[0].binding("X")
+        end(holder)
+
+    monkeypatch.setattr(watching, "_end", overtaken)
+    with exclusively():
+        old = place_of(WatchedNamespace, container, "old")
+        old.binding("X")
+        del old
+        gc.collect()
+    assert [place.label for place in found] == ["new"]
+    container["X"] = 2
+    assert found[0].bindings["X"].value == 2
+    found.clear()
+    found.append(None)
+    gc.collect()
+    assert not is_watched(container)
+
+
 def test_code_that_comes_while_the_former_namespace_waits_for_the_collector_is_told():
     # Again and again: the first program is garbage, but not collected, when the second one is compiled.
     module = Program().module

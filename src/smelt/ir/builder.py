@@ -225,7 +225,14 @@ class FunctionBuilder:
         else:
             assert isinstance(kind, Range)
             kinds = (kind.element,) * 3
-        return tuple(Operand(part, self.emit("item", (value,), part, index=index)) for index, part in enumerate(kinds))
+        return tuple(self._part(value, index, kind) for index, kind in enumerate(kinds))
+
+    def _part(self, value: Value, index: int, kind: Type) -> Operand:
+        if isinstance(kind, Constant):
+            return Operand(kind, constant=(kind.value,))
+        if kind == none:
+            return NONE
+        return Operand(kind, self.emit("item", (value,), kind, index=index))
 
     def promoted(self, *operands: Operand) -> tuple[Type | None, tuple[Operand, ...]]:
         """Operands converted to the type that they have in common; None and the operands if they have none."""

@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The operations of typed programs: one row each, with its operands, its result and its effects.
 
+`view` is a part of an array: `axes` has a word for each of its axes in turn, and some of the words take operands. `index` takes the
+position, counted from the start, on an axis that the part doesn't have; `slice` where it begins, how many there are and the step
+between them; `whole` takes nothing, and neither does `new`, an axis of one that only the part has. `permute` reorders the axes,
+`field` is the array of one field of an array of records.
+
 Operands are typed alike unless a row says otherwise: inference converts before it operates. Weak numbers are computed with like the
 strong type that stands for them on the target. Arithmetic is Python's: `//` and `%` floor, integers wrap around as NumPy's do.
 """
@@ -50,6 +55,7 @@ def _rows() -> dict[str, Intrinsic]:
     rows = [
         Intrinsic("constant", (), "declared", attributes=("value",)),
         Intrinsic("convert", ("number",), "declared"),
+        Intrinsic("reinterpret", ("real",), "declared"),
         Intrinsic("select", ("bool", "any", "same"), "declared"),
         Intrinsic("not", ("bool",), "bool"),
         Intrinsic("make", ("any", "..."), "declared"),
@@ -58,12 +64,16 @@ def _rows() -> dict[str, Intrinsic]:
         Intrinsic("index", ("array", "integer"), "weak int", Effect.MAY_FAIL, ("dimension", "checked")),
         Intrinsic("load", ("array", "integer", "..."), "declared", Effect.READS),
         Intrinsic("store", ("array", "any", "integer", "..."), "none", Effect.WRITES),
+        Intrinsic("view", ("array", "integer", "..."), "declared", attributes=("axes",)),
+        Intrinsic("permute", ("array",), "declared", attributes=("order",)),
+        Intrinsic("stride", ("array",), "weak int", attributes=("dimension",)),
+        Intrinsic("field", ("array",), "declared", attributes=("index",)),
         Intrinsic("check", ("bool",), "none", Effect.MAY_FAIL, ("error", "message")),
         Intrinsic("call", ("any", "..."), "declared or none", Effect.CALLS, ("callee",)),
         Intrinsic("thread", (), "weak int", attributes=("quantity", "axis")),
-        Intrinsic("pow", ("number", "same"), "same"),
     ]
-    rows += [Intrinsic(name, ("number", "same"), "same") for name in ("add", "sub", "mul", "div")]
+    rows += [Intrinsic(name, ("number", "same"), "same") for name in ("add", "sub", "mul")]
+    rows += [Intrinsic("div", ("floating", "same"), "same")]
     rows += [Intrinsic(name, ("real", "same"), "same") for name in ("floordiv", "mod", "min", "max")]
     rows += [Intrinsic(name, ("integer or bool", "same"), "same") for name in ("and", "or", "xor")]
     rows += [Intrinsic(name, ("integer", "same"), "same") for name in ("shl", "shr")]
@@ -107,6 +117,6 @@ FLOATING_FUNCTIONS = (
     "trunc",
     "rint",
 )
-FLOATING_FUNCTIONS_OF_TWO = ("atan2", "hypot", "fmod", "copysign")
+FLOATING_FUNCTIONS_OF_TWO = ("pow", "atan2", "hypot", "fmod", "copysign")
 
 INTRINSICS = _rows()

@@ -50,6 +50,9 @@ _LLVM_FUNCTIONS = {
 }
 
 
+_SINGLE = Scalar(Kind.FLOATING, 32)
+
+
 def constant(scalar: Scalar, value: complex) -> str:
     """A number as an operand."""
     if scalar.kind is Kind.BOOLEAN:
@@ -116,16 +119,19 @@ def unary(writer: Writer, operation: str, scalar: Scalar, operand: str) -> str:
 def floating_function(writer: Writer, operation: str, scalar: Scalar, operands: tuple[str, ...]) -> str:
     """A function of floating numbers, of LLVM's or of the C library. Narrow numbers are computed as float32."""
     if scalar.bits == 16:
-        single = Scalar(Kind.FLOATING, 32)
-        wide = tuple(writer.emit(f"fpext {register_type(scalar)} {operand} to float") for operand in operands)
-        result = floating_function(writer, operation, single, wide)
-        return writer.emit(f"fptrunc float {result} to {register_type(scalar)}")
+        wide = tuple(convert(writer, scalar, _SINGLE, operand) for operand in operands)
+        return convert(writer, _SINGLE, scalar, floating_function(writer, operation, _SINGLE, wide))
     kind = register_type(scalar)
     kinds = (kind,) * len(operands)
     if operation in _LLVM_FUNCTIONS:
         return _call(writer, f"llvm.{_LLVM_FUNCTIONS[operation]}.{_suffix(scalar)}", kind, kinds, operands)
     name = operation if scalar.bits == 64 else f"{operation}f"
     return _call(writer, name, kind, kinds, operands)
+
+
+def reinterpret(writer: Writer, source: Scalar, target: Scalar, operand: str) -> str:
+    """The same bits as a number of another type."""
+    return writer.emit(f"bitcast {register_type(source)} {operand} to {register_type(target)}")
 
 
 def convert(writer: Writer, source: Scalar, target: Scalar, operand: str) -> str:
@@ -157,6 +163,9 @@ def _floating_binary(writer: Writer, operation: str, scalar: Scalar, first: str,
         return writer.emit(f"{_FLOATING[operation]} {kind} {first}, {second}")
     if operation not in ("floordiv", "mod"):
         return floating_function(writer, operation, scalar, (first, second))
+    if scalar.bits == 16:
+        wide = tuple(convert(writer, scalar, _SINGLE, operand) for operand in (first, second))
+        return convert(writer, _SINGLE, scalar, _floating_binary(writer, operation, _SINGLE, *wide))
     # CPython's float_divmod: the remainder has the divisor's sign, and the quotient is made from it.
     zero = constant(scalar, 0)
     remainder = writer.emit(f"frem {kind} {first}, {second}")
@@ -166,17 +175,19 @@ def _floating_binary(writer: Writer, operation: str, scalar: Scalar, first: str,
     differs = writer.emit(f"xor i1 {below}, {divisor_below}")
     not_zero = writer.emit(f"xor i1 {is_zero}, true")
     wrong = writer.emit(f"and i1 {differs}, {not_zero}")
-    moved = writer.emit(f"fadd {kind} {remainder}, {second}")
-    fixed = writer.emit(f"select i1 {wrong}, {kind} {moved}, {kind} {remainder}")
     if operation == "mod":
+        moved = writer.emit(f"fadd {kind} {remainder}, {second}")
+        fixed = writer.emit(f"select i1 {wrong}, {kind} {moved}, {kind} {remainder}")
         signed_zero = floating_function(writer, "copysign", scalar, (zero, second))
         return writer.emit(f"select i1 {is_zero}, {kind} {signed_zero}, {kind} {fixed}")
-    # By a divisor of zero it is the plain quotient, infinite or NaN, as NumPy's.
-    difference = writer.emit(f"fsub {kind} {first}, {fixed}")
+    difference = writer.emit(f"fsub {kind} {first}, {remainder}")
     quotient = writer.emit(f"fdiv {kind} {difference}, {second}")
-    whole = floating_function(writer, "rint", scalar, (quotient,))
+    less = writer.emit(f"fsub {kind} {quotient}, {constant(scalar, 1)}")
+    floored = writer.emit(f"select i1 {wrong}, {kind} {less}, {kind} {quotient}")
+    whole = floating_function(writer, "rint", scalar, (floored,))
+    # By a divisor of zero it is the plain quotient, infinite or NaN, as NumPy's.
     plain = writer.emit(f"fdiv {kind} {first}, {second}")
-    quotient_is_zero = writer.emit(f"fcmp oeq {kind} {whole}, {zero}")
+    quotient_is_zero = writer.emit(f"fcmp oeq {kind} {floored}, {zero}")
     signed_zero = floating_function(writer, "copysign", scalar, (zero, plain))
     result = writer.emit(f"select i1 {quotient_is_zero}, {kind} {signed_zero}, {kind} {whole}")
     by_zero = writer.emit(f"fcmp oeq {kind} {second}, {zero}")

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 from smelt.ir.typed import Block, Branch, Fail, Function, Instruction, Jump, Return, Value
 from smelt.ir.untyped import Position
-from smelt.lowering import arithmetic
-from smelt.lowering.layout import item_span, memory_type, register_type, row_types, scalar_type
-from smelt.types import Array, Layout, Scalar, Type, int64, part_type
+from smelt.lowering import arithmetic, memory
+from smelt.lowering.layout import item_span, row_types, scalar_type
+from smelt.types import Array, Scalar, Type, int64, part_type
 
 _UNARY = ("neg", "invert", "abs")
 _COMPARE = ("eq", "ne", "lt", "le", "gt", "ge")
@@ -92,7 +92,7 @@ class FunctionLowering:
         self._count += 1
         return f"%v{self._count}"
 
-    def _do(self, instruction: str) -> None:
+    def do(self, instruction: str) -> None:
         self._lines[self._label].append(instruction)
 
     def _begin(self, label: str) -> None:
@@ -144,18 +144,12 @@ class FunctionLowering:
         if operation == "mul":
             real = arithmetic.binary(self, "sub", part, times(a, c), times(b, d))
             return [real, arithmetic.binary(self, "add", part, times(a, d), times(b, c))]
-        if operation == "div":
-            norm = arithmetic.binary(self, "add", part, times(c, c), times(d, d))
-            real = arithmetic.binary(self, "add", part, times(a, c), times(b, d))
-            imaginary = arithmetic.binary(self, "sub", part, times(b, c), times(a, d))
-            return [
-                arithmetic.binary(self, "div", part, real, norm),
-                arithmetic.binary(self, "div", part, imaginary, norm),
-            ]
         raise AssertionError(operation)
 
     def _lower_constant(self, instruction: Instruction) -> list[str]:
         assert instruction.result is not None
+        if not self._row_types(instruction.result.type):
+            return []
         scalar = self._scalar(instruction.result.type)
         value = instruction.attributes["value"]
         if scalar.is_complex:
@@ -174,6 +168,12 @@ class FunctionLowering:
         if source.is_complex:
             return [arithmetic.convert(self, part_type(source), part, name) for name in row]
         return [arithmetic.convert(self, source, part, row[0]), arithmetic.constant(part, 0)]
+
+    def _lower_reinterpret(self, instruction: Instruction) -> list[str]:
+        assert instruction.result is not None
+        (operand,) = instruction.operands
+        source, target = self._scalar(operand.type), self._scalar(instruction.result.type)
+        return [arithmetic.reinterpret(self, source, target, self._row(operand)[0])]
 
     def _lower_select(self, instruction: Instruction) -> list[str]:
         condition, first, second = instruction.operands
@@ -211,54 +211,49 @@ class FunctionLowering:
             self._require(is_inside, "IndexError", message, instruction.position)
         return [counted]
 
+    def _lower_view(self, instruction: Instruction) -> list[str]:
+        array, *operands = instruction.operands
+        kind, result = self._array_types(instruction)
+        given = [self._row(operand)[0] for operand in operands]
+        return memory.part(self, kind, self._row(array), result, instruction.attributes["axes"], given)
+
+    def _lower_permute(self, instruction: Instruction) -> list[str]:
+        kind, result = self._array_types(instruction)
+        row = self._row(instruction.operands[0])
+        return memory.permuted(self, kind, row, result, instruction.attributes["order"])
+
+    def _lower_field(self, instruction: Instruction) -> list[str]:
+        kind, _ = self._array_types(instruction)
+        return memory.field(self, kind, self._row(instruction.operands[0]), instruction.attributes["index"])
+
+    def _lower_stride(self, instruction: Instruction) -> list[str]:
+        (array,) = instruction.operands
+        assert isinstance(array.type, Array)
+        return [memory.strides(self, array.type, self._row(array))[instruction.attributes["dimension"]]]
+
+    def _array_types(self, instruction: Instruction) -> tuple[Array, Array]:
+        assert instruction.result is not None
+        kind, result = instruction.operands[0].type, instruction.result.type
+        assert isinstance(kind, Array)
+        assert isinstance(result, Array)
+        return kind, result
+
     def _lower_load(self, instruction: Instruction) -> list[str]:
         array, *indices = instruction.operands
-        assert isinstance(array.type, Array)
-        address, scalar = self._element(array, indices)
-        if scalar.is_complex:
-            part = part_type(scalar)
-            kind = register_type(part)
-            other = self.emit(f"getelementptr {kind}, ptr {address}, i64 1")
-            return [self.emit(f"load {kind}, ptr {place}, align {part.size}") for place in (address, other)]
-        loaded = self.emit(f"load {memory_type(scalar)}, ptr {address}, align {scalar.size}")
-        return [self.emit(f"icmp ne i8 {loaded}, 0") if register_type(scalar) == "i1" else loaded]
+        kind, address = self._element(array, indices)
+        return memory.load(self, kind.element, address, is_aligned=kind.aligned)
 
     def _lower_store(self, instruction: Instruction) -> list[str]:
         array, value, *indices = instruction.operands
-        address, scalar = self._element(array, indices)
-        row = self._row(value)
-        if scalar.is_complex:
-            part = part_type(scalar)
-            kind = register_type(part)
-            other = self.emit(f"getelementptr {kind}, ptr {address}, i64 1")
-            for place, name in ((address, row[0]), (other, row[1])):
-                self._do(f"store {kind} {name}, ptr {place}, align {part.size}")
-            return []
-        stored = self.emit(f"zext i1 {row[0]} to i8") if register_type(scalar) == "i1" else row[0]
-        self._do(f"store {memory_type(scalar)} {stored}, ptr {address}, align {scalar.size}")
+        kind, address = self._element(array, indices)
+        memory.store(self, kind.element, address, self._row(value), is_aligned=kind.aligned)
         return []
 
-    def _element(self, array: Value, indices: list[Value]) -> tuple[str, Scalar]:
+    def _element(self, array: Value, indices: list[Value]) -> tuple[Array, str]:
         kind = array.type
         assert isinstance(kind, Array)
-        scalar = self._scalar(kind.element)
-        base, *extents = self._row(array)
         places = [self._row(index)[0] for index in indices]
-        if kind.layout is Layout.STRIDED:
-            strides = extents[kind.dimensions :]
-            offset = "0"
-            for place, stride in zip(places, strides, strict=True):
-                step = self.emit(f"mul nsw i64 {place}, {stride}")
-                offset = self.emit(f"add nsw i64 {offset}, {step}")
-            return self.emit(f"getelementptr i8, ptr {base}, i64 {offset}"), scalar
-        if kind.layout is Layout.F:
-            places, extents = places[::-1], extents[::-1]
-        linear = places[0] if places else "0"
-        for place, extent in zip(places[1:], extents[1:], strict=True):
-            row = self.emit(f"mul nsw i64 {linear}, {extent}")
-            linear = self.emit(f"add nsw i64 {row}, {place}")
-        element = memory_type(scalar) if not scalar.is_complex else f"[2 x {register_type(part_type(scalar))}]"
-        return self.emit(f"getelementptr {element}, ptr {base}, i64 {linear}"), scalar
+        return kind, memory.element_address(self, kind, self._row(array), places)
 
     def _lower_check(self, instruction: Instruction) -> list[str]:
         attributes = instruction.attributes
@@ -283,7 +278,7 @@ class FunctionLowering:
         status = self.emit(f"extractvalue {kind} {returned}, 0")
         succeeded = self.emit(f"icmp eq i32 {status}, 0")
         failed, goes_on = f"failed{self._count}", f"on{self._count}"
-        self._do(f"br i1 {succeeded}, label %{goes_on}, label %{failed}, !prof !0")
+        self.do(f"br i1 {succeeded}, label %{goes_on}, label %{failed}, !prof !0")
         self._begin(failed)
         self._return_status(status)
         self._begin(goes_on)
@@ -293,7 +288,7 @@ class FunctionLowering:
         site = self.module.error_site(error, message, position)
         self._count += 1
         failed, goes_on = f"failed{self._count}", f"on{self._count}"
-        self._do(f"br i1 {condition}, label %{goes_on}, label %{failed}, !prof !0")
+        self.do(f"br i1 {condition}, label %{goes_on}, label %{failed}, !prof !0")
         self._begin(failed)
         self._return_status(str(site))
         self._begin(goes_on)
@@ -301,22 +296,22 @@ class FunctionLowering:
     def _return_status(self, status: str) -> None:
         kind = self.result_type()
         returned = self.emit(f"insertvalue {kind} zeroinitializer, i32 {status}, 0")
-        self._do(f"ret {kind} {returned}")
+        self.do(f"ret {kind} {returned}")
 
     def _terminator(self, block: Block) -> None:
         match block.terminator:
             case Jump(target=target):
-                self._do(f"br label %{self._labels[target]}")
+                self.do(f"br label %{self._labels[target]}")
             case Branch(condition=condition, then=then, otherwise=otherwise):
                 test = self._row(condition)[0]
-                self._do(f"br i1 {test}, label %{self._labels[then]}, label %{self._labels[otherwise]}")
+                self.do(f"br i1 {test}, label %{self._labels[then]}, label %{self._labels[otherwise]}")
             case Return(value=value):
                 kind, returned = self.result_type(), "zeroinitializer"
                 row = [] if value is None else self._row(value)
                 kinds = [] if value is None else self._row_types(value.type)
                 for place, (part, name) in enumerate(zip(kinds, row, strict=True), 1):
                     returned = self.emit(f"insertvalue {kind} {returned}, {part} {name}, {place}")
-                self._do(f"ret {kind} {returned}")
+                self.do(f"ret {kind} {returned}")
             case Fail(error=error, message=message, position=position):
                 self._return_status(str(self.module.error_site(error, message, position)))
 

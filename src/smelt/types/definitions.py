@@ -135,17 +135,21 @@ class Array(Type):
         What is known of its strides.
     writeable
         Whether elements can be assigned.
+    aligned
+        Whether each element lies at a multiple of its alignment: fields of packed records may not.
     """
 
     element: Type
     dimensions: int
     layout: Layout = Layout.C
     writeable: bool = True
+    aligned: bool = True
 
     def __str__(self) -> str:
         colons = ", ".join(":" * self.dimensions) if self.dimensions else "()"
         notes = [] if self.layout is Layout.C else [self.layout.value]
         notes += [] if self.writeable else ["read-only"]
+        notes += [] if self.aligned else ["unaligned"]
         return f"{self.element}[{colons}]" + (f" {' '.join(notes)}" if notes else "")
 
     __repr__ = __str__
@@ -177,12 +181,18 @@ class Struct(Type):
         The class whose methods and properties it has; None for a structured dtype.
     is_tuple
         Whether it is a named tuple, which can be indexed and unpacked too.
+    offsets
+        Where each field of a structured dtype begins, in bytes from the beginning of the element; empty for a class.
+    size
+        How many bytes an element of a structured dtype takes, padding included; 0 for a class.
     """
 
     name: str
     fields: tuple[tuple[str, Type], ...]
     python_class: type | None = None
     is_tuple: bool = False
+    offsets: tuple[int, ...] = ()
+    size: int = 0
 
     def field(self, name: str) -> int | None:
         """The position of a field, or None."""

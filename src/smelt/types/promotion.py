@@ -8,12 +8,14 @@ proposal 50's. bfloat16, which NumPy doesn't know, joins with float16 to float32
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 
 from smelt.types.definitions import (
     Kind,
     Scalar,
+    Struct,
     Tuple,
     Type,
     Weak,
@@ -44,7 +46,7 @@ def promote(first: Type, second: Type, *, has_doubles: bool = True) -> Type | No
     Parameters
     ----------
     first, second
-        Scalars, weak numbers, or tuples of such.
+        Scalars, weak numbers, or tuples and values of classes with such.
     has_doubles
         Whether the target has float64 and complex128; without them, float32 and complex64 stand in.
     """
@@ -53,6 +55,8 @@ def promote(first: Type, second: Type, *, has_doubles: bool = True) -> Type | No
     if isinstance(first, Tuple) and isinstance(second, Tuple) and len(first.items) == len(second.items):
         items = [promote(a, b, has_doubles=has_doubles) for a, b in zip(first.items, second.items, strict=True)]
         return Tuple(tuple(item for item in items if item is not None)) if None not in items else None
+    if isinstance(first, Struct) and isinstance(second, Struct):
+        return _common_struct(first, second, has_doubles=has_doubles)
     if isinstance(first, Weak) and isinstance(second, Weak):
         return _WEAK_TYPES[max(_WEAK_ORDER[first.kind], _WEAK_ORDER[second.kind])]
     if isinstance(first, Weak) and isinstance(second, Scalar):
@@ -82,6 +86,19 @@ def true_division_type(kind: Type, *, has_doubles: bool = True) -> Type:
     if isinstance(kind, Scalar) and (kind.is_integer or kind.kind is Kind.BOOLEAN):
         return float64 if has_doubles else float32
     return kind
+
+
+def _common_struct(first: Struct, second: Struct, *, has_doubles: bool) -> Struct | None:
+    """Values of one class have its fields in common, each with the type that they have in common."""
+    if first.python_class is None or first.python_class is not second.python_class:
+        return None
+    fields = []
+    for (name, one), (_, other) in zip(first.fields, second.fields, strict=True):
+        common = promote(one, other, has_doubles=has_doubles)
+        if common is None:
+            return None
+        fields.append((name, common))
+    return replace(first, fields=tuple(fields))
 
 
 def _with_weak(typed: Scalar, weak: Weak, *, has_doubles: bool) -> Type:

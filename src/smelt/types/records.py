@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from smelt.types.definitions import Type
+from smelt.types.definitions import Scalar, Type, Weak, boolean, weak_complex, weak_float, weak_int
 from smelt.types.dtypes import scalar_of_dtype
 
 
@@ -36,14 +36,41 @@ def field_defaults(cls: Any) -> dict[str, Any]:
     return defaults
 
 
+_PYTHON_NUMBERS: dict[object, Type] = {bool: boolean, int: weak_int, float: weak_float, complex: weak_complex}
+
+
 def declared_field_type(cls: type, field: str) -> Type | None:
-    """The type that a field is annotated with, if that fixes one: a type of smelt's or a scalar type of NumPy's."""
+    """The type that a field is annotated with, if that fixes one: a number type of Python's or NumPy's, or a type of smelt's."""
     annotation = _annotations(cls).get(field)
     if isinstance(annotation, Type):
         return annotation
+    if isinstance(annotation, type) and annotation in _PYTHON_NUMBERS:
+        return _PYTHON_NUMBERS[annotation]
     if isinstance(annotation, type) and issubclass(annotation, np.generic):
         return scalar_of_dtype(np.dtype(annotation))
     return None
+
+
+def field_type(cls: type, field: str, held: Type) -> Type:
+    """The type of a field that a value of type `held` is put into.
+
+    Raises `TypeError` if the field is annotated with a type that the value would not fit into.
+    """
+    declared = declared_field_type(cls, field)
+    if declared is None or declared == held:
+        return held
+    if isinstance(declared, (Scalar, Weak)) and isinstance(held, (Scalar, Weak)) and _rank(held) <= _rank(declared):
+        return declared
+    raise TypeError(f"{cls.__qualname__}.{field} is annotated as {declared}, and can't hold a {held}")
+
+
+def _rank(number: Scalar | Weak) -> int:
+    """The sort of a number, so that one of a lower rank can be held by one of a higher without losing a part."""
+    if number == boolean:
+        return 0
+    if number.is_complex:
+        return 3
+    return 2 if number.is_floating else 1
 
 
 @functools.lru_cache(maxsize=1024)

@@ -25,7 +25,7 @@ from smelt.types.definitions import (
     weak_int,
 )
 from smelt.types.dtypes import scalar_of_dtype
-from smelt.types.records import declared_field_type, field_names, is_value_class
+from smelt.types.records import field_names, field_type, is_value_class
 
 _WEAK = {bool: boolean, int: weak_int, float: weak_float, complex: weak_complex, type(None): none}
 _COMPILE_TIME = (
@@ -77,7 +77,7 @@ def array_type(array: np.ndarray[Any, Any]) -> Array:
         layout = Layout.F
     else:
         layout = Layout.STRIDED
-    return Array(element_type(array.dtype), array.ndim, layout, bool(flags.writeable))
+    return Array(element_type(array.dtype), array.ndim, layout, bool(flags.writeable), bool(flags.aligned))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -88,13 +88,14 @@ def element_type(dtype: np.dtype[Any]) -> Type:
             raise TypeError(f"kernels have no elements that are arrays themselves (dtype {dtype})")
         return scalar_of_dtype(dtype)
     fields = tuple((name, element_type(dtype.fields[name][0])) for name in dtype.names)
-    offsets = ", ".join(f"{name}@{dtype.fields[name][1]}" for name in dtype.names)
-    return Struct(f"record[{offsets}; {dtype.itemsize}]", fields)
+    offsets = tuple(dtype.fields[name][1] for name in dtype.names)
+    shape = ", ".join(f"{name}@{offset}" for name, offset in zip(dtype.names, offsets, strict=True))
+    return Struct(f"record[{shape}; {dtype.itemsize}]", fields, offsets=offsets, size=dtype.itemsize)
 
 
 def _record_type(value: Any) -> Struct:
     cls = type(value)
-    fields = tuple((name, declared_field_type(cls, name) or typeof(getattr(value, name))) for name in field_names(cls))
+    fields = tuple((name, field_type(cls, name, typeof(getattr(value, name)))) for name in field_names(cls))
     return Struct(cls.__qualname__, fields, cls, is_tuple=issubclass(cls, tuple))
 
 

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Powers and quotients of numbers for which machines have no instruction."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from smelt.runtime.bits import from_parts
+
+
+def integer_power(one: Any, base: Any, exponent: Any) -> Any:
+    """`base ** exponent` by squaring, wrapping around like NumPy's. `one` is 1 of the type of both; the exponent is not negative."""
+    result = one
+    while exponent > 0:
+        if exponent & 1:
+            result *= base
+        base *= base
+        exponent >>= 1
+    return result
+
+
+def complex_quotient(first: Any, second: Any) -> Any:
+    """`first / second` by Smith's method, step by step as NumPy does it (`nc_quot` in numpy/_core/src/umath/funcs.inc.src)."""
+    a, b, c, d = first.real, first.imag, second.real, second.imag
+    if abs(c) >= abs(d):
+        if c == 0 and d == 0:
+            return from_parts(a / abs(c), b / abs(c))
+        ratio = d / c
+        scale = 1.0 / (c + d * ratio)
+        return from_parts((a + b * ratio) * scale, (b - a * ratio) * scale)
+    ratio = c / d
+    scale = 1.0 / (d + c * ratio)
+    return from_parts((a * ratio + b) * scale, (b * ratio - a) * scale)
+
+
+def complex_power(one: Any, base: Any, exponent: Any) -> Any:
+    """`base ** exponent`; small whole exponents by squaring, as NumPy does it (`npy_cpow` in npy_math_complex.c.src).
+
+    `one` is 1 of the type of both.
+    """
+    if exponent == 0:
+        return one
+    if base == 0:
+        return one - one if exponent.real > 0 and exponent.imag == 0 else one * math.nan
+    if exponent.imag != 0 or not (-100 < exponent.real < 100) or math.floor(exponent.real) != exponent.real:
+        return complex_exponential(exponent * complex_logarithm(base))
+    whole = abs(int(exponent.real))
+    result, square = one, base
+    while True:
+        if whole & 1:
+            result = result * square
+        whole >>= 1
+        if whole == 0:
+            break
+        square = square * square
+    return result if exponent.real > 0 else complex_quotient(one, result)
+
+
+def complex_exponential(number: Any) -> Any:
+    """`exp(number)`."""
+    size = math.exp(number.real)
+    return from_parts(size * math.cos(number.imag), size * math.sin(number.imag))
+
+
+def complex_logarithm(number: Any) -> Any:
+    """The principal logarithm of `number`."""
+    return from_parts(math.log(complex_size(number)), math.atan2(number.imag, number.real))
+
+
+def complex_size(number: Any) -> Any:
+    """`abs(number)`."""
+    return math.hypot(number.real, number.imag)
+
+
+def complex_root(number: Any) -> Any:
+    """The principal square root of `number`, for parts whose sum of squares neither overflows nor vanishes."""
+    size = complex_size(number)
+    if number.real >= 0:
+        real = math.sqrt((size + number.real) / 2)
+        return from_parts(real, number.imag / (2 * real) if real > 0 else number.imag)
+    imaginary = math.sqrt((size - number.real) / 2)
+    return from_parts(abs(number.imag) / (2 * imaginary), math.copysign(imaginary, number.imag))
