@@ -597,3 +597,22 @@ def test_a_stack_and_its_layers_are_reached_through_the_same_methods(bench):
     bench.define("f")
     assert current([callee, main]) == [False, False]
     assert bench.cache.invalidations[-1].size == 2
+
+
+def test_code_that_awaits_what_could_not_be_made_is_given_up(bench):
+    """The two were compiled together; what is made in the second attempt may be something else."""
+    add_method(bench.table, "outer", (), "calls inner")
+    add_method(bench.table, "inner", (), "calls outer")
+    outer, inner = (bench.table.method_instance(name, ()) for name in ("outer", "inner"))
+
+    def make_inner(view, instance):
+        return view.code_instance(instance, edges=[outer])
+
+    def make_outer_in_vain(view, instance):
+        view.get_or_create(inner, make_inner)
+        raise RuntimeError(str(instance))
+
+    with pytest.raises(RuntimeError, match="outer"):
+        bench.view.get_or_create(outer, make_outer_in_vain)
+    assert inner not in bench.view
+    assert "outer() could not be made" in bench.cache.why(inner)[0]

@@ -11,6 +11,9 @@ invalidates it exactly when something that it depends on changes. It knows no co
     instance = method_instance("area", (float,), table=table)
     code = view.get_or_create(instance, make)                   # make(view, instance) runs only on a miss
     view.results(code)                                          # a MyResults
+
+Two parts are imported by themselves where they are needed: `smelt.caching.fingerprints`, stable digests of functions, constants and
+types, and `smelt.caching.sources`, the syntax trees of functions.
 """
 
 from smelt.caching.cache import CodeCache, current_world, default_cache
@@ -63,8 +66,6 @@ from smelt.caching.views import CacheView
 from smelt.caching.worlds import OPEN, World, WorldRange
 
 __all__ = [
-    "MISSING",
-    "OPEN",
     "AmbiguousCallError",
     "BindingError",
     "CacheView",
@@ -87,6 +88,7 @@ __all__ = [
     "LinearCache",
     "Loaded",
     "LookupTable",
+    "MISSING",
     "Made",
     "MakerError",
     "Method",
@@ -96,6 +98,7 @@ __all__ = [
     "Miss",
     "MissReason",
     "NotCachedError",
+    "OPEN",
     "Observed",
     "OutdatedError",
     "OwnerError",

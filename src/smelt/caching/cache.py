@@ -34,7 +34,7 @@ from smelt.caching.worlds import World
 if TYPE_CHECKING:
     from smelt.caching.dependencies import Dependency
     from smelt.caching.dispatch import Dispatch
-    from smelt.caching.methods import Method
+    from smelt.caching.methods import Method, MethodInstance
     from smelt.caching.places import Place
 
 Listener = Callable[[Event], None]
@@ -188,6 +188,16 @@ class CodeCache:
             self._former_code.append(code)
         else:
             _unlink(code)
+
+    def give_up_awaited(self, instance: MethodInstance, owner: Owner) -> None:
+        """Invalidate what awaits code that could not be made. Under the lock.
+
+        It was compiled together with that code; if that is made after all, it is from something else.
+        """
+        awaited = instance._awaited.get(owner)
+        if awaited is not None and awaited.dependents:
+            self.begin_world()
+            self.invalidate(f"{instance} could not be made", [awaited])
 
     def retain_method(self, method: Method) -> bool:
         """Whether a method that ended has to be kept for a world that is held; if so, its table is told when not. Under the lock."""

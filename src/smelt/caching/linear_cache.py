@@ -15,6 +15,8 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
+from smelt.caching.errors import ResultsError
+
 Device = TypeVar("Device")
 Handle = TypeVar("Handle")
 
@@ -43,7 +45,7 @@ class LinearCache(Generic[Device, Handle]):
     def get_or_create(self, device: Device, link: Callable[[Device], Handle]) -> Handle:
         """The handle for `device`; where there is none, what `link(device)` makes, once however many threads ask.
 
-        What `link` raises is raised here; it leaves nothing behind, and the next call tries again.
+        What `link` raises is raised here, and `ResultsError` if it gives None; that leaves nothing behind, and the next call tries again.
         """
         handle = self.get(device)
         if handle is not None:
@@ -52,6 +54,8 @@ class LinearCache(Generic[Device, Handle]):
             handle = self.get(device)
             if handle is None:
                 handle = link(device)
+                if handle is None:
+                    raise ResultsError(f"linking for {device!r} gave None, which is no handle")
                 self._replace((*self._pairs, (device, handle)))
             return handle
 

@@ -93,6 +93,8 @@ def _make(view: CacheView[Any], flight: Flight, make: Maker) -> CodeInstance:
         code, is_loaded = _load_or_make(frozen, flight, make)
     finally:
         with exclusively():
+            if flight.code is None:
+                cache.give_up_awaited(flight.instance, view.owner_object)
             cache.flights.land(flight)
     if not is_loaded:
         save(frozen, code)

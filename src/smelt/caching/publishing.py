@@ -189,6 +189,8 @@ def _insert(code: CodeInstance, terms: _Terms) -> None:
     if is_current and present is not None and present.is_current:
         cache.replace_code(present)
         present = instance._code.get(owner)
+        # Whoever looks from before goes on seeing what it replaces.
+        terms.valid = WorldRange(cache.world_number)
     code.min_world, code.max_world = terms.valid
     code.serial = cache.next_serial()
     code.guard = merge_guards(terms.guards, terms.places)

@@ -74,6 +74,7 @@ class Results:
             _refuse_redeclared(cls, inherited, fields)
             inherited.update(fields)
         _refuse_redeclared(cls, inherited, declared)
+        _refuse_hidden(cls, inherited, declared)
         for name, field in declared.items():
             # Instances hold every field; a declaration left on the class would only hide a missing one.
             delattr(cls, name)
@@ -162,6 +163,14 @@ def _refuse_redeclared(cls: type, inherited: Mapping[str, Field], declared: Mapp
             raise ResultsError(f"{cls.__qualname__}.{name} can't be a field: every results class has that name already")
         if name in inherited and inherited[name].is_portable != field.is_portable:
             raise ResultsError(f"{cls.__qualname__}.{name} is declared otherwise by a class that it inherits from")
+
+
+def _refuse_hidden(cls: type, inherited: Mapping[str, Field], declared: Mapping[str, Field]) -> None:
+    for name in vars(cls):
+        if name in inherited and name not in declared:
+            raise ResultsError(
+                f"{cls.__qualname__}.{name} hides a field; give it another default with portable(default=...)"
+            )
 
 
 def _check_portable(cls: type, name: str, value: object) -> None:

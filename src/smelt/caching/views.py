@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar, overload
 from smelt.caching.cache import CodeCache, default_cache
 from smelt.caching.code import CodeInstance, Owner
 from smelt.caching.edges import Edge
-from smelt.caching.errors import InstanceError, NotCachedError
+from smelt.caching.errors import EdgeError, InstanceError, NotCachedError
 from smelt.caching.locking import exclusively
 from smelt.caching.making import get_or_make, save, source_edges
 from smelt.caching.methods import MethodInstance
@@ -191,9 +191,13 @@ class CacheView(Generic[R]):
 
         It comes into the cache by being returned from a maker or by `view[instance] = code`. Code made from a Python function
         depends on the function's code object without an edge being given.
+
+        Raises `InstanceError` if `instance` is no method instance, and `EdgeError` if `edges` can't be looped over.
         """
         if not isinstance(instance, MethodInstance):
             raise _not_an_instance(instance)
+        if not isinstance(edges, Iterable):
+            raise EdgeError(f"the edges of {instance} are a list or tuple of edges, not {edges!r}")
         code = CodeInstance(instance, self.owner_object, (*source_edges(instance), *edges))
         code.attach(self.results_class())
         return code

@@ -48,6 +48,11 @@ class KernelError(SmeltError, TypeError):
         return "\n".join(lines)
 
 
+def excerpt_of(source: FunctionSource, line: int, column: int, end_line: int, end_column: int) -> str:
+    """As `excerpt`, for a position whose numbers were kept apart from it."""
+    return excerpt(source, Position(line, column, end_line, end_column))
+
+
 def excerpt(source: FunctionSource, position: Position) -> str:
     """The line at `position` with carets below what the position spans there."""
     text = source.line(source.first_line + position.line)

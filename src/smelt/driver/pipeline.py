@@ -16,6 +16,7 @@ from smelt.caching import (
     session_local,
 )
 from smelt.compiler.config import CompilerConfig, CompilerJob
+from smelt.frontend import untyped_program
 from smelt.inference import InferenceResults, Inferrer
 from smelt.inference.calls import is_passed
 from smelt.ir.typed import Function
@@ -75,7 +76,7 @@ class Driver:
 
     def inferred(self, job: CompilerJob) -> CodeInstance:
         """The inferred code of a job. Raises `KernelError`, `SourceError`."""
-        inferrer = Inferrer(self.table, has_doubles=job.config.target.has_doubles)
+        inferrer = Inferrer(self.table, untyped_program, has_doubles=job.config.target.has_doubles)
         return self.view(job.config).get_or_create(job.instance, inferrer)
 
     def cached_results(self, results_class: type[R], job: CompilerJob, code: CodeInstance) -> R:

@@ -137,11 +137,8 @@ class ExpressionTranslator:
         for keyword in node.keywords:
             if keyword.arg is None:
                 raise self.refuse(keyword, "kernels have no ** arguments", "name the arguments")
-        is_alone = len(node.args) == 1 and not node.keywords
         arguments = tuple(
-            self.generator(argument)
-            if is_alone and isinstance(argument, (ast.GeneratorExp, ast.ListComp))
-            else self.expression(argument)
+            self.generator(argument) if isinstance(argument, (ast.GeneratorExp, ast.ListComp)) else self.expression(argument)
             for argument in node.args
         )
         keywords = tuple((keyword.arg or "", self.expression(keyword.value)) for keyword in node.keywords)

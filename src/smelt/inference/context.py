@@ -112,6 +112,16 @@ class Context:
         except BindingError as error:
             raise self.error(str(error), node) from error
 
+    def call_operand(
+        self, function: Operand, arguments: tuple[Operand, ...], keywords: dict[str, Operand], node: untyped.Node
+    ) -> Operand:
+        """What calling `function` with these arguments evaluates to."""
+        raise NotImplementedError
+
+    def call_runtime(self, function: types.FunctionType, arguments: tuple[Operand, ...], node: untyped.Node) -> Operand:
+        """What calling a function of the runtime library evaluates to."""
+        return self.call_operand(constant(function), arguments, {}, node)
+
     def constant(self, value: Any, node: untyped.Node) -> Operand:
         """A captured value as an operand."""
         try:

@@ -29,7 +29,7 @@ from smelt.types import (
     Weak,
     dtype_of,
     part_type,
-    strong,
+    weak_float,
     weak_int,
 )
 
@@ -354,11 +354,8 @@ class ExpressionInference(CallInference):
         assert isinstance(kind, (Scalar, Weak))
         if not kind.is_complex:
             return operand if name == "real" else builder.convert(constant(0), kind)
-        concrete = strong(kind, has_doubles=builder.has_doubles)
-        assert isinstance(concrete, Scalar)
-        value = builder.value(builder.convert(operand, concrete))
-        part = part_type(concrete)
-        return Operand(part, builder.emit("item", (value,), part, index=("real", "imag").index(name)))
+        part: Scalar | Weak = weak_float if isinstance(kind, Weak) else part_type(kind)
+        return Operand(part, builder.emit("item", (builder.value(operand),), part, index=("real", "imag").index(name)))
 
 
 def make_tuple(items: tuple[Operand, ...]) -> Operand:

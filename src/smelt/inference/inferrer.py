@@ -4,16 +4,17 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from smelt.caching import CacheView, CodeInstance, LookupTable, MethodInstance
 from smelt.caching.sources import function_source
-from smelt.frontend import untyped_program
 from smelt.inference.calls import is_passed
 from smelt.inference.context import Frame
 from smelt.inference.environment import Environment
 from smelt.inference.results import InferenceResults
 from smelt.inference.statements import StatementInference
+from smelt.ir import untyped
 from smelt.types import none
 
 
@@ -25,18 +26,21 @@ class Inferrer:
     ----------
     table
         Where calls are looked up: the overlays of the target over Python's functions.
+    translate
+        The frontend: from a Python function to its untyped program.
     has_doubles
         Whether the target has float64. Both belong in the owner of the view that this is used with.
     """
 
     table: LookupTable
+    translate: Callable[[types.FunctionType], untyped.Body]
     has_doubles: bool = True
 
     def __call__(self, view: CacheView[InferenceResults], instance: MethodInstance) -> CodeInstance:
         """Infer `instance` and return its code. Raises `KernelError` and `SourceError`."""
         function = instance.source
         assert isinstance(function, types.FunctionType)
-        body = untyped_program(function)
+        body = self.translate(function)
         context = StatementInference(
             view, instance, self.table, function_source(function), self, has_doubles=self.has_doubles
         )

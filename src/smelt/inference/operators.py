@@ -10,7 +10,23 @@ from typing import Any
 from smelt.inference.context import Context
 from smelt.ir import untyped
 from smelt.ir.builder import NONE, Operand, constant, is_boolean, is_integer, is_number
-from smelt.types import Constant, Scalar, Struct, Tuple, Type, Weak, boolean, int64, none, true_division_type, weak_int
+from smelt.ir.typed import Value
+from smelt.runtime import powers
+from smelt.types import (
+    Constant,
+    Scalar,
+    Struct,
+    Tuple,
+    Type,
+    Weak,
+    boolean,
+    int64,
+    none,
+    true_division_type,
+    uint64,
+    weak_float,
+    weak_int,
+)
 
 _PYTHON: dict[str, Callable[..., Any]] = {
     "+": operator.add,
@@ -33,7 +49,7 @@ _PYTHON: dict[str, Callable[..., Any]] = {
     ">=": operator.ge,
 }
 _PYTHON_UNARY: dict[str, Callable[[Any], Any]] = {"-": operator.neg, "+": operator.pos, "~": operator.invert}
-_ARITHMETIC = {"+": "add", "-": "sub", "*": "mul", "/": "div", "//": "floordiv", "%": "mod", "**": "pow"}
+_ARITHMETIC = {"+": "add", "-": "sub", "*": "mul", "/": "div", "//": "floordiv", "%": "mod"}
 _BITWISE = {"&": "and", "|": "or", "^": "xor", "<<": "shl", ">>": "shr"}
 _COMPARISONS = {"==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
 _MOST_BITS_OF_A_CONSTANT = 64
@@ -65,21 +81,28 @@ def binary(context: Context, symbol: str, left: Operand, right: Operand, node: u
     common, operands = builder.promoted(left, right)
     if common is None or not is_number(common):
         raise context.error(f"bad operands for {symbol}: a {left.type} and a {right.type}", node)
+    for operand in (left, right):
+        _refuse_too_large(context, operand, common, node)
     if symbol in _BITWISE:
         return _bitwise(context, symbol, common, operands, node)
     if is_boolean(common):
         # Python's booleans are integers in arithmetic.
         common, operands = int64, tuple(builder.convert(operand, int64) for operand in operands)
+    if symbol == "**":
+        return _power(context, common, operands, node)
     if symbol == "/":
         common = true_division_type(common, has_doubles=builder.has_doubles)
         operands = tuple(builder.convert(operand, common) for operand in operands)
-    if symbol in ("//", "%") and isinstance(common, (Scalar, Weak)) and common.is_complex:
-        raise context.error(f"complex numbers have no {symbol}", node)
+    if _is_complex(common):
+        if symbol == "/":
+            return context.call_runtime(powers.complex_quotient, operands, node)
+        if symbol in ("//", "%"):
+            raise context.error(f"complex numbers have no {symbol}", node)
     first, second = map(builder.value, operands)
     if is_integer(common) and symbol in ("//", "%"):
-        zero = builder.value(builder.convert(constant(0), common))
         message = "integer division or modulo by zero" if symbol == "//" else "integer modulo by zero"
-        builder.do("check", (builder.emit("ne", (second, zero)),), error="ZeroDivisionError", message=message)
+        is_not_zero = builder.emit("ne", (second, _zero(context, common)))
+        builder.do("check", (is_not_zero,), error="ZeroDivisionError", message=message)
     return Operand(common, builder.emit(_ARITHMETIC[symbol], (first, second)))
 
 
@@ -96,10 +119,12 @@ def compare(context: Context, symbol: str, left: Operand, right: Operand, node: 
     if _is_tuple(left.type) and _is_tuple(right.type) and symbol in ("==", "!="):
         return _compare_tuples(context, symbol, left, right, node)
     builder = context.builder
+    if is_integer(left.type) and is_integer(right.type) and left.type != right.type:
+        return _compare_integers(context, symbol, left, right)
     common, operands = builder.promoted(left, right)
     if common is None or not is_number(common):
         raise context.error(f"a {left.type} and a {right.type} can't be compared with {symbol}", node)
-    if isinstance(common, (Scalar, Weak)) and common.is_complex and symbol not in ("==", "!="):
+    if _is_complex(common) and symbol not in ("==", "!="):
         raise context.error("complex numbers have no order", node, help="compare abs(z), or z.real")
     return Operand(boolean, builder.emit(_COMPARISONS[symbol], map(builder.value, operands)))
 
@@ -114,9 +139,8 @@ def truth(context: Context, operand: Operand, node: untyped.Node) -> Operand:
     if is_boolean(kind):
         return operand
     if is_number(kind):
-        builder = context.builder
-        zero = builder.value(builder.convert(constant(0), kind))
-        return Operand(boolean, builder.emit("ne", (builder.value(operand), zero)))
+        is_not_zero = context.builder.emit("ne", (context.builder.value(operand), _zero(context, kind)))
+        return Operand(boolean, is_not_zero)
     raise context.error(f"a {kind} is neither true nor false", node, help="compare it with something")
 
 
@@ -145,6 +169,62 @@ def _bitwise(context: Context, symbol: str, common: Type, operands: tuple[Operan
     if not (is_integer(common) or is_boolean(common)):
         raise context.error(f"{symbol} is for integers and bools, not for a {common}", node)
     return Operand(common, builder.emit(_BITWISE[symbol], map(builder.value, operands)))
+
+
+def _power(context: Context, common: Type, operands: tuple[Operand, ...], node: untyped.Node) -> Operand:
+    builder = context.builder
+    base, exponent = operands
+    if is_integer(common) and not (common == weak_int and exponent.is_constant and exponent.known < 0):
+        if getattr(common, "is_signed", True):
+            is_positive = builder.emit("ge", (builder.value(exponent), _zero(context, common)))
+            message = "integers to negative integer powers are not allowed; convert one to float"
+            builder.do("check", (is_positive,), error="ValueError", message=message)
+        return context.call_runtime(powers.integer_power, (builder.convert(constant(1), common), base, exponent), node)
+    if is_integer(common):
+        # As in Python, where 2 ** -1 is 0.5.
+        common, base, exponent = weak_float, builder.convert(base, weak_float), builder.convert(exponent, weak_float)
+    if _is_complex(common):
+        return context.call_runtime(powers.complex_power, (builder.convert(constant(1), common), base, exponent), node)
+    return Operand(common, builder.emit("pow", (builder.value(base), builder.value(exponent))))
+
+
+def _compare_integers(context: Context, symbol: str, left: Operand, right: Operand) -> Operand:
+    """Integers of two types, compared by value as NumPy and Python do: no conversion may change one."""
+    builder = context.builder
+    if uint64 not in (left.type, right.type):
+        values = [builder.value(builder.convert(operand, int64)) for operand in (left, right)]
+        return Operand(boolean, builder.emit(_COMPARISONS[symbol], values))
+    values = [builder.value(builder.convert(operand, uint64)) for operand in (left, right)]
+    result = builder.emit(_COMPARISONS[symbol], values)
+    for operand, is_less in ((left, True), (right, False)):
+        if not getattr(operand.type, "is_signed", True) or (operand.is_constant and operand.known >= 0):
+            continue
+        # A negative integer is less than, and never equal to, any unsigned one.
+        outcome = symbol == "!=" or symbol in (("<", "<=") if is_less else (">", ">="))
+        is_negative = builder.emit("lt", (builder.value(operand), _zero(context, operand.type)))
+        result = builder.emit("select", (is_negative, builder.value(constant(outcome)), result), boolean)
+    return Operand(boolean, result)
+
+
+def _refuse_too_large(context: Context, operand: Operand, common: Type, node: untyped.Node) -> None:
+    """NumPy refuses Python integers that the other operand's type can't hold; so do kernels where they are constants."""
+    if not (operand.is_constant and isinstance(common, Scalar) and common.is_integer and operand.type == weak_int):
+        return
+    least = -(1 << (common.bits - 1)) if common.is_signed else 0
+    if not least <= operand.known < least + (1 << common.bits):
+        raise context.error(
+            f"{operand.known} does not fit into {common}, the type of the other operand",
+            node,
+            help="convert the other operand to a wider type, such as smelt.int64(x)",
+        )
+
+
+def _zero(context: Context, kind: Type) -> Value:
+    return context.builder.value(context.builder.convert(constant(0), kind))
+
+
+def _is_complex(kind: Type) -> bool:
+    return isinstance(kind, (Scalar, Weak)) and kind.is_complex
 
 
 def _fold(context: Context, symbol: str, left: Any, right: Any, node: untyped.Node) -> Operand | None:

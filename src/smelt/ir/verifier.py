@@ -184,7 +184,8 @@ def _is_a(kind: Type, word: str) -> bool:
         case "array":
             return isinstance(kind, Array)
         case "aggregate":
-            return isinstance(kind, (Tuple, Struct, Range))
+            # A complex number has a real and an imaginary part.
+            return isinstance(kind, (Tuple, Struct, Range)) or (is_number and bool(kind.is_complex))  # type: ignore[attr-defined]
     raise AssertionError(word)
 
 

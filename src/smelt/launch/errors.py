@@ -8,8 +8,7 @@ from typing import Any
 
 from smelt.caching import SmeltError
 from smelt.caching.sources import function_source
-from smelt.compiler.errors import excerpt
-from smelt.ir.untyped import Position
+from smelt.compiler.errors import excerpt_of
 
 
 class LaunchError(SmeltError, TypeError):
@@ -21,10 +20,9 @@ def error_of_thread(results: Any, status: int, position: tuple[int, int, int]) -
     name, message, number, line, column, end_line, end_column = results.error_sites[status - 1]
     error: Exception = getattr(builtins, name)(message)
     source = function_source(results.functions[number].source)
-    place = Position(line, column, end_line, end_column)
     function = getattr(source.node, "name", "<lambda>")
     error.add_note(
         f"in thread {position} of the grid, {function} at {source.filename}:{source.first_line + line}:\n"
-        f"{excerpt(source, place)}"
+        f"{excerpt_of(source, line, column, end_line, end_column)}"
     )
     return error

@@ -41,8 +41,10 @@ def complex_power(one: Any, base: Any, exponent: Any) -> Any:
     """
     if exponent == 0:
         return one
+    if exponent == 1:
+        return base
     if base == 0:
-        return one - one if exponent.real > 0 and exponent.imag == 0 else one * math.nan
+        return one - one if exponent.real > 0 else one * math.nan
     if exponent.imag != 0 or not (-100 < exponent.real < 100) or math.floor(exponent.real) != exponent.real:
         return complex_exponential(exponent * complex_logarithm(base))
     whole = abs(int(exponent.real))

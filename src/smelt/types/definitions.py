@@ -121,6 +121,17 @@ class Layout(enum.Enum):
     """Nothing."""
 
 
+class Memory(enum.Enum):
+    """Where an array lies, and so who shares it."""
+
+    DEVICE = "device"
+    """All threads of all launches."""
+    THREADGROUP = "threadgroup"
+    """The threads of one group, as long as they run."""
+    THREAD = "thread"
+    """One thread, as long as the function runs that made it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Array(Type):
     """An N-dimensional array.
@@ -137,6 +148,8 @@ class Array(Type):
         Whether elements can be assigned.
     aligned
         Whether each element lies at a multiple of its alignment: fields of packed records may not.
+    memory
+        Where it lies.
     """
 
     element: Type
@@ -144,12 +157,14 @@ class Array(Type):
     layout: Layout = Layout.C
     writeable: bool = True
     aligned: bool = True
+    memory: Memory = Memory.DEVICE
 
     def __str__(self) -> str:
         colons = ", ".join(":" * self.dimensions) if self.dimensions else "()"
         notes = [] if self.layout is Layout.C else [self.layout.value]
         notes += [] if self.writeable else ["read-only"]
         notes += [] if self.aligned else ["unaligned"]
+        notes += [] if self.memory is Memory.DEVICE else [self.memory.value]
         return f"{self.element}[{colons}]" + (f" {' '.join(notes)}" if notes else "")
 
     __repr__ = __str__

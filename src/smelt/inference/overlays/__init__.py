@@ -6,14 +6,14 @@ from __future__ import annotations
 import functools
 
 from smelt.caching import FunctionTable, MethodTable, StackedMethodTable
-from smelt.inference.overlays import builtin_functions, numbers, threads
+from smelt.inference.overlays import bits, builtin_functions, numbers, threads
 
 
 @functools.cache
 def standard_overlays() -> MethodTable:
     """The overlay methods that every target has."""
     table = MethodTable("kernel language")
-    for module in (builtin_functions, numbers, threads):
+    for module in (bits, builtin_functions, numbers, threads):
         module.define(table)
     return table
 

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Comprehensions as arguments of `sum`, `min`, `max`, `any` and `all`: each becomes a loop that accumulates into a variable."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable
+from typing import Any
+
+from smelt.frontend.translation import assigned_by, assigned_by_target
+from smelt.ir.untyped import (
+    Assign,
+    Break,
+    Clause,
+    Compare,
+    Expression,
+    For,
+    Generator,
+    If,
+    Literal,
+    Local,
+    Logical,
+    Binary,
+    Position,
+    Raise,
+    Call,
+    Statement,
+    Unary,
+)
+
+Statements = tuple[Statement, ...]
+
+
+def reduction(function: Any, generator: Generator, start: Expression | None) -> tuple[Statements, Expression] | None:
+    """The statements that compute `function(generator)`, or `sum(generator, start)`, and the expression that is the result then.
+
+    None if `function` reduces nothing, or takes no start.
+    """
+    reduce = _REDUCTIONS.get(function)
+    if reduce is None or (start is not None and function is not sum):
+        return None
+    place = generator.position
+    # Variables that no name of Python's can be, one set for each place where a generator stands.
+    names = f"{place.line}.{place.column}"
+    return reduce(generator, names, start)
+
+
+def _sum(generator: Generator, names: str, start: Expression | None) -> tuple[Statements, Expression]:
+    place = generator.position
+    total = Local(place, f"total.{names}")
+    add = Assign(place, (total,), Binary(place, "+", total, generator.element))
+    begin = Assign(place, (total,), start or Literal(place, 0))
+    return (begin, *_loops(generator, (add,), ())), total
+
+
+def _extreme(function: Any, symbol: str) -> Callable[..., tuple[Statements, Expression]]:
+    def reduce(generator: Generator, names: str, start: Expression | None) -> tuple[Statements, Expression]:  # noqa: ARG001
+        place = generator.position
+        best, found, item = (Local(place, f"{purpose}.{names}") for purpose in ("best", "found", "item"))
+        is_better = Logical(
+            place, "or", (Unary(place, "not", found), Compare(place, item, ((symbol, best),)))
+        )
+        take = (Assign(place, (best,), item), Assign(place, (found,), Literal(place, True)))
+        body = (Assign(place, (item,), generator.element), If(place, is_better, take, ()))
+        # What `best` is before anything was found is never seen; a weak integer joins with every number.
+        begin = (Assign(place, (best,), Literal(place, 0)), Assign(place, (found,), Literal(place, False)))
+        return (*begin, *_loops(generator, body, ()), _require(place, found, function)), best
+
+    return reduce
+
+
+def _any_or_all(*, stops_at: bool) -> Callable[..., tuple[Statements, Expression]]:
+    def reduce(generator: Generator, names: str, start: Expression | None) -> tuple[Statements, Expression]:  # noqa: ARG001
+        place = generator.position
+        stopped = Local(place, f"stopped.{names}")
+        test = generator.element if stops_at else Unary(place, "not", generator.element)
+        stop = (Assign(place, (stopped,), Literal(place, True)), Break(place))
+        begin = Assign(place, (stopped,), Literal(place, False))
+        # The loops around are left, too.
+        leave = (If(place, stopped, (Break(place),), ()),)
+        statements = (begin, *_loops(generator, (If(place, test, stop, ()),), leave))
+        return statements, stopped if stops_at else Unary(place, "not", stopped)
+
+    return reduce
+
+
+def _loops(generator: Generator, body: Statements, after_inner: Statements) -> Statements:
+    """The loops of a generator around `body`. `after_inner` follows each loop that stands in another."""
+    for clause in reversed(generator.clauses):
+        is_outermost = clause is generator.clauses[0]
+        body = (_loop(clause, body), *(() if is_outermost else after_inner))
+    return body
+
+
+def _loop(clause: Clause, body: Statements) -> Statement:
+    for test in reversed(clause.tests):
+        body = (If(test.position, test, body, ()),)
+    assigned = tuple(dict.fromkeys((*assigned_by_target(clause.target), *assigned_by(body))))
+    return For(clause.position, clause.target, clause.iterable, body, (), assigned)
+
+
+def _require(place: Position, found: Expression, function: Any) -> Statement:
+    message = Literal(place, f"{function.__name__}() iterable argument is empty")
+    error = Raise(place, Call(place, Literal(place, ValueError), (message,), ()))
+    return If(place, Unary(place, "not", found), (error,), ())
+
+
+_REDUCTIONS: dict[Any, Callable[..., tuple[Statements, Expression]]] = {
+    builtins.sum: _sum,
+    builtins.min: _extreme(min, "<"),
+    builtins.max: _extreme(max, ">"),
+    builtins.any: _any_or_all(stops_at=True),
+    builtins.all: _any_or_all(stops_at=False),
+}
