@@ -134,7 +134,8 @@ def _blur(picture: np.ndarray[Any, Any], weights: np.ndarray[Any, Any], *, axis:
     padded = np.pad(picture, widths, mode="edge")
     size = picture.shape[axis]
     parts = [weight * padded.take(range(start, start + size), axis) for start, weight in enumerate(weights)]
-    return np.sum(parts, axis=0)
+    blurred: np.ndarray[Any, Any] = np.sum(parts, axis=0)
+    return blurred
 
 
 def _encode(light: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -156,7 +157,9 @@ def main() -> None:
         if difference > 1:
             raise SystemExit(f"{name} differs from NumPy's by {difference} of 255")
         Image.fromarray(ours).save(directory / f"{name}.png")
-        print(f"{directory / f'{name}.png'}: {ours.shape[1]} x {ours.shape[0]}, at most {difference} of 255 from NumPy's")
+        print(
+            f"{directory / f'{name}.png'}: {ours.shape[1]} x {ours.shape[0]}, at most {difference} of 255 from NumPy's"
+        )
     print(f"{smelt.stats().compilations} kernels compiled")
 
 

@@ -4,22 +4,39 @@ import pathlib
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = pathlib.Path(__file__).parents[1]
 
 
-def run(program, *arguments):
-    return subprocess.run(
-        [sys.executable, "-W", "error", program, *arguments], capture_output=True, text=True, check=False
-    )
+# What makes an example short enough for a test, and the pictures that it leaves.
+ARGUMENTS = {"reaction_diffusion": ["150"]}
+PICTURES = {"image_pipeline": ["sharpened.png", "edges.png"], "reaction_diffusion": ["reaction_diffusion.png"]}
+
+
+def run(program, *arguments, cwd=None):
+    command = [sys.executable, "-W", "error", program, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
 
 
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
-def test_the_example_runs(example):
-    done = run(example)
+def test_the_example_runs_and_leaves_its_pictures(example, tmp_path):
+    done = run(example, *ARGUMENTS.get(example.stem, []), cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
+    pictures = PICTURES.get(example.stem, [])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(pictures)
+    for name in pictures:
+        with Image.open(tmp_path / name) as picture:
+            assert len(np.unique(np.asarray(picture))) > 100
+
+
+def test_the_image_pipeline_agrees_with_numpy(tmp_path):
+    shown = run(ROOT / "examples" / "image_pipeline.py", cwd=tmp_path).stdout
+    assert shown.count("from NumPy's") == 2
+    assert "5 kernels compiled" in shown
 
 
 def test_the_expression_compiler_shows_counts_and_causes():

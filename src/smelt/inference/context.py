@@ -23,7 +23,7 @@ from smelt.inference.results import InferenceResults
 from smelt.ir import untyped
 from smelt.ir.builder import FunctionBuilder, Operand, constant
 from smelt.ir.typed import Block
-from smelt.types import Type
+from smelt.types import Struct, Type
 
 
 @dataclass(eq=False)
@@ -73,6 +73,35 @@ class Closure(Type):
         return f"function {self.node.body.name}"
 
 
+@dataclass(frozen=True, eq=False)
+class Definition:
+    """A function that stands in a function: equal to another where both are the same piece of the same program."""
+
+    node: untyped.Closure
+    function: types.FunctionType
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Definition) and self.node is other.node and self.function is other.function
+
+    def __hash__(self) -> int:
+        return hash((id(self.node), id(self.function)))
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionValue(Struct):
+    """The type of a function that a kernel defines, once it is given to another function or returned: a struct of what it captured.
+
+    What it captured is its first fields, then come the defaults of its parameters.
+    """
+
+    definition: Definition | None = None
+
+    def __str__(self) -> str:
+        return self.name
+
+    __repr__ = __str__
+
+
 class Context:
     """One method instance that is being inferred."""
 
@@ -94,6 +123,8 @@ class Context:
         self.edges: list[Edge] = []
         self.builder = FunctionBuilder(str(instance), has_doubles=has_doubles)
         self.is_checked = True
+        # The functions that are being inferred in place, the innermost last.
+        self.in_place: list[untyped.Body] = []
         # The types that the variables of a loop came to have, so that a loop in a loop begins with what it ended with.
         self.loop_types: dict[untyped.Node, dict[str, Any]] = {}
 
@@ -118,12 +149,15 @@ class Context:
         """What calling `function` with these arguments evaluates to."""
         raise NotImplementedError
 
-    def call_runtime(self, function: types.FunctionType, arguments: tuple[Operand, ...], node: untyped.Node) -> Operand:
+    def call_runtime(self, function: Callable[..., Any], arguments: tuple[Operand, ...], node: untyped.Node) -> Operand:
         """What calling a function of the runtime library evaluates to."""
         return self.call_operand(constant(function), arguments, {}, node)
 
     def constant(self, value: Any, node: untyped.Node) -> Operand:
         """A captured value as an operand."""
+        # A kernel is the function that it was made of.
+        if hasattr(type(value), "__kernel_function__"):
+            value = value.__kernel_function__
         try:
             return constant(value)
         except TypeError as error:

@@ -47,6 +47,11 @@ class Kernel:
         self._driver = driver
         self._loaded: dict[tuple[Type, ...], Loaded] = {}
 
+    @property
+    def __kernel_function__(self) -> types.FunctionType:
+        """What a kernel is inside of another one: an ordinary function."""
+        return self.function
+
     def __getitem__(self, size: Any) -> Launcher:
         """A launcher: for a number, of that many threads in all; for two, of groups and threads per group."""
         if isinstance(size, tuple):
