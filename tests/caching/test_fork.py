@@ -19,13 +19,14 @@ import smelt
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no os.fork")
 
 PRELUDE = """
-import faulthandler, os, sys, threading, types
+import faulthandler, os, signal, sys, threading, types
 from smelt.caching import *
 from smelt.caching.locking import exclusively, tidy_up
 
 LIMIT_SECS = 60
-# A deadlock ends the process with a traceback.
-faulthandler.dump_traceback_later(LIMIT_SECS, exit=True)
+# A deadlock ends the process, with a traceback.
+faulthandler.register(signal.SIGALRM, all_threads=True, chain=True)
+signal.alarm(LIMIT_SECS)
 
 class Kept(Results):
     value: object = session_local()
@@ -76,8 +77,8 @@ def check_all_works():
 def fork(in_child):
     child = os.fork()
     if child == 0:
-        # The limit again: the thread that watches it is not in the child.
-        faulthandler.dump_traceback_later(LIMIT_SECS, exit=True)
+        # A child has no alarm of its parent's.
+        signal.alarm(LIMIT_SECS)
         status = 1
         try:
             in_child()
@@ -211,7 +212,6 @@ def test_a_maker_that_forks_is_ended_by_both():
             return make(view, instance)
 
         child = []
-        faulthandler.cancel_dump_traceback_later()
         code = view.get_or_create(instance, make_and_fork)
         assert view[instance] is code
         assert not cache.flights._by_key
@@ -273,7 +273,6 @@ def test_a_fork_inside_a_locked_section_of_the_same_thread():
 
 def test_forks_while_threads_define_look_up_and_rebind():
     run("""
-        import time
         sys.setswitchinterval(1e-5)
         end = threading.Event()
         names = [define(f"function {number}") for number in range(4)]
@@ -352,7 +351,6 @@ def test_a_fork_inside_of_linking():
             child.append(os.fork())
             return f"linked, {'child' if child == [0] else 'parent'}"
 
-        faulthandler.cancel_dump_traceback_later()
         handle = handles.get_or_create(device, link_and_fork)
         assert handles.get(device) is handle
         handles.clear()

@@ -33,7 +33,7 @@ from smelt.caching import (
 )
 from smelt.caching.locking import exclusively
 from smelt.caching.namespaces import WatchedNamespace
-from smelt.caching.places import place_of
+from smelt.caching.places import Binding, place_of
 
 pytestmark = pytest.mark.skipif(
     sys.version_info < (3, 12), reason="Python 3.11 has no dict watchers; its namespaces are compared by version tag"
@@ -209,6 +209,46 @@ def test_the_watch_is_taken_away_when_the_last_dependent_is_gone():
     assert watched_names(namespace) == set()
 
 
+def test_a_dict_that_nobody_depends_on_any_more_calls_nobody_back():
+    program = Program()
+    module = program.module
+
+    def functions_called_by_a_change() -> list[str]:
+        called: list[str] = []
+        sys.setprofile(lambda frame, event, _: called.append(frame.f_code.co_name) if event == "call" else None)
+        module.unrelated = object()
+        sys.setprofile(None)
+        return called
+
+    assert functions_called_by_a_change() == []
+    program.compile()
+    assert functions_called_by_a_change()[0] == "_on_event"
+    del program
+    gc.collect()
+    assert functions_called_by_a_change() == []
+
+
+def test_a_change_ends_the_watch_of_a_name_whose_dependents_are_dead_but_not_tidied_away():
+    # Otherwise the callback would end with the name still watched, and code that another thread compiles before the change
+    # itself is made would not be told of it.
+    program = Program()
+    module = program.module
+    module.Y = 1
+    other = Program(program.cache, module)
+    other.make = lambda view, instance: view.code_instance(instance, edges=read_attribute(module, "Y").edges)
+    program.compile()
+    code = other.compile()
+    with exclusively():
+        del program
+        gc.collect()
+        assert watched_names(vars(module)) == {"X", "Y"}
+        module.X = 2
+        assert watched_names(vars(module)) == {"Y"}
+    assert watched_names(vars(module)) == {"Y"}
+    module.Y = 2
+    assert not code.is_current
+
+
 def test_several_caches_share_a_namespace_and_each_is_told():
     first = Program()
     second, third = Program(module=first.module), Program(module=first.module)
@@ -249,15 +289,15 @@ def test_another_namespace_takes_over_the_dict_of_one_that_is_dying():
         old.binding("X")
         # Two that stand for one dict: the old one is only waiting for the garbage collector.
         new = WatchedNamespace(container, "new")
-        new.binding("X")
+        binding = new.binding("X")
         reference = new._subscription._holder
         del old
         gc.collect()
     assert watching._namespaces[id(container)] is reference
     assert watching._watched_names[id(container), "X"] is reference
     container["X"] = 2
-    assert new.bindings["X"].value == 2
-    del new
+    assert binding.value == 2
+    del new, binding
     gc.collect()
     assert not is_watched(container)
     assert watched_names(container) == set()
@@ -267,12 +307,13 @@ def test_a_namespace_that_is_dying_is_not_used_again(monkeypatch):
     # Another thread asks for the place of the dict at the moment when the watch of the old one is about to end.
     container: dict[str, object] = {"X": 1}
     end = watching._end
-    found: list[WatchedNamespace] = []
+    found: list[WatchedNamespace | None] = []
+    bindings: list[Binding] = []
 
     def overtaken(holder: weakref.ref[WatchedNamespace]) -> None:
         if not found:
             found.append(place_of(WatchedNamespace, container, "new"))
-            found[0].binding("X")
+            bindings.append(found[0].binding("X"))
         end(holder)
 
     monkeypatch.setattr(watching, "_end", overtaken)
@@ -283,9 +324,9 @@ def test_a_namespace_that_is_dying_is_not_used_again(monkeypatch):
         gc.collect()
     assert [place.label for place in found] == ["new"]
     container["X"] = 2
-    assert found[0].bindings["X"].value == 2
-    found.clear()
-    found.append(None)
+    assert bindings[0].value == 2
+    bindings.clear()
+    found[0] = None
     gc.collect()
     assert not is_watched(container)
 

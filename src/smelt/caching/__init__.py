@@ -66,6 +66,8 @@ from smelt.caching.views import CacheView
 from smelt.caching.worlds import OPEN, World, WorldRange
 
 __all__ = [
+    "MISSING",
+    "OPEN",
     "AmbiguousCallError",
     "BindingError",
     "CacheView",
@@ -88,7 +90,6 @@ __all__ = [
     "LinearCache",
     "Loaded",
     "LookupTable",
-    "MISSING",
     "Made",
     "MakerError",
     "Method",
@@ -98,7 +99,6 @@ __all__ = [
     "Miss",
     "MissReason",
     "NotCachedError",
-    "OPEN",
     "Observed",
     "OutdatedError",
     "OwnerError",

@@ -52,6 +52,7 @@ class CodeInstance(Dependency):
         "_dependent",
         "_older",
         "_owner",
+        "dependencies",
         "edges",
         "guard",
         "instance",
@@ -75,6 +76,8 @@ class CodeInstance(Dependency):
         self._attached: dict[type[Results], Any] = {}
         self._older: CodeInstance | None = None
         self._dependent: Dependent | None = None
+        # What can invalidate it, as long as it is in the cache and valid.
+        self.dependencies: tuple[Dependency, ...] = ()
 
     @property
     def owner(self) -> object:
@@ -88,11 +91,6 @@ class CodeInstance(Dependency):
     def is_current(self) -> bool:
         """Whether nothing that it depends on is known to have changed."""
         return self.max_world == OPEN
-
-    @property
-    def dependencies(self) -> tuple[Dependency, ...]:
-        """What can invalidate it, as long as it is in the cache and valid."""
-        return self._dependent.dependencies if self._dependent is not None else ()
 
     def results(self, results_class: type[R]) -> R:
         """The results of class `results_class` on this code instance, made empty on first use.

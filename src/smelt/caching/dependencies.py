@@ -6,7 +6,7 @@ only, so that a long-lived namespace keeps no code alive.
 
 Invariants, while the lock of `locking` is free:
 
-- `dependent in dependency.dependents` exactly when `dependency in dependent.dependencies`.
+- `code._dependent in dependency.dependents` exactly when `dependency in code.dependencies`.
 - A dependent that was garbage collected is in no `dependents`.
 """
 
@@ -58,30 +58,45 @@ class Dependency:
 
 
 class Dependent(weakref.ref["CodeInstance"]):
-    """A published code instance as its dependencies see it."""
+    """A published code instance as its dependencies see it.
 
-    __slots__ = ("dependencies",)
+    What a code instance depends on often holds it, by way of its method or of a function, so its dependencies are held by the code
+    instance alone, and from here, where they would keep each other's dependents alive, referred to weakly.
+    """
+
+    __slots__ = ("_dependencies",)
 
     def __new__(cls, code: CodeInstance, dependencies: Iterable[Dependency]) -> Self:  # noqa: ARG004
         return super().__new__(cls, code, _collected)
 
-    def __init__(self, code: CodeInstance, dependencies: Iterable[Dependency]) -> None:  # noqa: ARG002
+    def __init__(self, code: CodeInstance, dependencies: Iterable[Dependency]) -> None:
         # weakref.ref takes all it needs in __new__.
-        self.dependencies: tuple[Dependency, ...] = tuple(dict.fromkeys(dependencies))
-        for dependency in self.dependencies:
+        self._set(code, tuple(dict.fromkeys(dependencies)))
+        for dependency in code.dependencies:
             dependency.add_dependent(self)
 
     def replace(self, old: Dependency, new: Dependency) -> None:
         """Depend on `new` in place of `old`."""
-        self.dependencies = tuple(new if dependency is old else dependency for dependency in self.dependencies)
-        new.add_dependent(self)
+        code = self()
+        if code is not None:
+            self._set(code, tuple(new if dependency is old else dependency for dependency in code.dependencies))
+            new.add_dependent(self)
         old.remove_dependent(self)
 
     def detach(self) -> None:
         """Depend on nothing any more."""
-        dependencies, self.dependencies = self.dependencies, ()
-        for dependency in dependencies:
-            dependency.remove_dependent(self)
+        code, references = self(), self._dependencies
+        self._dependencies = ()
+        for reference in references:
+            dependency = reference()
+            if dependency is not None:
+                dependency.remove_dependent(self)
+        if code is not None:
+            code.dependencies = ()
+
+    def _set(self, code: CodeInstance, dependencies: tuple[Dependency, ...]) -> None:
+        code.dependencies = dependencies
+        self._dependencies = tuple(map(weakref.ref[Dependency], dependencies))
 
 
 def _collected(dependent: weakref.ref[CodeInstance]) -> None:

@@ -88,8 +88,10 @@ class WatchedNamespace(Namespace):
         return super().track(binding)
 
     def forget(self, binding: Binding) -> None:
+        is_tracked = self.bindings.get(binding.name) is binding
         super().forget(binding)
-        self._subscription.remove(binding.name)
+        if is_tracked:
+            self._subscription.remove(binding.name)
 
 
 def _version_tag(container: dict[str, Any]) -> ctypes.c_uint64:

@@ -55,6 +55,8 @@ class Binding(Dependency):
             what = self.place.describe(self.name)
             change = "was deleted" if value is MISSING else "was defined" if self.value is MISSING else "was rebound"
             invalidate_dependents(f"{what} {change}", [self])
+            # Dependents that were collected, and not tidied away yet, are no reason to go on with it.
+            self.place.forget(self)
         # Last, so that an interrupted update is done again, not taken for done.
         self.value = value
 

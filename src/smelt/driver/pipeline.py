@@ -18,7 +18,6 @@ from smelt.caching import (
 from smelt.compiler.config import CompilerConfig, CompilerJob
 from smelt.frontend import untyped_program
 from smelt.inference import InferenceResults, Inferrer
-from smelt.inference.calls import is_passed
 from smelt.ir.typed import Function
 from smelt.lowering import LoweredModule, lower_module
 from smelt.types import Type
@@ -116,12 +115,12 @@ class Driver:
     def optimised(self, job: CompilerJob, code: CodeInstance) -> tuple[Any, Any]:
         """LLVM's optimised module of a job, and the target machine that it is for."""
         backend = self.backends[job.config.target.name]
-        return backend.optimised(job, self.lowered(job, code), passed_types(job))
+        return backend.optimised(job, self.lowered(job, code), passed_types(code))
 
     def _compile(self, job: CompilerJob, code: CodeInstance, backend: Backend, results: Any) -> None:
         for hook in tuple(self._hooks):
             hook(job)
-        backend.compile(job, self.lowered(job, code), passed_types(job), results)
+        backend.compile(job, self.lowered(job, code), passed_types(code), results)
         self.compilations += 1
         backend.link(results)
 
@@ -133,6 +132,6 @@ def typed_function(code: CodeInstance) -> Function:
     return function
 
 
-def passed_types(job: CompilerJob) -> tuple[Type, ...]:
-    """The types of a kernel's arguments that exist when it runs."""
-    return tuple(kind for kind in job.instance.types if is_passed(kind))
+def passed_types(code: CodeInstance) -> tuple[Type, ...]:
+    """The types of what is passed to a kernel when it runs: its arguments, and the arrays that it captured."""
+    return tuple(parameter.type for parameter in typed_function(code).parameters)

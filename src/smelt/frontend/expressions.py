@@ -92,10 +92,13 @@ class ExpressionTranslator:
             items = tuple(self.target(item.value if isinstance(item, ast.Starred) else item) for item in node.elts)
             return untyped.TupleTarget(position, items, starred[0] if starred else None)
         if isinstance(node, ast.Attribute):
+            if any(isinstance(part, ast.Subscript) for part in ast.walk(node.value)):
+                name = mangle(node.attr, self.source.class_name)
+                return untyped.Attribute(position, self.expression(node.value), name)
             raise self.refuse(
                 node,
                 f"a kernel can't assign the attribute {node.attr}",
-                "make a new value, with dataclasses.replace or _replace; elements of arrays are assigned whole: a[i] = value",
+                "make a new value, with dataclasses.replace or _replace; of elements of arrays fields are assigned: a[i].x = value",
             )
         raise self.refuse(node, "a kernel can't assign to this", "assign to a variable or an element of an array")
 

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import inspect
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from smelt.caching import (
     MISSING,
@@ -19,11 +22,12 @@ from smelt.caching import (
 )
 from smelt.caching.methods import function_name
 from smelt.compiler.errors import KernelError
-from smelt.inference.context import Closure, Context, Frame
+from smelt.inference.closures import frame_around, handed_over, recursion, run_in_place
+from smelt.inference.context import Closure, Context, Frame, FunctionValue
+from smelt.inference.generators import reduction, temporaries
 from smelt.ir import untyped
-from smelt.ir.builder import NONE, Operand, is_number
+from smelt.ir.builder import NONE, Operand, constant
 from smelt.types import BoundMethod, Constant, Struct, Tuple, Type, none
-from smelt.types.records import declared_field_type, field_defaults, field_names, is_value_class
 
 
 @dataclass(frozen=True)
@@ -50,13 +54,45 @@ class CallInference(Context):
         """What a function that is inferred in place returns."""
         raise NotImplementedError
 
+    def call_special(
+        self, function: Any, arguments: tuple[Operand, ...], keywords: dict[str, Operand], node: untyped.Node
+    ) -> Operand | None:
+        raise NotImplementedError
+
+    def statements(self, frame: Frame, nodes: Iterable[untyped.Statement]) -> None:
+        raise NotImplementedError
+
     def call(self, frame: Frame, node: untyped.Call) -> Operand:
         """What a call evaluates to."""
         function = self.evaluate(frame, node.function)
+        if any(isinstance(argument, untyped.Generator) for argument in node.arguments):
+            return self._reduce(frame, function, node)
         arguments = self.evaluate_all(frame, node.arguments)
         keywords = {name: self.evaluate(frame, value) for name, value in node.keywords}
         self.builder.position = node.position
         return self.call_operand(function, arguments, keywords, node)
+
+    def _reduce(self, frame: Frame, function: Operand, node: untyped.Call) -> Operand:
+        """What a call whose argument is a comprehension evaluates to."""
+        known = function.known if isinstance(function.type, Constant) else None
+        reduced = reduction(known, node) if isinstance(node.arguments[0], untyped.Generator) else None
+        if reduced is None:
+            raise self.error(
+                f"a kernel can't give this comprehension to {function_name(known) if known else function.type}",
+                node,
+                help="sum, min, max, any and all take one as their first argument; else use a tuple, or an array",
+            )
+        statements, result = reduced
+        before = frame.variables
+        self.statements(frame, statements)
+        if not self.builder.is_reachable:
+            # It was found to fail always, so what it evaluates to can be anything.
+            frame.variables = before
+            return constant(0)
+        value = self.evaluate(frame, result)
+        for name in temporaries(statements):
+            frame.variables.pop(name, None)
+        return value
 
     def call_operand(
         self, function: Operand, arguments: tuple[Operand, ...], keywords: dict[str, Operand], node: untyped.Node
@@ -67,7 +103,10 @@ class CallInference(Context):
             assert function.parts is not None
             return self._call_value(kind.function, (*function.parts, *arguments), keywords, node)
         if isinstance(kind, Closure):
-            return self._call_closure(kind, function.parts or (), arguments, keywords, node)
+            return self._call_closure(function, kind.node, kind.frame, function.parts or (), arguments, keywords, node)
+        if isinstance(kind, FunctionValue):
+            definition, around, defaults = frame_around(self, function)
+            return self._call_closure(function, definition.node, around, defaults, arguments, keywords, node)
         if isinstance(kind, Constant):
             return self._call_value(kind.value, arguments, keywords, node)
         if isinstance(kind, Struct) and kind.python_class is not None:
@@ -79,12 +118,14 @@ class CallInference(Context):
     def _call_value(
         self, function: Any, arguments: tuple[Operand, ...], keywords: dict[str, Operand], node: untyped.Node
     ) -> Operand:
+        special = self.call_special(function, arguments, keywords, node)
+        if special is not None:
+            return special
         if isinstance(function, types.FunctionType):
-            arguments = self._bind(function, arguments, keywords, node)
-        elif isinstance(function, type) and is_value_class(function):
-            return self._construct(function, arguments, keywords, node)
+            bound = self._bind(function, arguments, keywords, node)
+            arguments = tuple(handed_over(self, argument, node) for argument in bound)
         elif keywords:
-            raise self.error(f"{function_name(function)} takes no keyword arguments in a kernel", node)
+            arguments = self._bind_builtin(function, arguments, keywords, node)
         kinds = tuple(argument.type for argument in arguments)
         try:
             outcome = self.table.dispatch(function, kinds, self.view.world)
@@ -98,39 +139,9 @@ class CallInference(Context):
             return source.infer(self, arguments, node)
         return self._call_instance(outcome.instance, arguments, node)
 
-    def _construct(
-        self, cls: type, arguments: tuple[Operand, ...], keywords: dict[str, Operand], node: untyped.Node
-    ) -> Operand:
-        """A value of a frozen dataclass or named tuple."""
-        names = field_names(cls)
-        defaults = field_defaults(cls)
-
-        def default(name: str) -> Operand | None:
-            return self.constant(defaults[name], node) if name in defaults else None
-
-        parameters = untyped.Parameters((), names, None, (), frozenset(defaults))
-        given = self._match(cls.__name__, parameters, arguments, keywords, default, node)
-        fields = []
-        for name, operand in given.items():
-            declared = declared_field_type(cls, name)
-            if (
-                declared is not None
-                and not (is_number(operand.type) and is_number(declared))
-                and operand.type != declared
-            ):
-                raise self.error(f"{cls.__name__}.{name} is a {declared}, not a {operand.type}", node)
-            fields.append((name, operand if declared is None else self.builder.convert(operand, declared)))
-        kind = Struct(
-            cls.__qualname__,
-            tuple((name, operand.type) for name, operand in fields),
-            cls,
-            is_tuple=issubclass(cls, tuple),
-        )
-        return Operand(kind, parts=tuple(operand for _, operand in fields))
-
     def _call_instance(self, instance: MethodInstance, arguments: tuple[Operand, ...], node: untyped.Node) -> Operand:
         if instance is self.instance:
-            raise self._recursion(instance, node)
+            raise recursion(self, str(instance), node)
         try:
             code = self.view.get_or_create(instance, self.infer)
         except KernelError as error:
@@ -139,32 +150,34 @@ class CallInference(Context):
         except SourceError as error:
             raise self.error(str(error), node) from error
         except CycleError as error:
-            raise self._recursion(instance, node) from error
+            raise recursion(self, str(instance), node) from error
         self.edges.append(code)
-        result = self.view.results(code).result
+        results = self.view.results(code)
+        result = results.result
         assert result is not None
+        assert results.function is not None
         passed = [self.builder.value(argument) for argument in arguments if is_passed(argument.type)]
+        for parameter, array in zip(results.function.parameters[len(passed) :], results.captured, strict=True):
+            passed.append(self.builder.value(self.captured_array(array, parameter.name)))
         if not is_passed(result):
             self.builder.do_call(passed, code)
             return NONE if result == none else Operand(result, constant=(result.value,))  # type: ignore[attr-defined]
         return Operand(result, self.builder.emit("call", passed, result, callee=code))
 
-    def _recursion(self, instance: MethodInstance, node: untyped.Node) -> KernelError:
-        return self.error(f"{instance} calls itself", node, help="write a loop, with a thread_array for what is to do")
-
     def _call_closure(
         self,
-        closure: Closure,
+        function: Operand,
+        closure: untyped.Closure,
+        around: Frame,
         defaults: tuple[Operand, ...],
         arguments: tuple[Operand, ...],
         keywords: dict[str, Operand],
         node: untyped.Node,
     ) -> Operand:
-        body = closure.node.body
-        known = dict(zip((name for name, _ in closure.node.defaults), defaults, strict=True))
-        bound = self._match(body.name, body.parameters, arguments, keywords, known.get, node)
-        frame = Frame(closure.frame.function, body, dict(bound), closure.frame)
-        return self.run(frame, node)
+        body = closure.body
+        known = dict(zip((name for name, _ in closure.defaults), defaults, strict=True))
+        bound = self.match(body.name, body.parameters, arguments, keywords, known.get, node)
+        return run_in_place(self, self.run, function.type, Frame(around.function, body, dict(bound), around), node)
 
     def _bind(
         self,
@@ -180,9 +193,32 @@ class CallInference(Context):
             return None if value is MISSING else self.constant(value, node)
 
         parameters = parameters_of(function)
-        return tuple(self._match(function_name(function), parameters, arguments, keywords, default, node).values())
+        return tuple(self.match(function_name(function), parameters, arguments, keywords, default, node).values())
 
-    def _match(
+    def _bind_builtin(
+        self, function: Any, arguments: tuple[Operand, ...], keywords: dict[str, Operand], node: untyped.Node
+    ) -> tuple[Operand, ...]:
+        """The arguments of a call of a function that is not written in Python, in the order of its parameters."""
+        parameters: Mapping[str, inspect.Parameter]
+        try:
+            # The keyword parameters of NumPy's functions of elements say what kernels have no use for: where, casting, out.
+            parameters = {} if isinstance(function, np.ufunc) else inspect.signature(function).parameters
+        except (TypeError, ValueError):
+            parameters = {}
+        names = tuple(name for name, parameter in parameters.items() if parameter.kind is not parameter.VAR_POSITIONAL)
+        if len(names) < len(parameters) or not names:
+            raise self.error(
+                f"{function_name(function)} takes no keyword arguments in a kernel", node, help="leave them out"
+            )
+
+        def default(name: str) -> Operand | None:
+            value = parameters[name].default
+            return None if value is inspect.Parameter.empty else self.constant(value, node)
+
+        matched = untyped.Parameters((), names, None, (), frozenset())
+        return tuple(self.match(function_name(function), matched, arguments, keywords, default, node).values())
+
+    def match(
         self,
         name: str,
         parameters: untyped.Parameters,

@@ -21,9 +21,10 @@ from smelt.compiler.errors import KernelError
 from smelt.inference.environment import Environment, Way
 from smelt.inference.results import InferenceResults
 from smelt.ir import untyped
-from smelt.ir.builder import FunctionBuilder, Operand, constant
+from smelt.ir.builder import FunctionBuilder, Operand, constant, make_tuple
 from smelt.ir.typed import Block
-from smelt.types import Struct, Type
+from smelt.ir.writes import refers_to_array
+from smelt.types import Array, Struct, Type, typeof
 
 
 @dataclass(eq=False)
@@ -123,8 +124,11 @@ class Context:
         self.edges: list[Edge] = []
         self.builder = FunctionBuilder(str(instance), has_doubles=has_doubles)
         self.is_checked = True
-        # The functions that are being inferred in place, the innermost last.
-        self.in_place: list[untyped.Body] = []
+        # The arrays that it captures, which are passed to it behind its arguments, by their identity.
+        self.captured: dict[int, tuple[Any, Operand]] = {}
+        # The functions defined in kernels that are being inferred where they are called, and those that are being made values.
+        self.in_place: list[Type] = []
+        self.handing_over: list[Type] = []
         # The types that the variables of a loop came to have, so that a loop in a loop begins with what it ended with.
         self.loop_types: dict[untyped.Node, dict[str, Any]] = {}
 
@@ -154,11 +158,28 @@ class Context:
         return self.call_operand(constant(function), arguments, {}, node)
 
     def constant(self, value: Any, node: untyped.Node) -> Operand:
-        """A captured value as an operand."""
+        """A captured value as an operand: a constant, or what is passed at run time for an array and what has arrays in it."""
         # A kernel is the function that it was made of.
         if hasattr(type(value), "__kernel_function__"):
             value = value.__kernel_function__
         try:
-            return constant(value)
+            kind = typeof(value)
+            if not refers_to_array(kind):
+                return constant(value)
         except TypeError as error:
             raise self.error(str(error), node, help="pass it as an argument") from error
+        if isinstance(kind, Array):
+            return self.captured_array(value, getattr(node, "name", "captured"))
+        items = [getattr(value, name) for name, _ in kind.fields] if isinstance(kind, Struct) else value
+        return self.builder.convert(make_tuple(tuple(self.constant(item, node) for item in items)), kind)
+
+    def captured_array(self, array: Any, name: str) -> Operand:
+        """The parameter that an array is passed as which the function, or one that it calls, captured."""
+        found = self.captured.get(id(array))
+        if found is None:
+            taken = {parameter.name for parameter in self.builder.parameters}
+            alternatives = (f"{name}.{number}" for number in range(2, len(taken) + 3))
+            unused = name if name not in taken else next(other for other in alternatives if other not in taken)
+            # LIFETIME: the array is held with its operand, so that its identity can't come to mean another.
+            found = self.captured[id(array)] = (array, self.builder.parameter(unused, typeof(array)))
+        return found[1]

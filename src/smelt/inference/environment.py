@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from smelt.ir.builder import FunctionBuilder, Operand
 from smelt.ir.typed import Block, Value
@@ -27,6 +28,10 @@ class Way:
 
     block: Block
     variables: Environment
+
+
+Ways: TypeAlias = tuple[list[Way], list[Way]]
+"""The ways on from a test: where it holds, and where it doesn't."""
 
 
 def leave(builder: FunctionBuilder, variables: Environment) -> list[Way]:

@@ -3,31 +3,26 @@
 
 from __future__ import annotations
 
-import inspect
 import types
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from smelt.caching import MISSING, read_attribute, read_cell, read_global
 from smelt.inference import operators
-from smelt.inference.calls import CallInference
+from smelt.inference.arrays import ArrayInference
 from smelt.inference.context import Closure, Frame
-from smelt.inference.environment import Unusable, Way, join, leave
+from smelt.inference.environment import Unusable, Way, Ways, join, leave
 from smelt.ir import untyped
-from smelt.ir.builder import Operand, constant, is_number
+from smelt.ir.builder import Operand, constant, is_number, make_tuple
 from smelt.types import (
     Array,
-    BoundMethod,
     Constant,
     Range,
     Scalar,
     Struct,
     Tuple,
     Weak,
-    dtype_of,
     part_type,
     weak_float,
     weak_int,
@@ -37,7 +32,7 @@ _CHOSEN = "chosen."
 """What a choice evaluates to, as a variable beside those of the function."""
 
 
-class ExpressionInference(CallInference):
+class ExpressionInference(ArrayInference):
     """Infers expressions."""
 
     def evaluate(self, frame: Frame, node: untyped.Expression) -> Operand:
@@ -61,15 +56,15 @@ class ExpressionInference(CallInference):
             case untyped.Unary(operator="not", operand=operand):
                 return operators.negation(self, self.evaluate_truth(frame, operand))
             case untyped.Unary(operator=symbol, operand=operand):
-                return operators.unary(self, symbol, self.evaluate(frame, operand), node)
+                return self.unary(symbol, self.evaluate(frame, operand), node)
             case untyped.Binary(operator=symbol, left=left, right=right):
                 first, second = self.evaluate(frame, left), self.evaluate(frame, right)
                 self.builder.position = node.position
-                return operators.binary(self, symbol, first, second, node)
+                return self.binary(symbol, first, second, node)
             case untyped.Compare():
                 return self._comparison(frame, node)
             case untyped.Logical():
-                return self._logical(frame, node)
+                return self._logical(frame, node.operator, node.operands, node)
             case untyped.Conditional():
                 return self._conditional(frame, node)
             case untyped.Walrus(name=name, value=value):
@@ -108,27 +103,15 @@ class ExpressionInference(CallInference):
         if isinstance(kind, Constant):
             return self._constant_attribute(kind.value, name, node)
         if isinstance(kind, Array):
-            if name == "ndim":
-                return constant(kind.dimensions)
-            if name == "dtype" and isinstance(kind.element, Scalar):
-                return constant(dtype_of(kind.element))
-            if name in ("shape", "size"):
-                array = builder.value(operand)
-                extents = tuple(
-                    Operand(weak_int, builder.emit("extent", (array,), dimension=d)) for d in range(kind.dimensions)
-                )
-                if name == "shape":
-                    return make_tuple(extents)
-                size = constant(1)
-                for extent in extents:
-                    size = operators.binary(self, "*", size, extent, node)
-                return size
+            found = self.array_attribute(operand, name, node)
+            if found is not None:
+                return found
         if isinstance(kind, Struct):
             position = kind.field(name)
             if position is not None:
                 return builder.parts(operand)[position]
             if kind.python_class is not None:
-                return self._instance_attribute(operand, kind.python_class, name, node)
+                return self.instance_attribute(operand, kind.python_class, name, node)
         if isinstance(kind, Range) and name in ("start", "stop", "step"):
             return builder.parts(operand)[("start", "stop", "step").index(name)]
         if is_number(kind) and name in ("real", "imag"):
@@ -139,8 +122,7 @@ class ExpressionInference(CallInference):
         """`operand[index]`."""
         kind = operand.type
         if isinstance(kind, Array):
-            array, indices = self.element_indices(frame, operand, index, node)
-            return Operand(kind.element, self.builder.emit("load", (array, *indices), kind.element))
+            return self.array_item(frame, operand, index, node)
         if isinstance(kind, Tuple) or (isinstance(kind, Struct) and kind.is_tuple):
             return self._tuple_item(frame, operand, index, node)
         if isinstance(kind, Struct):
@@ -148,35 +130,6 @@ class ExpressionInference(CallInference):
             if isinstance(name.type, Constant) and isinstance(name.known, str):
                 return self.attribute(operand, name.known, node)
         raise self.error(f"a {kind} can't be indexed", node)
-
-    def element_indices(
-        self, frame: Frame, operand: Operand, index: untyped.Expression, node: untyped.Node
-    ) -> tuple[Any, list[Any]]:
-        """An array and the indices of one of its elements, as values, counted from the start and checked."""
-        kind = operand.type
-        assert isinstance(kind, Array)
-        nodes = index.items if isinstance(index, untyped.TupleDisplay) else (index,)
-        given = [operand for part in nodes for operand in self._index_operands(frame, part)]
-        if len(given) != kind.dimensions:
-            raise self.error(
-                f"a {kind} takes {kind.dimensions} ind{'ex' if kind.dimensions == 1 else 'ices'}, not {len(given)}",
-                node,
-            )
-        self.builder.position = node.position
-        array = self.builder.value(operand)
-        indices = [
-            self.builder.emit("index", (array, self.builder.value(part)), dimension=d, checked=self.is_checked)
-            for d, part in enumerate(given)
-        ]
-        return array, indices
-
-    def _index_operands(self, frame: Frame, node: untyped.Expression) -> list[Operand]:
-        if isinstance(node, untyped.Slice):
-            raise self.error("kernels can't slice arrays yet", node, help="index element by element")
-        operand = self.evaluate(frame, node)
-        if isinstance(operand.type, Tuple):
-            return [operators.as_index(self, part, node) for part in self.builder.parts(operand)]
-        return [operators.as_index(self, operand, node)]
 
     def _variable(self, frame: Frame, name: str, node: untyped.Node) -> Operand:
         operand = frame.variables.get(name)
@@ -201,8 +154,6 @@ class ExpressionInference(CallInference):
         value = self.read(read_global, frame.function, name, node)
         if value is MISSING:
             raise self.error(f"name {name!r} is not defined", node)
-        if isinstance(value, np.ndarray):
-            raise self.error(f"{name} is an array of the module", node, help="pass it as an argument")
         return self.constant(value, node)
 
     def _constant_attribute(self, value: Any, name: str, node: untyped.Node) -> Operand:
@@ -211,94 +162,103 @@ class ExpressionInference(CallInference):
         found = self.read(read_attribute, value, name, node)
         if found is MISSING:
             raise self.error(f"{value.__name__} has no attribute {name}", node)
-        if isinstance(found, staticmethod):
-            found = found.__func__
-        return self.constant(found, node)
+        return self.unwrapped(value, found, node) if isinstance(value, type) else self.constant(found, node)
 
-    def _instance_attribute(self, operand: Operand, cls: type, name: str, node: untyped.Node) -> Operand:
-        found = self.read(read_attribute, cls, name, node)
-        if isinstance(found, types.FunctionType):
-            return Operand(BoundMethod(found, operand.type), parts=(operand,))
-        if isinstance(found, staticmethod):
-            return self.constant(found.__func__, node)
-        if isinstance(found, property) and isinstance(found.fget, types.FunctionType):
-            method = Operand(BoundMethod(found.fget, operand.type), parts=(operand,))
-            return self.call_operand(method, (), {}, node)
-        if found is MISSING or inspect.isdatadescriptor(found):
-            raise self.error(f"a {operand.type} has no attribute {name}", node)
-        return self.constant(found, node)
+    def decide(self, frame: Frame, node: untyped.Expression) -> Ways:
+        """The ways on from a test. What `and` and `or` assign on a way is assigned there."""
+        if isinstance(node, untyped.Unary) and node.operator == "not":
+            holds, fails = self.decide(frame, node.operand)
+            return fails, holds
+        if not isinstance(node, untyped.Logical):
+            return self.fork(frame, self.evaluate_truth(frame, node))
+        first, *rest = node.operands
+        holds, fails = self.decide(frame, first)
+        for following in rest:
+            goes_on = holds if node.operator == "and" else fails
+            if not goes_on:
+                break
+            frame.variables = join(self.builder, goes_on, node.operator)
+            then, otherwise = self.decide(frame, following)
+            holds, fails = (then, fails + otherwise) if node.operator == "and" else (holds + then, otherwise)
+        return holds, fails
+
+    def fork(self, frame: Frame, test: Operand) -> Ways:
+        """The ways on from a bool."""
+        builder = self.builder
+        if test.is_constant:
+            only = leave(builder, frame.variables)
+            return (only, []) if test.known else ([], only)
+        blocks = (builder.new_block("then"), builder.new_block("otherwise"))
+        builder.branch(builder.value(test), *blocks)
+        ways = []
+        for block in blocks:
+            builder.enter(block)
+            ways.append(leave(builder, frame.variables))
+        return ways[0], ways[1]
 
     def _comparison(self, frame: Frame, node: untyped.Compare) -> Operand:
-        result, left, rest = None, self.evaluate(frame, node.first), list(node.rest)
-        symbol, following = rest.pop(0)
-        right = self.evaluate(frame, following)
-        self.builder.position = node.position
-        result = operators.compare(self, symbol, left, right, node)
-        if not rest:
-            return result
-        # Each further operand is evaluated only where what stands before it holds.
-        return self._short_circuit(frame, result, True, lambda: self._compare_rest(frame, right, rest, node), node)
+        return self._compare(frame, self.evaluate(frame, node.first), node.rest, node)
 
-    def _compare_rest(
-        self, frame: Frame, left: Operand, rest: list[tuple[str, untyped.Expression]], node: untyped.Compare
+    def _compare(
+        self, frame: Frame, left: Operand, rest: tuple[tuple[str, untyped.Expression], ...], node: untyped.Compare
     ) -> Operand:
         (symbol, following), *further = rest
         right = self.evaluate(frame, following)
+        self.builder.position = node.position
         result = operators.compare(self, symbol, left, right, node)
         if not further:
             return result
-        return self._short_circuit(frame, result, True, lambda: self._compare_rest(frame, right, further, node), node)
+        # Each further operand is evaluated only where what stands before it holds.
+        return self._choose(
+            frame,
+            self.fork(frame, result),
+            lambda: self._compare(frame, right, tuple(further), node),
+            lambda: constant(False),
+            node,
+        )
 
-    def _logical(self, frame: Frame, node: untyped.Logical) -> Operand:
-        first, *rest = node.operands
-        goes_on = node.operator == "and"
-        result = self.evaluate_truth(frame, first)
-        for following in rest:
-            rest_of_it = partial(self.evaluate_truth, frame, following)
-            result = self._short_circuit(frame, result, goes_on, rest_of_it, node)
-        return result
-
-    def _short_circuit(
-        self, frame: Frame, first: Operand, goes_on: bool, rest: Callable[[], Operand], node: untyped.Node
+    def _logical(
+        self, frame: Frame, operator: str, operands: tuple[untyped.Expression, ...], node: untyped.Node
     ) -> Operand:
-        """`first`, unless it is `goes_on`; what `rest` evaluates to then."""
-        return self._choose(frame, first, rest if goes_on else None, None if goes_on else rest, node) or first
+        """The value of the operand that decides, as in Python."""
+        first, *rest = operands
+        value = self.evaluate(frame, first)
+        if not rest:
+            return value
+        ways = self.fork(frame, operators.truth(self, value, first))
+        following = partial(self._logical, frame, operator, tuple(rest), node)
+        if operator == "and":
+            return self._choose(frame, ways, following, lambda: value, node)
+        return self._choose(frame, ways, lambda: value, following, node)
 
     def _conditional(self, frame: Frame, node: untyped.Conditional) -> Operand:
-        test = self.evaluate_truth(frame, node.test)
-        chosen = self._choose(
+        return self._choose(
             frame,
-            test,
+            self.decide(frame, node.test),
             lambda: self.evaluate(frame, node.then),
             lambda: self.evaluate(frame, node.otherwise),
             node,
         )
-        assert chosen is not None
-        return chosen
 
     def _choose(
         self,
         frame: Frame,
-        test: Operand,
-        then: Callable[[], Operand] | None,
-        otherwise: Callable[[], Operand] | None,
+        tests: Ways,
+        then: Callable[[], Operand],
+        otherwise: Callable[[], Operand],
         node: untyped.Node,
-    ) -> Operand | None:
-        """What one of two ways evaluates to; where a way is None, the outcome of the test itself."""
-        if test.is_constant:
-            way = then if test.known else otherwise
-            return way() if way is not None else None
+    ) -> Operand:
+        """What `then` evaluates to where a test holds, and `otherwise` where it doesn't."""
         builder = self.builder
-        blocks = (builder.new_block("then"), builder.new_block("otherwise"))
-        builder.branch(builder.value(test), *blocks)
-        before = dict(frame.variables)
+        before = frame.variables
         ways: list[Way] = []
-        for block, way, known in zip(blocks, (then, otherwise), (True, False), strict=True):
-            builder.enter(block)
-            frame.variables = dict(before)
-            operand = way() if way is not None else constant(known)
-            ways += leave(builder, {**frame.variables, _CHOSEN: operand})
+        for begins, evaluate in zip(tests, (then, otherwise), strict=True):
+            if begins:
+                frame.variables = join(builder, begins, "choice")
+                operand = evaluate()
+                ways += leave(builder, {**frame.variables, _CHOSEN: operand})
         if not ways:
+            # Nothing comes here, so it can be anything.
             frame.variables = before
             return constant(False)
         merged = join(builder, ways, "chosen")
@@ -356,7 +316,3 @@ class ExpressionInference(CallInference):
             return operand if name == "real" else builder.convert(constant(0), kind)
         part: Scalar | Weak = weak_float if isinstance(kind, Weak) else part_type(kind)
         return Operand(part, builder.emit("item", (builder.value(operand),), part, index=("real", "imag").index(name)))
-
-
-def make_tuple(items: tuple[Operand, ...]) -> Operand:
-    return Operand(Tuple(tuple(item.type for item in items)), parts=items)

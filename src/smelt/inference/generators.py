@@ -10,9 +10,12 @@ from typing import Any
 from smelt.frontend.translation import assigned_by, assigned_by_target
 from smelt.ir.untyped import (
     Assign,
+    Binary,
     Break,
+    Call,
     Clause,
     Compare,
+    Conditional,
     Expression,
     For,
     Generator,
@@ -20,10 +23,8 @@ from smelt.ir.untyped import (
     Literal,
     Local,
     Logical,
-    Binary,
     Position,
     Raise,
-    Call,
     Statement,
     Unary,
 )
@@ -31,18 +32,27 @@ from smelt.ir.untyped import (
 Statements = tuple[Statement, ...]
 
 
-def reduction(function: Any, generator: Generator, start: Expression | None) -> tuple[Statements, Expression] | None:
-    """The statements that compute `function(generator)`, or `sum(generator, start)`, and the expression that is the result then.
+def reduction(function: Any, node: Call) -> tuple[Statements, Expression] | None:
+    """The statements that compute a call of `function` whose first argument is a generator, and the expression of its result then.
 
-    None if `function` reduces nothing, or takes no start.
+    None if `function` takes no generator, or not the other arguments of the call.
     """
-    reduce = _REDUCTIONS.get(function)
-    if reduce is None or (start is not None and function is not sum):
+    generator, *others = node.arguments
+    assert isinstance(generator, Generator)
+    reduce, keyword = _REDUCTIONS.get(function, (None, ""))
+    given = [*others, *(value for name, value in node.keywords if name == keyword)]
+    if reduce is None or len(given) > (keyword != "") or len(given) < len(others) + len(node.keywords):
+        return None
+    if others and function is not sum:
         return None
     place = generator.position
     # Variables that no name of Python's can be, one set for each place where a generator stands.
-    names = f"{place.line}.{place.column}"
-    return reduce(generator, names, start)
+    return reduce(generator, f"{place.line}.{place.column}", given[0] if given else None)
+
+
+def temporaries(statements: Statements) -> frozenset[str]:
+    """The variables of a comprehension that it alone has: those that no name of Python's can be."""
+    return frozenset(name for name in assigned_by(statements) if "." in name)
 
 
 def _sum(generator: Generator, names: str, start: Expression | None) -> tuple[Statements, Expression]:
@@ -54,17 +64,18 @@ def _sum(generator: Generator, names: str, start: Expression | None) -> tuple[St
 
 
 def _extreme(function: Any, symbol: str) -> Callable[..., tuple[Statements, Expression]]:
-    def reduce(generator: Generator, names: str, start: Expression | None) -> tuple[Statements, Expression]:  # noqa: ARG001
+    def reduce(generator: Generator, names: str, start: Expression | None) -> tuple[Statements, Expression]:
         place = generator.position
         best, found, item = (Local(place, f"{purpose}.{names}") for purpose in ("best", "found", "item"))
-        is_better = Logical(
-            place, "or", (Unary(place, "not", found), Compare(place, item, ((symbol, best),)))
-        )
+        is_better = Logical(place, "or", (Unary(place, "not", found), Compare(place, item, ((symbol, best),))))
         take = (Assign(place, (best,), item), Assign(place, (found,), Literal(place, True)))
         body = (Assign(place, (item,), generator.element), If(place, is_better, take, ()))
         # What `best` is before anything was found is never seen; a weak integer joins with every number.
         begin = (Assign(place, (best,), Literal(place, 0)), Assign(place, (found,), Literal(place, False)))
-        return (*begin, *_loops(generator, body, ()), _require(place, found, function)), best
+        statements = (*begin, *_loops(generator, body, ()))
+        if start is None:
+            return (*statements, _require(place, found, function)), best
+        return statements, Conditional(place, found, best, start)
 
     return reduce
 
@@ -105,10 +116,11 @@ def _require(place: Position, found: Expression, function: Any) -> Statement:
     return If(place, Unary(place, "not", found), (error,), ())
 
 
-_REDUCTIONS: dict[Any, Callable[..., tuple[Statements, Expression]]] = {
-    builtins.sum: _sum,
-    builtins.min: _extreme(min, "<"),
-    builtins.max: _extreme(max, ">"),
-    builtins.any: _any_or_all(stops_at=True),
-    builtins.all: _any_or_all(stops_at=False),
+# Each with the one other argument that it takes.
+_REDUCTIONS: dict[Any, tuple[Callable[..., tuple[Statements, Expression]], str]] = {
+    builtins.sum: (_sum, "start"),
+    builtins.min: (_extreme(min, "<"), "default"),
+    builtins.max: (_extreme(max, ">"), "default"),
+    builtins.any: (_any_or_all(stops_at=True), ""),
+    builtins.all: (_any_or_all(stops_at=False), ""),
 }

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from smelt.inference import operators
+from smelt.inference import operators, views
 from smelt.inference.context import Context
 from smelt.ir import untyped
 from smelt.ir.builder import Operand, constant
@@ -41,17 +41,12 @@ def rounds(context: Context, operand: Operand, node: untyped.Node) -> Rounds:
     if isinstance(kind, Tuple) or (isinstance(kind, Struct) and kind.is_tuple):
         parts = builder.parts(operand)
         return Rounds(constant(len(parts)), lambda number: parts[number.known], is_unrolled=True)
-    if isinstance(kind, Array) and kind.dimensions == 1:
-        array = builder.value(operand)
-        extent = Operand(weak_int, builder.emit("extent", (array,), dimension=0))
-        return Rounds(
-            extent,
-            lambda number: Operand(kind.element, builder.emit("load", (array, builder.value(number)), kind.element)),
-        )
+    if isinstance(kind, Array) and kind.dimensions > 0:
+        return Rounds(views.extent(builder, operand, 0), lambda number: views.item(builder, operand, number))
     if isinstance(kind, Iteration):
         return _iteration_rounds(context, kind, operand, node)
     raise context.error(
-        f"a {kind} can't be looped over", node, help="loop over range, a tuple, or a one-dimensional array"
+        f"a {kind} can't be looped over", node, help="loop over range, a tuple, or an array with dimensions"
     )
 
 

@@ -52,7 +52,7 @@ _PYTHON_UNARY: dict[str, Callable[[Any], Any]] = {"-": operator.neg, "+": operat
 _ARITHMETIC = {"+": "add", "-": "sub", "*": "mul", "/": "div", "//": "floordiv", "%": "mod"}
 _BITWISE = {"&": "and", "|": "or", "^": "xor", "<<": "shl", ">>": "shr"}
 _COMPARISONS = {"==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
-_MOST_BITS_OF_A_CONSTANT = 64
+_MOST_BITS_OF_A_CONSTANT = 4096
 
 
 def unary(context: Context, symbol: str, operand: Operand, node: untyped.Node) -> Operand:
@@ -81,6 +81,10 @@ def binary(context: Context, symbol: str, left: Operand, right: Operand, node: u
     common, operands = builder.promoted(left, right)
     if common is None or not is_number(common):
         raise context.error(f"bad operands for {symbol}: a {left.type} and a {right.type}", node)
+    if symbol == "/":
+        # Converted once: -2 is no uint8, but a quotient of bytes is a float64.
+        common = true_division_type(common, has_doubles=builder.has_doubles)
+        operands = (builder.convert(left, common), builder.convert(right, common))
     for operand in (left, right):
         _refuse_too_large(context, operand, common, node)
     if symbol in _BITWISE:
@@ -90,9 +94,6 @@ def binary(context: Context, symbol: str, left: Operand, right: Operand, node: u
         common, operands = int64, tuple(builder.convert(operand, int64) for operand in operands)
     if symbol == "**":
         return _power(context, common, operands, node)
-    if symbol == "/":
-        common = true_division_type(common, has_doubles=builder.has_doubles)
-        operands = tuple(builder.convert(operand, common) for operand in operands)
     if _is_complex(common):
         if symbol == "/":
             return context.call_runtime(powers.complex_quotient, operands, node)
@@ -118,6 +119,8 @@ def compare(context: Context, symbol: str, left: Operand, right: Operand, node: 
         raise context.error(f"{left.type} and {right.type} have no order", node)
     if _is_tuple(left.type) and _is_tuple(right.type) and symbol in ("==", "!="):
         return _compare_tuples(context, symbol, left, right, node)
+    if symbol in ("==", "!=") and _are_never_equal(left.type, right.type):
+        return constant(symbol == "!=")
     builder = context.builder
     if is_integer(left.type) and is_integer(right.type) and left.type != right.type:
         return _compare_integers(context, symbol, left, right)
@@ -228,28 +231,27 @@ def _is_complex(kind: Type) -> bool:
 
 
 def _fold(context: Context, symbol: str, left: Any, right: Any, node: untyped.Node) -> Operand | None:
+    is_integral = isinstance(left, int) and isinstance(right, int)
+    bits = int(left).bit_length() * abs(right) if symbol == "**" and is_integral else right if symbol == "<<" else 0
+    if bits > _MOST_BITS_OF_A_CONSTANT:
+        raise context.error(f"a constant of more than {_MOST_BITS_OF_A_CONSTANT} bits", node, help="use a float")
     try:
-        if (
-            symbol == "**"
-            and isinstance(left, int)
-            and isinstance(right, int)
-            and abs(right) > _MOST_BITS_OF_A_CONSTANT
-        ):
-            return None
-        if symbol == "<<" and right > _MOST_BITS_OF_A_CONSTANT:
-            return None
         return constant(_PYTHON[symbol](left, right))
-    except ZeroDivisionError as error:
-        raise context.error(str(error), node) from error
     except OverflowError:
+        # Infinite, as floats that are computed when the kernel runs are.
         return None
-    except TypeError as error:
+    except (ZeroDivisionError, TypeError, ValueError) as error:
         raise context.error(str(error), node) from error
 
 
 def _identity(context: Context, symbol: str, left: Operand, right: Operand, node: untyped.Node) -> Operand:
     if none in (left.type, right.type) or (isinstance(left.type, Constant) and isinstance(right.type, Constant)):
         same = left.type == right.type
+    elif is_boolean(right.type) and right.is_constant and (is_number(left.type) or _is_tuple(left.type)):
+        # There is one True and one False.
+        if is_boolean(left.type):
+            return compare(context, "==" if symbol == "is" else "!=", left, right, node)
+        same = False
     else:
         raise context.error(
             f"a {left.type} and a {right.type} can't be compared with {symbol}",
@@ -302,6 +304,22 @@ def _are_weak_constants(left: Operand, right: Operand) -> bool:
 
 def _are_compile_time(left: Operand, right: Operand) -> bool:
     return all(isinstance(operand.type, Constant) for operand in (left, right)) or NONE in (left, right)
+
+
+def _are_never_equal(first: Type, second: Type) -> bool:
+    """Whether values of these types differ whatever they are: numbers, tuples, None and constants such as strings."""
+    sorts = [
+        "number"
+        if is_number(kind)
+        else "tuple"
+        if _is_tuple(kind)
+        else "constant"
+        if isinstance(kind, Constant)
+        else kind
+        for kind in (first, second)
+    ]
+    known = [sort for sort in sorts if isinstance(sort, str) or sort == none]
+    return len(known) == 2 and known[0] != known[1]
 
 
 def _is_tuple(kind: Type) -> bool:

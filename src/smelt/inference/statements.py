@@ -11,22 +11,21 @@ import builtins
 from collections.abc import Callable, Iterable
 
 from smelt.caching import read_global
-from smelt.inference import operators
+from smelt.inference.assignment import AssignmentInference
 from smelt.inference.calls import is_passed
 from smelt.inference.context import Frame, Loop
-from smelt.inference.environment import Unusable, Way, common_type, join, join_operands, leave
-from smelt.inference.expressions import ExpressionInference, make_tuple
+from smelt.inference.environment import Unusable, Way, Ways, common_type, join, join_operands, leave
 from smelt.inference.iteration import Rounds, rounds
 from smelt.ir import untyped
 from smelt.ir.builder import NONE, Operand, constant
 from smelt.ir.typed import Value
-from smelt.types import Array, Constant, Type, boolean, weak_int
+from smelt.types import Constant, Type, boolean, weak_int
 
 _MOST_UNROLLED = 1024
 """The most rounds of a loop over a tuple: each is a copy of its body."""
 
 
-class StatementInference(ExpressionInference):
+class StatementInference(AssignmentInference):
     """Infers statements and whole functions."""
 
     def run(self, frame: Frame, node: untyped.Node) -> Operand:
@@ -54,7 +53,7 @@ class StatementInference(ExpressionInference):
                 for target in targets:
                     self.assign(frame, target, operand)
             case untyped.AugmentedAssign():
-                self._augmented(frame, node)
+                self.assign_augmented(frame, node)
             case untyped.Evaluate(value=value):
                 self.evaluate(frame, value)
             case untyped.If():
@@ -76,94 +75,19 @@ class StatementInference(ExpressionInference):
             case untyped.With(context=context, body=body):
                 self._with(frame, context, body)
 
-    def assign(self, frame: Frame, target: untyped.Target, operand: Operand) -> None:
-        """`target = operand`."""
-        if isinstance(target, untyped.Local):
-            frame.variables[target.name] = operand
-            return
-        if isinstance(target, untyped.TupleTarget):
-            self._unpack(frame, target, operand)
-            return
-        self._store(frame, target, self.evaluate(frame, target.value), operand)
-
-    def _store(self, frame: Frame, target: untyped.Subscript, container: Operand, operand: Operand) -> None:
-        kind = container.type
-        if not isinstance(kind, Array):
-            raise self.error(
-                f"the items of a {kind} can't be assigned", target, help="make a new one; assign elements of arrays"
-            )
-        if not kind.writeable:
-            raise self.error(f"the array is read-only ({kind})", target, help="pass an array that can be written")
-        array, indices = self.element_indices(frame, container, target.index, target)
-        converted = self.converted_to_element(operand, kind.element, target)
-        self.builder.do("store", (array, self.builder.value(converted), *indices))
-
-    def converted_to_element(self, operand: Operand, element: Type, node: untyped.Node) -> Operand:
-        """`operand` as an element of an array, converted as NumPy's assignment does. Raises `KernelError`."""
-        is_narrowed = getattr(operand.type, "is_complex", False) and not getattr(element, "is_complex", False)
-        if is_narrowed or (operand.type != element and common_type(self.builder, [operand.type, element]) is None):
-            raise self.error(f"a {operand.type} can't be assigned to an element of type {element}", node)
-        return self.builder.convert(operand, element)
-
-    def _unpack(self, frame: Frame, target: untyped.TupleTarget, operand: Operand) -> None:
-        items = self.items_of(operand, target)
-        count = len(target.items)
-        if target.starred is None:
-            if len(items) != count:
-                raise self.error(f"{len(items)} values can't be unpacked into {count}", target)
-        else:
-            after = count - target.starred - 1
-            if len(items) < count - 1:
-                raise self.error(f"{len(items)} values can't be unpacked into at least {count - 1}", target)
-            middle = items[target.starred : len(items) - after]
-            items = (*items[: target.starred], make_tuple(middle), *items[len(items) - after :])
-        for item, value in zip(target.items, items, strict=True):
-            self.assign(frame, item, value)
-
-    def _augmented(self, frame: Frame, node: untyped.AugmentedAssign) -> None:
-        target = node.target
-        if isinstance(target, untyped.Local):
-            current = self.evaluate(frame, target)
-            value = self.evaluate(frame, node.value)
-            self.builder.position = node.position
-            frame.variables[target.name] = operators.binary(self, node.operator, current, value, node)
-            return
-        container = self.evaluate(frame, target.value)
-        kind = container.type
-        if not isinstance(kind, Array):
-            raise self.error(f"the items of a {kind} can't be assigned", target)
-        if not kind.writeable:
-            raise self.error(f"the array is read-only ({kind})", target, help="pass an array that can be written")
-        # The index is evaluated once.
-        array, indices = self.element_indices(frame, container, target.index, target)
-        current = Operand(kind.element, self.builder.emit("load", (array, *indices), kind.element))
-        value = self.evaluate(frame, node.value)
-        self.builder.position = node.position
-        result = self.converted_to_element(
-            operators.binary(self, node.operator, current, value, node), kind.element, node
-        )
-        self.builder.do("store", (array, self.builder.value(result), *indices))
-
     def _if(self, frame: Frame, node: untyped.If) -> None:
-        test = self.evaluate_truth(frame, node.test)
-        if test.is_constant:
-            self.statements(frame, node.then if test.known else node.otherwise)
-            return
-        builder = self.builder
-        then, otherwise = builder.new_block("then"), builder.new_block("otherwise")
-        builder.branch(builder.value(test), then, otherwise)
-        before = dict(frame.variables)
+        then, otherwise = self.decide(frame, node.test)
         ways: list[Way] = []
-        for block, statements in ((then, node.then), (otherwise, node.otherwise)):
-            builder.enter(block)
-            frame.variables = dict(before)
-            self.statements(frame, statements)
-            ways += leave(builder, frame.variables)
-        frame.variables = join(builder, ways, "after_if")
+        for begins, statements in ((then, node.then), (otherwise, node.otherwise)):
+            frame.variables = join(self.builder, begins, "branch")
+            if begins:
+                self.statements(frame, statements)
+                ways += leave(self.builder, frame.variables)
+        frame.variables = join(self.builder, ways, "after_if")
 
     def _while(self, frame: Frame, node: untyped.While) -> None:
-        def test() -> Operand:
-            return self.evaluate_truth(frame, node.test)
+        def test() -> Ways:
+            return self.decide(frame, node.test)
 
         self._loop(frame, node, node.assigned, test, lambda: self.statements(frame, node.body), node.otherwise)
 
@@ -182,8 +106,8 @@ class StatementInference(ExpressionInference):
             assert isinstance(operand, Operand)
             return operand
 
-        def test() -> Operand:
-            return Operand(boolean, builder.emit("lt", (builder.value(number()), count)))
+        def test() -> Ways:
+            return self.fork(frame, Operand(boolean, builder.emit("lt", (builder.value(number()), count))))
 
         def body() -> None:
             self.assign(frame, node.target, over.item(number()))
@@ -223,7 +147,7 @@ class StatementInference(ExpressionInference):
         frame: Frame,
         node: untyped.While | untyped.For,
         assigned: tuple[str, ...],
-        test: Callable[[], Operand],
+        test: Callable[[], Ways],
         body: Callable[[], None],
         otherwise: tuple[untyped.Statement, ...],
         advance: Callable[[], None] = lambda: None,
@@ -265,20 +189,14 @@ class StatementInference(ExpressionInference):
         frame.variables = join(builder, [*loop_exits, *loop_breaks], "after_loop")
 
     def _round(
-        self, frame: Frame, test: Callable[[], Operand], body: Callable[[], None], advance: Callable[[], None]
+        self, frame: Frame, test: Callable[[], Ways], body: Callable[[], None], advance: Callable[[], None]
     ) -> tuple[tuple[list[Way], list[Way]], list[Way]]:
         """Infer one round of a loop: the ways out of it by its test and by `break`, and the ways to the next round."""
         builder = self.builder
-        goes_on = test()
-        exits: list[Way] = []
-        if not goes_on.is_constant:
-            inside, outside = builder.new_block("round"), builder.new_block("done")
-            builder.branch(builder.value(goes_on), inside, outside)
-            builder.enter(outside)
-            exits = leave(builder, frame.variables)
-            builder.enter(inside)
-        elif not goes_on.known:
-            return (leave(builder, frame.variables), []), []
+        inside, exits = test()
+        frame.variables = join(builder, inside, "round")
+        if not inside:
+            return (exits, []), []
         loop = Loop()
         frame.loops.append(loop)
         body()

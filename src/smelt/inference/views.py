@@ -142,8 +142,8 @@ def slice_axis(
     span = _either(builder, is_backward, binary("-", first, end), binary("-", end, first))
     size = _either(builder, is_backward, operators.unary(context, "-", step, node), step)
     if not (size.is_constant and size.known == 1):
-        # Rounded up.
-        span = _quotient(builder, binary("-", binary("+", span, size), one), size)
+        # Rounded up, without an overflow for the greatest of steps.
+        span = binary("+", _quotient(builder, binary("-", span, one), size), one)
     number = _extreme(builder, "max", span, zero)
     is_unit = step.is_constant and step.known == 1
     return Axis("slice", tuple(map(builder.value, (first, number, step))), is_unit)
@@ -189,4 +189,3 @@ def _is_contiguous(slowest_first: Sequence[Axis]) -> bool:
     if kept and kept[0].word == "slice" and kept[0].is_unit:
         kept.pop(0)
     return all(axis.word == "whole" for axis in kept)
-

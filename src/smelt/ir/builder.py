@@ -15,6 +15,7 @@ from smelt.ir.intrinsics import INTRINSICS
 from smelt.ir.typed import Block, Branch, Fail, Function, Instruction, Jump, Return, Value
 from smelt.ir.untyped import Position
 from smelt.types import (
+    Array,
     Constant,
     Kind,
     Range,
@@ -23,12 +24,16 @@ from smelt.types import (
     Tuple,
     Type,
     Weak,
+    WeakKind,
     boolean,
     none,
     promote,
     typeof,
+    weak_float,
     weak_int,
 )
+
+_PYTHON_NUMBERS = {WeakKind.INTEGER: int, WeakKind.FLOATING: float, WeakKind.COMPLEX: complex}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +68,26 @@ class Operand:
         return self.constant[0]
 
 
-def constant(value: Any) -> Operand:
-    """The operand of a value that is known. Raises `TypeError` if kernels can't have it."""
-    kind = typeof(value)
-    if isinstance(kind, (Tuple, Struct)):
-        if isinstance(kind, Struct) and not kind.is_tuple:
-            items = [getattr(value, name) for name, _ in kind.fields]
-        else:
-            items = list(value)
-        return Operand(kind, constant=(value,), parts=tuple(map(constant, items)))
-    return Operand(kind, constant=(value,))
+def constant(value: Any, kind: Type | None = None) -> Operand:
+    """The operand of a value that is known, of its own type or of that of the field that it is in.
+
+    Raises `TypeError` if kernels can't have it.
+    """
+    kind = kind if kind is not None else typeof(value)
+    if isinstance(kind, Struct):
+        if kind.offsets:
+            raise TypeError("one record of an array is no constant, since its fields can be assigned; use the array")
+        items = [getattr(value, name) for name, _ in kind.fields]
+        kinds = [field for _, field in kind.fields]
+        return Operand(kind, constant=(value,), parts=tuple(map(constant, items, kinds)))
+    if isinstance(kind, Tuple):
+        return Operand(kind, constant=(value,), parts=tuple(map(constant, value, kind.items)))
+    return Operand(kind, constant=(_PYTHON_NUMBERS[kind.kind](value) if isinstance(kind, Weak) else value,))
+
+
+def make_tuple(items: tuple[Operand, ...]) -> Operand:
+    """The tuple of these operands."""
+    return Operand(Tuple(tuple(item.type for item in items)), parts=items)
 
 
 NONE = Operand(none, constant=(None,))
@@ -99,8 +114,20 @@ class FunctionBuilder:
         self.parameters: list[Value] = []
         self.blocks: list[Block] = []
         self.current = self.new_block("entry")
-        self.position = Position(0, 0, 0, 0)
+        self.is_pinned = False
+        self._position = Position(0, 0, 0, 0)
         self.enter(self.current)
+
+    @property
+    def position(self) -> Position:
+        """Where in the function the next instructions come from."""
+        return self._position
+
+    @position.setter
+    def position(self, position: Position) -> None:
+        # While another function's body is built in place, its positions mean nothing here: all of it stands where it is called.
+        if not self.is_pinned:
+            self._position = position
 
     def new_block(self, name: str) -> Block:
         return Block(name)
@@ -199,7 +226,7 @@ class FunctionBuilder:
         return self.emit("constant", (), operand.type, value=operand.known)
 
     def convert(self, operand: Operand, kind: Type) -> Operand:
-        """The operand with type `kind`, to which its own type is known to convert: a number, or a tuple of such."""
+        """The operand with type `kind`, to which its own type is known to convert: a number, an array, or a tuple of such."""
         if operand.type == kind:
             return operand
         if isinstance(kind, (Tuple, Struct)):
@@ -207,9 +234,13 @@ class FunctionBuilder:
             parts = tuple(self.convert(part, item) for part, item in zip(self.parts(operand), wanted, strict=True))
             return Operand(kind, parts=parts)
         if operand.is_constant and isinstance(kind, Weak):
-            return Operand(
-                kind, constant=({"int": int, "float": float, "complex": complex}[kind.kind.value](operand.known),)
-            )
+            return Operand(kind, constant=(_PYTHON_NUMBERS[kind.kind](operand.known),))
+        if isinstance(kind, Array):
+            # All of it, as an array of which less is known.
+            return Operand(kind, self.emit("view", (self.value(operand),), kind, axes=("whole",) * kind.dimensions))
+        if operand.is_constant and operand.type == weak_int and not is_integer(kind) and not is_boolean(kind):
+            # A Python int may be larger than an int64, which only matters where it becomes a float.
+            operand = self.convert(operand, weak_float)
         return Operand(kind, self.emit("convert", (self.value(operand),), kind))
 
     def parts(self, operand: Operand) -> tuple[Operand, ...]:

@@ -4,7 +4,8 @@
 `view` is a part of an array: `axes` has a word for each of its axes in turn, and some of the words take operands. `index` takes the
 position, counted from the start, on an axis that the part doesn't have; `slice` where it begins, how many there are and the step
 between them; `whole` takes nothing, and neither does `new`, an axis of one that only the part has. `permute` reorders the axes,
-`field` is the array of one field of an array of records.
+`field` is the array of one field of an array of records. `stride` counts bytes, and so does `distance`, from the first element of one
+array to that of the other.
 
 Operands are typed alike unless a row says otherwise: inference converts before it operates. Weak numbers are computed with like the
 strong type that stands for them on the target. Arithmetic is Python's: `//` and `%` floor, integers wrap around as NumPy's do.
@@ -23,6 +24,7 @@ class Effect(enum.Enum):
     READS = "reads memory"
     WRITES = "writes memory"
     MAY_FAIL = "may end the thread with an error"
+    WAITS = "waits for other threads of the group"
     CALLS = "what the called function does"
 
 
@@ -67,10 +69,19 @@ def _rows() -> dict[str, Intrinsic]:
         Intrinsic("view", ("array", "integer", "..."), "declared", attributes=("axes",)),
         Intrinsic("permute", ("array",), "declared", attributes=("order",)),
         Intrinsic("stride", ("array",), "weak int", attributes=("dimension",)),
+        Intrinsic("distance", ("array", "array"), "weak int"),
         Intrinsic("field", ("array",), "declared", attributes=("index",)),
         Intrinsic("check", ("bool",), "none", Effect.MAY_FAIL, ("error", "message")),
         Intrinsic("call", ("any", "..."), "declared or none", Effect.CALLS, ("callee",)),
         Intrinsic("thread", (), "weak int", attributes=("quantity", "axis")),
+        # A scope is `threadgroup` or `simdgroup`. A shape of None is given at launch.
+        Intrinsic("barrier", (), "none", Effect.WAITS, ("scope",)),
+        Intrinsic("simd_shuffle", ("number", "integer"), "same", Effect.WAITS),
+        Intrinsic("simd_reduce", ("real",), "same", Effect.WAITS, ("function",)),
+        Intrinsic("threadgroup_array", (), "declared", attributes=("shape",)),
+        Intrinsic("thread_array", (), "declared", attributes=("shape",)),
+        Intrinsic("atomic", ("array", "real", "integer", "..."), "declared", Effect.WRITES, ("function",)),
+        Intrinsic("atomic_compare_exchange", ("array", "real", "same", "integer", "..."), "declared", Effect.WRITES),
     ]
     rows += [Intrinsic(name, ("number", "same"), "same") for name in ("add", "sub", "mul")]
     rows += [Intrinsic("div", ("floating", "same"), "same")]
@@ -83,6 +94,7 @@ def _rows() -> dict[str, Intrinsic]:
     rows += [Intrinsic(name, ("real", "same"), "bool") for name in ("lt", "le", "gt", "ge")]
     rows += [Intrinsic(name, ("floating",), "same") for name in FLOATING_FUNCTIONS]
     rows += [Intrinsic(name, ("floating", "same"), "same") for name in FLOATING_FUNCTIONS_OF_TWO]
+    rows += [Intrinsic("fma", ("floating", "same", "same"), "same")]
     return {row.name: row for row in rows}
 
 

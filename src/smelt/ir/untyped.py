@@ -212,7 +212,7 @@ class TupleTarget(Node):
     starred: int | None
 
 
-Target: TypeAlias = Local | Subscript | TupleTarget
+Target: TypeAlias = Local | Subscript | Attribute | TupleTarget
 
 # Statements
 
@@ -229,7 +229,7 @@ class Assign(Node):
 class AugmentedAssign(Node):
     """`target operator= value`."""
 
-    target: Local | Subscript
+    target: Local | Subscript | Attribute
     operator: str
     value: Expression
 

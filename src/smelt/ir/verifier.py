@@ -60,6 +60,8 @@ def _verify_instruction(function: Function, instruction: Instruction) -> None:
         before = instruction.operands[position - 1]
         fits = operand.type == before.type if word == "same" else _is_a(operand.type, word)
         _require(fits, function, f"operand {position} of {where}, a {operand.type}, is {word}")
+    if where == "view":
+        _verify_view(function, instruction)
     if row.result == "none":
         _require(instruction.result is None, function, f"{where} has no result")
         return
@@ -77,6 +79,24 @@ def _verify_instruction(function: Function, instruction: Instruction) -> None:
         _require(
             result.type == expected[row.result], function, f"the result of {where}, a {result.type}, is {row.result}"
         )
+
+
+_VIEW_OPERANDS = {"index": 1, "slice": 3, "whole": 0, "new": 0}
+
+
+def _verify_view(function: Function, instruction: Instruction) -> None:
+    axes = instruction.attributes["axes"]
+    _require(set(axes) <= set(_VIEW_OPERANDS), function, f"the axes of view are words of {', '.join(_VIEW_OPERANDS)}")
+    array, result = instruction.operands[0].type, instruction.result
+    assert isinstance(array, Array)
+    taken = len(axes) - axes.count("new")
+    _require(taken == array.dimensions, function, f"view takes {taken} axes of an array with {array.dimensions}")
+    wanted = sum(_VIEW_OPERANDS[word] for word in axes)
+    given = len(instruction.operands) - 1
+    _require(given == wanted, function, f"view has {wanted} positions, not {given}")
+    kept = len(axes) - axes.count("index")
+    fits = result is not None and isinstance(result.type, Array) and result.type.dimensions == kept
+    _require(fits, function, f"the result of view is an array with {kept} axes")
 
 
 def _verify_terminator(function: Function, block: Block) -> None:

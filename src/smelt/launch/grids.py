@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import operator
+from math import prod
 from typing import Any, NamedTuple
 
+from smelt.compiler import threadgroups
 from smelt.launch.errors import LaunchError
 
 Sizes = tuple[int, int, int]
@@ -15,10 +17,14 @@ _MOST_THREADS = 2**63 - 1
 
 
 class Grid(NamedTuple):
-    """The threads of a launch, x first. The last groups of an axis may have fewer threads than the others."""
+    """The threads of a launch, x first. The last groups of an axis may have fewer threads than the others.
+
+    `threadgroup_memory` is how many bytes the launch gives to threadgroup arrays whose shape is None.
+    """
 
     threads: Sizes
     group: Sizes
+    threadgroup_memory: int = 0
 
 
 def grid_of_threads(*threads: Any) -> Grid:
@@ -27,14 +33,41 @@ def grid_of_threads(*threads: Any) -> Grid:
     return Grid(sizes, (min(_USUAL_GROUP, max(1, sizes[0])), 1, 1))
 
 
-def grid_of_groups(groups: Any, threads: Any) -> Grid:
+def grid_of_groups(groups: Any, threads: Any, threadgroup_memory: Any = 0) -> Grid:
     """A grid of so many groups of so many threads each: both a number, or a tuple of up to three."""
     group_counts = _sizes(groups if isinstance(groups, tuple) else (groups,), "the number of groups")
     group = _sizes(threads if isinstance(threads, tuple) else (threads,), "the number of threads of a group")
     if 0 in group:
         raise LaunchError(f"a group has at least one thread on each axis, not {threads!r}")
     sizes = tuple(map(operator.mul, group_counts, group))
-    return Grid(_checked((sizes[0], sizes[1], sizes[2])), group)
+    (memory, _, _) = _sizes((threadgroup_memory,), "threadgroup_memory")
+    return Grid(_checked((sizes[0], sizes[1], sizes[2])), group, memory)
+
+
+def check_groups(name: str, grid: Grid, results: Any) -> None:
+    """Raise `LaunchError` unless the groups of a grid fit a kernel, given its results."""
+    memory, size = grid.threadgroup_memory, prod(grid.group)
+    if memory and not results.is_sized_at_launch:
+        raise LaunchError(
+            f"{name} takes no threadgroup_memory: it has no array that is sized at launch, "
+            "smelt.threadgroup_array(None, dtype)"
+        )
+    if not results.works_together:
+        return
+    if results.is_sized_at_launch and not memory:
+        raise LaunchError(
+            f"{name} has a threadgroup array that is sized at launch: "
+            f"{name}.configure(groups, threads, threadgroup_memory=nbytes)"
+        )
+    if size > threadgroups.MOST_THREADS:
+        raise LaunchError(
+            f"the threads of {name} work together: a group has at most {threadgroups.MOST_THREADS}, not {size}"
+        )
+    total = memory + results.threadgroup_memory_bytes
+    if total > threadgroups.MOST_THREADGROUP_BYTES:
+        raise LaunchError(
+            f"a group of {name} needs {total} bytes of memory; the most is {threadgroups.MOST_THREADGROUP_BYTES}"
+        )
 
 
 def _sizes(given: tuple[Any, ...], what: str) -> Sizes:

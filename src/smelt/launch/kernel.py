@@ -9,17 +9,18 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-import numpy as np
-
 from smelt.caching import CacheView, CodeInstance, LookupTable, MethodInstance
 from smelt.compiler.config import CompilerConfig, CompilerJob
 from smelt.launch.arguments import packer
+from smelt.launch.binding import bind, check_count, parameter_names
 from smelt.launch.errors import LaunchError, error_of_thread
-from smelt.launch.grids import Grid, grid_of_groups, grid_of_threads
-from smelt.types import Array, Type, none, typeof
+from smelt.launch.grids import Grid, check_groups, grid_of_groups, grid_of_threads
+from smelt.launch.overlaps import arrays_in, refuse_overlaps
+from smelt.types import Type, none, typeof
 
-_LAUNCH_WORDS = 16
+_LAUNCH_WORDS = 17
 _STATUS = 12
+_THREADGROUP_MEMORY = 16
 
 
 class Compile(Protocol):
@@ -66,9 +67,14 @@ class Kernel:
         """A launcher of that many threads in all, in one, two or three dimensions, x first."""
         return Launcher(self, grid_of_threads(*threads))
 
-    def configure(self, groups: int | tuple[int, ...], threads: int | tuple[int, ...]) -> Launcher:
-        """A launcher of `groups` groups of `threads` threads."""
-        return Launcher(self, grid_of_groups(groups, threads))
+    def configure(
+        self, groups: int | tuple[int, ...], threads: int | tuple[int, ...], *, threadgroup_memory: int = 0
+    ) -> Launcher:
+        """A launcher of `groups` groups of `threads` threads.
+
+        `threadgroup_memory` is how many bytes `threadgroup_array(None, dtype)` takes.
+        """
+        return Launcher(self, grid_of_groups(groups, threads, threadgroup_memory))
 
     def __call__(self, *arguments: Any) -> None:  # noqa: ARG002 - whatever they are
         raise LaunchError(
@@ -89,10 +95,7 @@ class Kernel:
 
     def instance(self, kinds: tuple[Type, ...]) -> MethodInstance:
         """The method instance for arguments of these types. Raises `LaunchError` if their number is wrong."""
-        code = self.function.__code__
-        names = code.co_varnames[: code.co_argcount]
-        if len(kinds) != len(names):
-            raise LaunchError(f"{self.name} takes {len(names)} arguments ({', '.join(names)}), not {len(kinds)}")
+        check_count(self.name, self.function, len(kinds))
         instance = self._driver().table.method_instance(self.function, kinds)
         assert instance is not None
         return instance
@@ -109,10 +112,17 @@ class Loaded:
         self.job = CompilerJob(kernel.instance(kinds), kernel.config)
         self._view = driver.view(kernel.config)
         self._code, self.results = driver.compiled(self.job)
-        result = self._code.results(self._view.results_class).result
-        if result != none:
-            raise LaunchError(f"{self.name} returns a {result}; a kernel returns nothing: write to an array")
-        self._pack = packer(kinds)
+        inferred = self._code.results(self._view.results_class)
+        if inferred.result != none:
+            raise LaunchError(f"{self.name} returns a {inferred.result}; a kernel returns nothing: write to an array")
+        # The arrays that it captured are passed behind its arguments.
+        self._captured = inferred.captured
+        self._captured_kinds = tuple(map(typeof, self._captured))
+        passed = inferred.function.parameters
+        captured_names = [value.name for value in passed[len(passed) - len(self._captured) :]]
+        self._names = (*parameter_names(self.name, kernel.function), *captured_names)
+        self._written = {passed[number].name for number in inferred.written}
+        self._pack = packer((*kinds, *self._captured_kinds))
         self._run = self.results.kernel.run
 
     def is_current(self) -> bool:
@@ -120,13 +130,31 @@ class Loaded:
         return self._view.get(self.job.instance) is self._code
 
     def launch(self, grid: Grid, arguments: Sequence[Any]) -> None:
-        """Run every thread of the grid."""
+        """Run every thread of the grid.
+
+        Raises `LaunchError` if the grid is not one for this kernel, or if arrays overlap so that the order of threads would show.
+        """
+        check_groups(self.name, grid, self.results)
+        values = (*arguments, *self._captured)
+        self._check(values)
         words = (ctypes.c_int64 * _LAUNCH_WORDS)(0, 0, 0, *grid.threads, *grid.threads, *grid.group)
-        packed = ctypes.create_string_buffer(self._pack(arguments) or bytes(8))
+        words[_THREADGROUP_MEMORY] = grid.threadgroup_memory
+        packed = ctypes.create_string_buffer(self._pack(values) or bytes(8))
         self._run(ctypes.addressof(words), ctypes.addressof(packed))
         if words[_STATUS]:
             position = (words[_STATUS + 1], words[_STATUS + 2], words[_STATUS + 3])
             raise error_of_thread(self.results, words[_STATUS], position)
+
+    def _check(self, values: Sequence[Any]) -> None:
+        for array, kind in zip(self._captured, self._captured_kinds, strict=True):
+            if typeof(array) != kind:
+                raise LaunchError(
+                    f"{self.name}: a captured array was changed in place from a {kind} to a {typeof(array)}; bind its name to a new "
+                    "array, or pass it as an argument"
+                )
+        if self._written:
+            given = [found for name, value in zip(self._names, values, strict=True) for found in arrays_in(name, value)]
+            refuse_overlaps(self.name, [one for one in given if one.name in self._written], given)
 
 
 class Launcher:
@@ -142,20 +170,8 @@ class Launcher:
         Raises `LaunchError` for a wrong launch, before anything runs; `KernelError` if the kernel can't be compiled for these
         arguments; and what the first thread that failed raised.
         """
-        kinds = tuple(_type_of(argument, position, self.kernel) for position, argument in enumerate(arguments))
-        self.kernel.loaded(kinds).launch(self.grid, arguments)
+        values, kinds = bind(self.kernel.name, self.kernel.function, arguments)
+        self.kernel.loaded(kinds).launch(self.grid, values)
 
     def __repr__(self) -> str:
         return f"<launcher of {self.kernel.name}, {self.grid.threads} threads in groups of {self.grid.group}>"
-
-
-def _type_of(argument: Any, position: int, kernel: Kernel) -> Type:
-    try:
-        kind = typeof(argument)
-    except TypeError as error:
-        names = kernel.function.__code__.co_varnames
-        name = names[position] if position < kernel.function.__code__.co_argcount else str(position)
-        raise LaunchError(f"{kernel.name}, argument {name}: {error}") from None
-    if isinstance(kind, Array) and isinstance(argument, np.ndarray) and not argument.flags.aligned:
-        raise LaunchError(f"{kernel.name}, argument {position}: the array's elements are not aligned; copy it")
-    return kind

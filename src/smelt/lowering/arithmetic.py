@@ -47,6 +47,7 @@ _LLVM_FUNCTIONS = {
     "rint": "rint",
     "copysign": "copysign",
     "pow": "pow",
+    "fma": "fma",
 }
 
 
@@ -237,7 +238,28 @@ def _between_floats(writer: Writer, source: Scalar, target: Scalar, operand: str
     if source.bits == target.bits:
         wide = writer.emit(f"fpext {old} {operand} to float")
         return writer.emit(f"fptrunc float {wide} to {new}")
+    if source.bits == 64 and target.bits == 16:
+        return writer.emit(f"fptrunc float {_rounded_to_odd(writer, operand)} to {new}")
     return writer.emit(f"{'fpext' if source.bits < target.bits else 'fptrunc'} {old} {operand} to {new}")
+
+
+def _rounded_to_odd(writer: Writer, double: str) -> str:
+    """A double as a float whose last bit says whether anything was rounded away, so that it can be rounded again.
+
+    No processor that smelt knows makes half precision of doubles, and LLVM's function for that is in no library of the process.
+    Source: Boldo and Melquiond, "When double rounding is odd" (2005).
+    """
+    narrow = writer.emit(f"fptrunc double {double} to float")
+    back = writer.emit(f"fpext float {narrow} to double")
+    is_inexact = writer.emit(f"fcmp one double {back}, {double}")
+    sizes = [_call(writer, "llvm.fabs.f64", "double", ("double",), (number,)) for number in (back, double)]
+    is_larger = writer.emit(f"fcmp ogt double {sizes[0]}, {sizes[1]}")
+    bits = writer.emit(f"bitcast float {narrow} to i32")
+    smaller = writer.emit(f"sub i32 {bits}, 1")
+    towards_zero = writer.emit(f"select i1 {is_larger}, i32 {smaller}, i32 {bits}")
+    odd = writer.emit(f"or i32 {towards_zero}, 1")
+    chosen = writer.emit(f"select i1 {is_inexact}, i32 {odd}, i32 {bits}")
+    return writer.emit(f"bitcast i32 {chosen} to float")
 
 
 def _call(writer: Writer, name: str, result: str, kinds: tuple[str, ...], operands: tuple[str, ...]) -> str:

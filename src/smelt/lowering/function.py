@@ -13,6 +13,7 @@ from smelt.ir.typed import Block, Branch, Fail, Function, Instruction, Jump, Ret
 from smelt.ir.untyped import Position
 from smelt.lowering import arithmetic, memory
 from smelt.lowering.layout import item_span, row_types, scalar_type
+from smelt.lowering.threadgroups import ThreadgroupLowering
 from smelt.types import Array, Scalar, Type, int64, part_type
 
 _UNARY = ("neg", "invert", "abs")
@@ -34,10 +35,14 @@ class Module(Protocol):
     def declare(self, name: str, result: str, parameters: tuple[str, ...]) -> str: ...
     def callee(self, code: Any) -> str: ...
     def error_site(self, error: str, message: str, position: Position) -> int: ...
+    def threadgroup_memory(self, size_bytes: int) -> int: ...
+    def launch_memory(self) -> None: ...
 
 
-class FunctionLowering:
+class FunctionLowering(ThreadgroupLowering):
     """Writes the LLVM IR of one typed function."""
+
+    module: Module
 
     def __init__(self, module: Module, function: Function, name: str) -> None:
         self.module = module
@@ -50,6 +55,7 @@ class FunctionLowering:
         self._labels = {block: f"b{number}" for number, block in enumerate(function.blocks)}
         # The LLVM block that a block ends in, which is not the one it begins in if something in it may fail.
         self._ends: dict[Block, str] = {}
+        self._allocations: list[str] = []
 
     def text(self, attributes: str = "") -> str:
         """The definition of the function, with LLVM's `attributes` of a function."""
@@ -68,6 +74,7 @@ class FunctionLowering:
             self._ends[block] = self._label
             self._terminator(block)
         self._write_phis()
+        self._lines[self._labels[self.function.blocks[0]]][:0] = self._allocations
         body = "\n".join(
             f"{label}:\n" + "\n".join(f"  {line}" for line in lines) for label, lines in self._lines.items()
         )
@@ -124,6 +131,8 @@ class FunctionLowering:
             return [arithmetic.compare(self, operation, scalar, operands[0], operands[1])]
         if len(operands) == 1:
             return [arithmetic.unary(self, operation, scalar, operands[0])]
+        if len(operands) == 3:
+            return [arithmetic.floating_function(self, operation, scalar, tuple(operands))]
         return [arithmetic.binary(self, operation, scalar, operands[0], operands[1])]
 
     def _complex_arithmetic(self, instruction: Instruction, part: Scalar) -> list[str]:
@@ -225,6 +234,11 @@ class FunctionLowering:
     def _lower_field(self, instruction: Instruction) -> list[str]:
         kind, _ = self._array_types(instruction)
         return memory.field(self, kind, self._row(instruction.operands[0]), instruction.attributes["index"])
+
+    def _lower_distance(self, instruction: Instruction) -> list[str]:
+        addresses = [self._row(operand)[0] for operand in instruction.operands]
+        start, end = (self.emit(f"ptrtoint ptr {address} to i64") for address in addresses)
+        return [self.emit(f"sub i64 {end}, {start}")]
 
     def _lower_stride(self, instruction: Instruction) -> list[str]:
         (array,) = instruction.operands

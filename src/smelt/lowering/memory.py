@@ -72,7 +72,8 @@ def part(
             start, extent, step = next(given), next(given), next(given)
             moves.append((start, stride))
             extents.append(extent)
-            steps.append(writer.emit(f"mul nsw i64 {stride}, {step}"))
+            # May overflow where the step is so great that there is one element.
+            steps.append(writer.emit(f"mul i64 {stride}, {step}"))
         else:
             extents.append(extent)
             steps.append(stride)

@@ -83,3 +83,13 @@ def complex_root(number: Any) -> Any:
         return from_parts(real, number.imag / (2 * real) if real > 0 else number.imag)
     imaginary = math.sqrt((size - number.real) / 2)
     return from_parts(abs(number.imag) / (2 * imaginary), math.copysign(imaginary, number.imag))
+
+
+def complex_conjugate(number: Any) -> Any:
+    """`np.conjugate`."""
+    return from_parts(number.real, -number.imag)
+
+
+def complex_angle(number: Any) -> Any:
+    """`np.angle`."""
+    return math.atan2(number.imag, number.real)

@@ -13,7 +13,9 @@ from dataclasses import replace
 import numpy as np
 
 from smelt.types.definitions import (
+    Array,
     Kind,
+    Layout,
     Scalar,
     Struct,
     Tuple,
@@ -46,7 +48,7 @@ def promote(first: Type, second: Type, *, has_doubles: bool = True) -> Type | No
     Parameters
     ----------
     first, second
-        Scalars, weak numbers, or tuples and values of classes with such.
+        Scalars, weak numbers, arrays, or tuples and values of classes with such.
     has_doubles
         Whether the target has float64 and complex128; without them, float32 and complex64 stand in.
     """
@@ -55,6 +57,8 @@ def promote(first: Type, second: Type, *, has_doubles: bool = True) -> Type | No
     if isinstance(first, Tuple) and isinstance(second, Tuple) and len(first.items) == len(second.items):
         items = [promote(a, b, has_doubles=has_doubles) for a, b in zip(first.items, second.items, strict=True)]
         return Tuple(tuple(item for item in items if item is not None)) if None not in items else None
+    if isinstance(first, Array) and isinstance(second, Array):
+        return _common_array(first, second)
     if isinstance(first, Struct) and isinstance(second, Struct):
         return _common_struct(first, second, has_doubles=has_doubles)
     if isinstance(first, Weak) and isinstance(second, Weak):
@@ -86,6 +90,21 @@ def true_division_type(kind: Type, *, has_doubles: bool = True) -> Type:
     if isinstance(kind, Scalar) and (kind.is_integer or kind.kind is Kind.BOOLEAN):
         return float64 if has_doubles else float32
     return kind
+
+
+def _common_array(first: Array, second: Array) -> Array | None:
+    """Arrays with the same elements and as many axes are joined: what is known of both is known of the result."""
+    common = replace(
+        first,
+        layout=first.layout if first.layout is second.layout else Layout.STRIDED,
+        writeable=first.writeable and second.writeable,
+        aligned=first.aligned and second.aligned,
+    )
+    return (
+        common
+        if replace(second, layout=common.layout, writeable=common.writeable, aligned=common.aligned) == common
+        else None
+    )
 
 
 def _common_struct(first: Struct, second: Struct, *, has_doubles: bool) -> Struct | None:

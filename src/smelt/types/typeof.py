@@ -37,6 +37,8 @@ _COMPILE_TIME = (
     types.ModuleType,
     types.MethodDescriptorType,
     np.ufunc,
+    # The functions of NumPy that are written in Python: np.where, np.clip.
+    type(np.where),
     np.dtype,
     types.EllipsisType,
 )
@@ -54,6 +56,8 @@ def typeof(value: Any) -> Type:
         return array_type(value)
     if isinstance(value, np.generic):
         return element_type(value.dtype)
+    if isinstance(value, Type):
+        return Constant(value)
     if is_value_class(type(value)):
         return _record_type(value)
     if isinstance(value, tuple):
@@ -64,7 +68,9 @@ def typeof(value: Any) -> Type:
 
 
 def array_type(array: np.ndarray[Any, Any]) -> Array:
-    """The type of an array. Raises `TypeError` for elements that kernels can't have, and for a foreign byte order."""
+    """The type of an array. Raises `TypeError` for elements that kernels can't have, a foreign byte order, and masks."""
+    if isinstance(array, np.ma.MaskedArray):
+        raise TypeError("a kernel doesn't see the mask of a masked array; pass its data and its mask: a.data, a.mask")
     if not array.dtype.isnative:
         raise TypeError(
             f"the array's byte order, {array.dtype.str}, is not this machine's; convert it: "

@@ -6,14 +6,14 @@ from __future__ import annotations
 import functools
 
 from smelt.caching import FunctionTable, MethodTable, StackedMethodTable
-from smelt.inference.overlays import bits, builtin_functions, numbers, threads
+from smelt.inference.overlays import bits, builtin_functions, library, numbers, threadgroups, threads
 
 
 @functools.cache
 def standard_overlays() -> MethodTable:
     """The overlay methods that every target has."""
     table = MethodTable("kernel language")
-    for module in (bits, builtin_functions, numbers, threads):
+    for module in (bits, builtin_functions, library, numbers, threadgroups, threads):
         module.define(table)
     return table
 

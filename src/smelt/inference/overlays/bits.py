@@ -10,7 +10,7 @@ from smelt.inference.calls import Primitive
 from smelt.ir import untyped
 from smelt.ir.builder import Operand
 from smelt.runtime import bits
-from smelt.types import Kind, Scalar, complex_of, strong, weak_complex, weak_float
+from smelt.types import Kind, Scalar, Type, complex_of, part_type, strong, weak_complex, weak_float
 from smelt.types.patterns import floating, integer
 
 
@@ -30,9 +30,7 @@ def _bits_of(context: Any, operands: tuple[Operand, ...], node: untyped.Node) ->
 def _with_bits(context: Any, operands: tuple[Operand, ...], node: untyped.Node) -> Operand:  # noqa: ARG001
     number, given = operands
     converted = context.builder.convert(given, _unsigned(context, number))
-    return Operand(
-        number.type, context.builder.emit("reinterpret", (context.builder.value(converted),), number.type)
-    )
+    return Operand(number.type, context.builder.emit("reinterpret", (context.builder.value(converted),), number.type))
 
 
 def _unsigned(context: Any, operand: Operand) -> Scalar:
@@ -44,9 +42,8 @@ def _unsigned(context: Any, operand: Operand) -> Scalar:
 def _from_parts(context: Any, operands: tuple[Operand, ...], node: untyped.Node) -> Operand:  # noqa: ARG001
     builder = context.builder
     common, parts = builder.promoted(*operands)
-    if common == weak_float:
-        kind = weak_complex
-    else:
+    kind: Type = weak_complex
+    if common != weak_float:
         kind = complex_of(common)
-        parts = tuple(builder.convert(part, Scalar(Kind.FLOATING, kind.bits // 2)) for part in parts)
+        parts = tuple(builder.convert(part, part_type(kind)) for part in parts)
     return Operand(kind, builder.emit("make", map(builder.value, parts), kind))

@@ -51,6 +51,7 @@ def define(table: MethodTable) -> None:
     add_method(table, float, (real,), Primitive(_float))
     add_method(table, bool, (Any,), Primitive(_bool))
     add_method(table, complex, (number,), Primitive(_complex))
+    add_method(table, complex, (real, real), Primitive(_complex_of_parts))
     add_method(table, len, (tuple_like,), Primitive(_tuple_length))
     add_method(table, len, (array,), Primitive(_array_length))
     add_method(table, len, (range_type,), Primitive(_range_length))
@@ -134,6 +135,12 @@ def _complex(context: Any, operands: tuple[Operand, ...], node: untyped.Node) ->
     return context.builder.convert(operand, weak_complex)  # type: ignore[no-any-return]
 
 
+def _complex_of_parts(context: Any, operands: tuple[Operand, ...], node: untyped.Node) -> Operand:  # noqa: ARG001
+    builder = context.builder
+    parts = [builder.value(builder.convert(operand, weak_float)) for operand in operands]
+    return Operand(weak_complex, builder.emit("make", parts, weak_complex))
+
+
 def _tuple_length(context: Any, operands: tuple[Operand, ...], node: untyped.Node) -> Operand:  # noqa: ARG001
     return constant(len(context.builder.parts(operands[0])))
 
@@ -196,8 +203,7 @@ def _any_or_all(operation: str, *, start: bool) -> Any:
 
 def _isinstance(context: Any, operands: tuple[Operand, ...], node: untyped.Node) -> Operand:
     value, classes = operands
-    wanted = classes.known if classes.is_constant else None
-    listed = wanted if isinstance(wanted, tuple) else (wanted,)
+    listed = [part.known if part.is_constant else None for part in classes.parts or (classes,)]
     if not all(isinstance(cls, type) for cls in listed):
         raise context.error("isinstance takes a class, or a tuple of classes", node)
     return constant(any(_is_instance(value.type, cls) for cls in listed if isinstance(cls, type)))

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import types
 from typing import Any
 
 from smelt import kernel_language
-from smelt.caching import MethodTable, add_method
+from smelt.caching import MethodTable, Variadic, add_method
 from smelt.inference import operators
 from smelt.inference.calls import Primitive
 from smelt.ir import untyped
@@ -19,6 +20,10 @@ _INDEX = Struct("Index", (("x", weak_int), ("y", weak_int), ("z", weak_int)), ke
 
 def define(table: MethodTable) -> None:
     """Add the methods of the index functions to `table`."""
+    for name, function in vars(kernel_language).items():
+        # For other types there is nothing: what the host runs only says that it can't.
+        if isinstance(function, types.FunctionType) and not name.startswith("_"):
+            add_method(table, function, (Variadic(Any),), Primitive(_refusal(function)))
     add_method(table, kernel_language.grid, (integer,), Primitive(_grid))
     add_method(table, kernel_language.gridsize, (integer,), Primitive(_gridsize))
     for name in ("thread_position_in_grid", "threads_per_grid", "threads_per_threadgroup"):
@@ -32,6 +37,14 @@ def quantity(context: Any, name: str) -> tuple[Operand, Operand, Operand]:
     """One of the quantities that a target knows of a thread, for the three axes."""
     x, y, z = (Operand(weak_int, context.builder.emit("thread", (), quantity=name, axis=axis)) for axis in range(3))
     return x, y, z
+
+
+def _refusal(function: types.FunctionType) -> Any:
+    def infer(context: Any, operands: tuple[Operand, ...], node: untyped.Node) -> Operand:
+        kinds = ", ".join(str(operand.type) for operand in operands)
+        raise context.error(f"kernels have no {function.__name__}({kinds})", node)
+
+    return infer
 
 
 def _some(context: Any, name: str, dimensions: Operand, node: untyped.Node) -> Operand:

@@ -11,6 +11,7 @@ from smelt.lowering import LoweredModule
 from smelt.targets.native.compilation import ENTRY, compile_module
 from smelt.targets.native.loading import NativeKernel
 from smelt.targets.native.results import NativeResults
+from smelt.targets.native.threadgroups import SYMBOLS
 from smelt.types import Type
 
 
@@ -26,6 +27,11 @@ class NativeBackend:
         module, machine = self.optimised(job, lowered, parameters)
         results.entry = ENTRY
         results.relocations = lowered.symbols
+        if lowered.threadgroups is not None:
+            results.works_together = True
+            results.threadgroup_memory_bytes = lowered.threadgroups.memory_bytes
+            results.is_sized_at_launch = lowered.threadgroups.is_sized_at_launch
+            results.relocations = tuple(sorted({*lowered.symbols, *SYMBOLS}))
         results.error_sites = tuple(
             (site.error, site.message, site.function, *_numbers(site.position)) for site in lowered.errors
         )

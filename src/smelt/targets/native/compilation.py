@@ -12,8 +12,10 @@ thread with `begin <= position < end` on all axes.
 | 9 to 11 | threads per threadgroup |
 | 12 | the status of the first thread that failed, 0 if none did |
 | 13 to 15 | the position of that thread |
+| 16 | the bytes of threadgroup memory that the launch gives |
 
-The threads of a box run one after the other, x fastest; the first that fails ends the box.
+The threads of a box run one after the other, x fastest; the first that fails ends the box. Those that work together are run by the
+entry point of `threadgroups`.
 """
 
 from __future__ import annotations
@@ -26,10 +28,11 @@ import llvmlite.binding as llvm
 
 from smelt.lowering import LoweredModule
 from smelt.lowering.layout import row_types
+from smelt.targets.native.threadgroups import group_entry_point
 from smelt.types import Type
 
 ENTRY = "smelt_kernel"
-LAUNCH_WORDS = 16
+LAUNCH_WORDS = 17
 
 _initialising = threading.Lock()
 _is_initialised = False
@@ -47,6 +50,8 @@ def entry_point(lowered: LoweredModule, parameters: Sequence[Type]) -> str:
         else:
             loads.append(f"  %argument{number} = load {kind}, ptr %place{number}, align 8")
         arguments.append(f"{kind} %argument{number}")
+    if lowered.threadgroups is not None:
+        return group_entry_point(lowered, ENTRY, "\n".join(loads), ", ".join(arguments))
     words = []
     for number, name in enumerate(_LAUNCH_NAMES):
         words.append(f"  %{name}_place = getelementptr i64, ptr %launch, i64 {number}")

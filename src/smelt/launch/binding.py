@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a launch is given: checked, bound to the kernel's parameters, and typed."""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from smelt.launch.errors import LaunchError
+from smelt.types import Type, typeof
+
+
+def parameter_names(kernel: str, function: types.FunctionType) -> tuple[str, ...]:
+    """The parameters of a kernel. Raises `LaunchError` if it has some that a launch can't give."""
+    code = function.__code__
+    others = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    if others or code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS):
+        raise LaunchError(
+            f"{kernel} has keyword-only parameters, *args or **kwargs, which a launch doesn't give; name the parameters one by "
+            "one, or pass a tuple"
+        )
+    return code.co_varnames[: code.co_argcount]
+
+
+def check_count(kernel: str, function: types.FunctionType, count: int) -> None:
+    """Raise `LaunchError` unless the kernel takes `count` arguments."""
+    names = parameter_names(kernel, function)
+    if count != len(names):
+        takes = f"{len(names)} argument{'' if len(names) == 1 else 's'}"
+        raise LaunchError(f"{kernel} takes {takes} ({', '.join(names)}), not {count}")
+
+
+def bind(kernel: str, function: types.FunctionType, given: Sequence[Any]) -> tuple[tuple[Any, ...], tuple[Type, ...]]:
+    """The arguments of a launch, with the defaults of those that were left out, and their types.
+
+    Raises `LaunchError` if their number is wrong, or if one is of a type that kernels don't have.
+    """
+    names = parameter_names(kernel, function)
+    defaults = function.__defaults__ or ()
+    missing = len(names) - len(given)
+    arguments = (*given, *defaults[len(defaults) - missing :]) if 0 < missing <= len(defaults) else tuple(given)
+    check_count(kernel, function, len(arguments))
+    values = tuple(map(_as_array, arguments))
+    kinds = []
+    for name, value in zip(names, values, strict=True):
+        try:
+            kinds.append(typeof(value))
+        except TypeError as error:
+            raise LaunchError(f"{kernel}, argument {name}: {error}") from None
+    return values, tuple(kinds)
+
+
+def _as_array(value: Any) -> Any:
+    """An array of another library that describes its memory as NumPy's do, as a NumPy array of that memory; all else as it is."""
+    if isinstance(value, (np.ndarray, np.generic, type)) or not hasattr(value, "__array_interface__"):
+        return value
+    return np.asarray(value)

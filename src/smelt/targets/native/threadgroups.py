@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The entry point of a kernel whose threads work together.
+
+The groups of a box run one after the other, x fastest, in the same memory; a box is made of whole groups. Of a group at the grid's end
+only the threads that are in the grid exist.
+"""
+
+from __future__ import annotations
+
+from smelt.compiler.threadgroups import SIMD_WIDTH
+from smelt.lowering import LoweredModule
+from smelt.lowering.threadgroups import (
+    EXCHANGE,
+    EXCHANGE_BYTES,
+    LANE,
+    LAUNCH_MEMORY,
+    LAUNCH_MEMORY_BYTES,
+    PARITY,
+    STATE_WORDS,
+    STATUS,
+    THREADGROUP_MEMORY,
+    WAITS_AT,
+)
+from smelt.targets.native import coroutines
+
+SYMBOLS = ("free", "malloc")
+
+
+def group_entry_point(lowered: LoweredModule, entry: str, loads: str, arguments: str) -> str:
+    """The LLVM IR of the entry point, given how the kernel's arguments are loaded from `%arguments` and passed."""
+    assert lowered.threadgroups is not None
+    text = _TEMPLATE.format(
+        entry=entry,
+        memory_bytes=lowered.threadgroups.memory_bytes,
+        exhausted=lowered.threadgroups.exhausted,
+        words=STATE_WORDS,
+        width=SIMD_WIDTH,
+        exchange_bytes=EXCHANGE_BYTES,
+        threadgroup_memory=THREADGROUP_MEMORY,
+        launch_memory=LAUNCH_MEMORY,
+        launch_memory_bytes=LAUNCH_MEMORY_BYTES,
+        exchange=EXCHANGE,
+        lane=LANE,
+        parity=PARITY,
+        waits_at=WAITS_AT,
+        status=STATUS,
+        alignment=coroutines.ALIGNMENT,
+        less=coroutines.ALIGNMENT - 1,
+    )
+    # What the kernel declares too is declared once.
+    declarations = (coroutines.DECLARATIONS + _DECLARATIONS).splitlines()
+    declared = "\n".join(line for line in declarations if line not in lowered.text)
+    return f"{declared}\n{coroutines.thread_functions(lowered, loads, arguments)}\n{text}"
+
+
+_DECLARATIONS = """\
+declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
+declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
+declare i64 @llvm.smin.i64(i64, i64)
+declare void @free(ptr)
+"""
+
+_TEMPLATE = """
+; The words of the launch are those of a kernel whose threads run alone. Not optimised: that took half the time of compiling a small
+; kernel, and what runs often is in the functions above.
+define void @{entry}(ptr noalias %launch, ptr noalias readonly %arguments) noinline optnone {{
+entry:
+  %frames = alloca ptr
+  store ptr null, ptr %frames
+  %begin_x = load i64, ptr %launch
+  %begin_y_word = getelementptr i64, ptr %launch, i64 1
+  %begin_y = load i64, ptr %begin_y_word
+  %begin_z_word = getelementptr i64, ptr %launch, i64 2
+  %begin_z = load i64, ptr %begin_z_word
+  %end_x_word = getelementptr i64, ptr %launch, i64 3
+  %end_x = load i64, ptr %end_x_word
+  %end_y_word = getelementptr i64, ptr %launch, i64 4
+  %end_y = load i64, ptr %end_y_word
+  %end_z_word = getelementptr i64, ptr %launch, i64 5
+  %end_z = load i64, ptr %end_z_word
+  %sizes = getelementptr i64, ptr %launch, i64 6
+  %group_x_word = getelementptr i64, ptr %launch, i64 9
+  %group_x = load i64, ptr %group_x_word
+  %group_y_word = getelementptr i64, ptr %launch, i64 10
+  %group_y = load i64, ptr %group_y_word
+  %group_z_word = getelementptr i64, ptr %launch, i64 11
+  %group_z = load i64, ptr %group_z_word
+  %status_place = getelementptr i64, ptr %launch, i64 12
+  %launch_bytes_word = getelementptr i64, ptr %launch, i64 16
+  %launch_bytes = load i64, ptr %launch_bytes_word
+  %plane = mul i64 %group_x, %group_y
+  %most = mul i64 %plane, %group_z
+  ; The memory: what threads share, exchange areas, states.
+  %launch_end = add i64 %launch_bytes, {memory_bytes}
+  %launch_padded = add i64 %launch_end, {less}
+  %shared_bytes = and i64 %launch_padded, -{alignment}
+  %most_padded = add i64 %most, {width}
+  %simdgroups = udiv i64 %most_padded, {width}
+  %exchange_bytes = mul i64 %simdgroups, {exchange_bytes}
+  %states_offset = add i64 %shared_bytes, %exchange_bytes
+  %states_bytes = mul i64 %most, ptrtoint (ptr getelementptr ([{words} x i64], ptr null, i64 1) to i64)
+  %used_bytes = add i64 %states_offset, %states_bytes
+  %bytes = add i64 %used_bytes, {alignment}
+  %allocated = call ptr @malloc(i64 %bytes)
+  %is_exhausted = icmp eq ptr %allocated, null
+  br i1 %is_exhausted, label %exhausted, label %begins
+begins:
+  %address = ptrtoint ptr %allocated to i64
+  %negated = sub i64 0, %address
+  %skipped = and i64 %negated, {less}
+  %memory = getelementptr i8, ptr %allocated, i64 %skipped
+  %launch_memory = getelementptr i8, ptr %memory, i64 {memory_bytes}
+  %exchanges = getelementptr i8, ptr %memory, i64 %shared_bytes
+  %states = getelementptr i8, ptr %memory, i64 %states_offset
+  br label %loop_z
+loop_z:
+  %z = phi i64 [ %begin_z, %begins ], [ %next_z, %end_of_z ]
+  %more_z = icmp slt i64 %z, %end_z
+  br i1 %more_z, label %loop_y, label %done
+loop_y:
+  %y = phi i64 [ %begin_y, %loop_z ], [ %next_y, %end_of_y ]
+  %more_y = icmp slt i64 %y, %end_y
+  br i1 %more_y, label %loop_x, label %end_of_z
+loop_x:
+  %x = phi i64 [ %begin_x, %loop_y ], [ %next_x, %end_of_x ]
+  %more_x = icmp slt i64 %x, %end_x
+  br i1 %more_x, label %group, label %end_of_y
+group:
+  %left_x = sub i64 %end_x, %x
+  %size_x = call i64 @llvm.smin.i64(i64 %left_x, i64 %group_x)
+  %left_y = sub i64 %end_y, %y
+  %size_y = call i64 @llvm.smin.i64(i64 %left_y, i64 %group_y)
+  %left_z = sub i64 %end_z, %z
+  %size_z = call i64 @llvm.smin.i64(i64 %left_z, i64 %group_z)
+  %size_plane = mul i64 %size_x, %size_y
+  %count = mul i64 %size_plane, %size_z
+  ; What a group leaves behind must not show in the next.
+  call void @llvm.memset.p0.i64(ptr %memory, i8 0, i64 %launch_end, i1 false)
+  br label %prepare
+prepare:
+  %thread = phi i64 [ 0, %group ], [ %following, %prepared ]
+  %is_thread = icmp ult i64 %thread, %count
+  br i1 %is_thread, label %thread_begins, label %run
+thread_begins:
+  %state = getelementptr [{words} x i64], ptr %states, i64 %thread
+  %inner_x = urem i64 %thread, %size_x
+  %row = udiv i64 %thread, %size_x
+  %inner_y = urem i64 %row, %size_y
+  %inner_z = udiv i64 %row, %size_y
+  %own_x = add i64 %x, %inner_x
+  %own_y = add i64 %y, %inner_y
+  %own_z = add i64 %z, %inner_z
+  store i64 %own_x, ptr %state
+  %own_y_word = getelementptr i64, ptr %state, i64 1
+  store i64 %own_y, ptr %own_y_word
+  %own_z_word = getelementptr i64, ptr %state, i64 2
+  store i64 %own_z, ptr %own_z_word
+  %own_sizes = getelementptr i64, ptr %state, i64 3
+  call void @llvm.memcpy.p0.p0.i64(ptr %own_sizes, ptr %sizes, i64 48, i1 false)
+  %threadgroup_memory_word = getelementptr i64, ptr %state, i64 {threadgroup_memory}
+  store ptr %memory, ptr %threadgroup_memory_word
+  %launch_memory_word = getelementptr i64, ptr %state, i64 {launch_memory}
+  store ptr %launch_memory, ptr %launch_memory_word
+  %own_launch_bytes_word = getelementptr i64, ptr %state, i64 {launch_memory_bytes}
+  store i64 %launch_bytes, ptr %own_launch_bytes_word
+  %simdgroup = udiv i64 %thread, {width}
+  %exchange = getelementptr [{exchange_bytes} x i8], ptr %exchanges, i64 %simdgroup
+  %exchange_word = getelementptr i64, ptr %state, i64 {exchange}
+  store ptr %exchange, ptr %exchange_word
+  %lane = urem i64 %thread, {width}
+  %lane_word = getelementptr i64, ptr %state, i64 {lane}
+  store i64 %lane, ptr %lane_word
+  %parity_word = getelementptr i64, ptr %state, i64 {parity}
+  store i64 0, ptr %parity_word
+  ; Anything but 0: it has not ended.
+  %waits_at = getelementptr i64, ptr %state, i64 {waits_at}
+  store i64 -1, ptr %waits_at
+  call void @thread(ptr %state, ptr %arguments, ptr %frames, i64 %thread, i64 %most)
+  %frames_known = load ptr, ptr %frames
+  %has_no_frames = icmp eq ptr %frames_known, null
+  br i1 %has_no_frames, label %no_frames, label %prepared
+prepared:
+  %following = add i64 %thread, 1
+  br label %prepare
+run:
+  %failed = call i64 @run_group(ptr %states, i64 %count, ptr %exchanges)
+  %has_failed = icmp sge i64 %failed, 0
+  br i1 %has_failed, label %fails, label %end_of_x
+end_of_x:
+  %next_x = add nsw i64 %x, %group_x
+  br label %loop_x
+end_of_y:
+  %next_y = add nsw i64 %y, %group_y
+  br label %loop_y
+end_of_z:
+  %next_z = add nsw i64 %z, %group_z
+  br label %loop_z
+fails:
+  %failed_state = getelementptr [{words} x i64], ptr %states, i64 %failed
+  %failed_status_word = getelementptr i64, ptr %failed_state, i64 {status}
+  %failed_status = load i64, ptr %failed_status_word
+  store i64 %failed_status, ptr %status_place
+  %failed_position = getelementptr i64, ptr %status_place, i64 1
+  call void @llvm.memcpy.p0.p0.i64(ptr %failed_position, ptr %failed_state, i64 24, i1 false)
+  br label %done
+no_frames:
+  store i64 {exhausted}, ptr %status_place
+  br label %done
+done:
+  %used_frames = load ptr, ptr %frames
+  call void @free(ptr %used_frames)
+  call void @free(ptr %allocated)
+  ret void
+exhausted:
+  store i64 {exhausted}, ptr %status_place
+  ret void
+}}
+"""
