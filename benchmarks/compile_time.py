@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -110,7 +111,7 @@ def stages(kernel: Any, kinds: tuple[Any, ...]) -> dict[str, float]:
     code = driver().inferred(job)
     spent["lowering"] = milliseconds(lambda: driver().lowered(job, code))
     lowered = driver().lowered(job, code)
-    spent["LLVM"] = milliseconds(lambda: backend.compile(job, lowered, passed_types(job), results))
+    spent["LLVM"] = milliseconds(lambda: backend.compile(job, lowered, passed_types(code), results))
     spent["loading"] = milliseconds(lambda: backend.link(results))
     return spent
 
@@ -121,11 +122,11 @@ def small_kernel(modules: Modules, rounds: int) -> None:
     ours, theirs = [], []
     for number in range(rounds + 1):
         kernel = modules.kernel(SMALL)
-        spent = milliseconds(lambda kernel=kernel: kernel[out.size](out, 2.0, x, x))
+        spent = milliseconds(partial(kernel[out.size], out, 2.0, x, x))
         other = float("nan")
         if has_numba:
             function = modules.kernel(SMALL_IN_NUMBA)
-            other = milliseconds(lambda function=function: function(out, 2.0, x, x))
+            other = milliseconds(partial(function, out, 2.0, x, x))
         # The first round loads what the others find loaded.
         if number:
             ours.append(spent)

@@ -535,7 +535,9 @@ def test_what_has_an_identity_is_the_same_only_as_the_same_object(make):
     assert probe.value() is second
 
 
-@pytest.mark.parametrize("part", [len, int, math, Colour.RED, Probe.value], ids=repr)
+@pytest.mark.parametrize(
+    "part", [len, int, math, Colour.RED, Probe.value], ids=["builtin", "class", "module", "enum", "function"]
+)
 def test_an_equal_tuple_or_dataclass_of_the_same_objects_is_the_same_constant(part):
     for wrap in (lambda part: (1, part), lambda part: Tile(part, 1.0), lambda part: frozenset([part])):
         module, probe = global_probe(X=wrap(part))

@@ -441,6 +441,32 @@ def test_a_module_that_was_used_keeps_no_places():
     assert not [place for place in places._places.values() if place.container is vars(module)]
 
 
+def test_a_place_keeps_the_bindings_that_somebody_depends_on_and_no_others():
+    module = types.ModuleType("settings")
+    exec("X = 1\ndef function(): return X", vars(module))
+    program = Program()
+
+    def compile_reader_of(table: MethodTable, name: str) -> CodeInstance:
+        add_method(table, name, (), "the source")
+        return program.view.get_or_create(
+            table.method_instance(name, ()),
+            lambda view, instance: view.code_instance(instance, edges=read_global(module.function, name).edges),
+        )
+
+    staying = compile_reader_of(program.table, "X")
+    (place,) = [place for place in places._places.values() if place.container is vars(module)]
+    passing = MethodTable("passing", cache=program.cache)
+    for number in range(20):
+        setattr(module, f"name_{number}", number)
+        compile_reader_of(passing, f"name_{number}")
+    assert len(place.bindings) == 21
+    module.name_0 = "rebound"
+    assert compile_reader_of(program.table, "X") is not staying
+    del passing
+    gc.collect()
+    assert set(place.bindings) == {"X"}
+
+
 def test_a_whole_cache_is_collected_with_its_tables_views_and_code():
     program = Program()
     add_method(program.table, "caller", (), "the source")

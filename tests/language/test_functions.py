@@ -327,6 +327,17 @@ def test_len_enumerate_zip_reversed_and_tuple(agree):
     agree(program, np.zeros(6), np.array([1.5, -2.0, 4.0]))
 
 
+def test_the_first_of_equal_extremes_is_taken(agree):
+    def program(out, x):
+        out[0] = max(v for v in x)
+        out[1] = min(v for v in x)
+        out[2] = max(x)
+        out[3] = max(x[0], x[1])
+
+    agree(program, np.zeros(4), np.array([0.0, -0.0]))
+    agree(program, np.zeros(4), np.array([-0.0, 0.0]))
+
+
 def test_min_of_nothing_raises_what_python_raises():
     def program(out, n):
         out[0] = min(i for i in range(n))

@@ -12,8 +12,8 @@ import pytest
 
 import smelt
 
-EXPRESSIONS = 40
-PROGRAMS = 25
+EXPRESSIONS = 24
+PROGRAMS = 16
 INTEGERS = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
 
 
@@ -156,7 +156,7 @@ def values_of(kind, source, count):
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_random_expression_gives_what_numpy_gives(expressions, seed):
     source = random.Random(seed)
-    if seed % 2:
+    if seed % 2:  # noqa: SIM108 - each way has its reason
         # Of one type: int64 and uint64 have only float64 in common, which has no bits.
         kinds = [source.choice(INTEGERS)] * 3
     else:

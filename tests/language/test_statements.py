@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: ARG001, ARG005, SIM300 - all programs have the same parameters, and compare as their subject demands
 """Statements in the combinations that the table of docs/language.md doesn't show."""
 
 from __future__ import annotations
@@ -171,7 +172,7 @@ def test_a_raised_error_arrives_with_its_message_line_and_thread():
         if smelt.grid(1) == n:
             raise ValueError("too much")
 
-    with pytest.raises(ValueError, match="^too much") as caught:
+    with pytest.raises(ValueError, match=r"^too much") as caught:
         smelt.kernel(program)[8](np.zeros(1), 5)
     (note,) = caught.value.__notes__
     assert "thread (5, 0, 0)" in note

@@ -141,6 +141,18 @@ def test_fields_annotated_with_pythons_numbers_are_weak():
     )
 
 
+def test_one_annotation_that_can_not_be_evaluated_does_not_hide_the_others():
+    class Inner(NamedTuple):
+        n: int
+
+    class Outer(NamedTuple):
+        x: float
+        inner: Inner
+
+    inner = ("inner", typeof(Inner(1)))
+    assert typeof(Outer(1, Inner(1))).fields == (("x", weak_float), inner)
+
+
 @smelt.kernel
 def accumulate(out, values):
     total = Vector(0, 0)

@@ -13,6 +13,7 @@ from smelt.frontend.expressions import ExpressionTranslator
 from smelt.frontend.patterns import case_test
 from smelt.frontend.scopes import FunctionNode, Scope
 from smelt.ir import untyped
+from smelt.ir.variables import assigned_by, assigned_by_expression, assigned_by_target
 
 _programs: weakref.WeakKeyDictionary[types.CodeType, untyped.Body] = weakref.WeakKeyDictionary()
 
@@ -199,45 +200,6 @@ class FunctionTranslator(ExpressionTranslator):
             tuple(argument.arg for argument in arguments.kwonlyargs),
             frozenset(with_default),
         )
-
-
-def assigned_by(statements: Iterable[untyped.Statement]) -> Iterable[str]:
-    """The variables that statements may assign."""
-    for statement in statements:
-        yield from _assigned_in(statement)
-
-
-def assigned_by_expression(expression: untyped.Node) -> Iterable[str]:
-    """The variables that an expression may assign with `:=`."""
-    return _assigned_in(expression)
-
-
-def assigned_by_target(target: untyped.Target) -> Iterable[str]:
-    """The variables that assigning to a target assigns."""
-    if isinstance(target, untyped.Local):
-        yield target.name
-    elif isinstance(target, untyped.TupleTarget):
-        for item in target.items:
-            yield from assigned_by_target(item)
-
-
-def _assigned_in(node: object) -> Iterable[str]:
-    if isinstance(node, untyped.Assign):
-        for target in node.targets:
-            yield from assigned_by_target(target)
-    elif isinstance(node, (untyped.AugmentedAssign, untyped.For)):
-        yield from assigned_by_target(node.target)
-    elif isinstance(node, untyped.Walrus):
-        yield node.name
-    if isinstance(node, untyped.Body):
-        # What a function inside assigns is its own.
-        return
-    if isinstance(node, untyped.Node):
-        for name in type(node).__dataclass_fields__:
-            yield from _assigned_in(getattr(node, name))
-    elif isinstance(node, tuple):
-        for part in node:
-            yield from _assigned_in(part)
 
 
 def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:

@@ -7,7 +7,6 @@ import builtins
 from collections.abc import Callable
 from typing import Any
 
-from smelt.frontend.translation import assigned_by, assigned_by_target
 from smelt.ir.untyped import (
     Assign,
     Binary,
@@ -28,6 +27,7 @@ from smelt.ir.untyped import (
     Statement,
     Unary,
 )
+from smelt.ir.variables import assigned_by, assigned_by_target
 
 Statements = tuple[Statement, ...]
 

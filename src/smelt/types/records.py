@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import typing
 from typing import Any
 
@@ -77,5 +78,11 @@ def _rank(number: Scalar | Weak) -> int:
 def _annotations(cls: type) -> dict[str, Any]:
     try:
         return typing.get_type_hints(cls)
-    except Exception:  # noqa: BLE001 - an annotation that can't be evaluated fixes nothing
-        return {}
+    except Exception:  # noqa: BLE001 - one that can't be evaluated, of a class in a function, say, fixes nothing; others still do
+        written: dict[str, Any] = {}
+        for base in reversed(cls.__mro__):
+            written.update(inspect.get_annotations(base))
+        names = {number.__name__: number for number in (bool, int, float, complex)}
+        # Named tuples keep the text of an annotation in an object of its own.
+        texts = {field: getattr(annotation, "__forward_arg__", annotation) for field, annotation in written.items()}
+        return {field: names.get(text, text) if isinstance(text, str) else text for field, text in texts.items()}
