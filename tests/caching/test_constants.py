@@ -10,8 +10,7 @@ from typing import NamedTuple
 from unittest.mock import Mock
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from smelt.caching import constant_key, same_constant
 

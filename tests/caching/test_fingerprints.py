@@ -20,8 +20,7 @@ from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from smelt.caching.constants import constant_key
 from smelt.caching.errors import FingerprintError, SourceError

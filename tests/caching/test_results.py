@@ -12,8 +12,7 @@ from typing import ClassVar
 from unittest.mock import Mock
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from smelt.caching import (
     LinearCache,

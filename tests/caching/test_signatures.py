@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Optional, Protocol
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from smelt.caching import (
     CodeCache,

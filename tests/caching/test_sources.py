@@ -20,8 +20,7 @@ import warnings
 import zipfile
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from smelt.caching.errors import SourceError
 from smelt.caching.sources import SourceFiles, function_source, mangle

@@ -141,7 +141,9 @@ class ExpressionTranslator:
             if keyword.arg is None:
                 raise self.refuse(keyword, "kernels have no ** arguments", "name the arguments")
         arguments = tuple(
-            self.generator(argument) if isinstance(argument, (ast.GeneratorExp, ast.ListComp)) else self.expression(argument)
+            self.generator(argument)
+            if isinstance(argument, (ast.GeneratorExp, ast.ListComp))
+            else self.expression(argument)
             for argument in node.args
         )
         keywords = tuple((keyword.arg or "", self.expression(keyword.value)) for keyword in node.keywords)
