@@ -66,6 +66,8 @@ class Dependent(weakref.ref["CodeInstance"]):
 
     __slots__ = ("_dependencies",)
 
+    _dependencies: tuple[weakref.ref[Dependency], ...]
+
     def __new__(cls, code: CodeInstance, dependencies: Iterable[Dependency]) -> Self:  # noqa: ARG004
         return super().__new__(cls, code, _collected)
 
