@@ -82,7 +82,7 @@ def redefine(program: Program, instance: MethodInstance, numbers: range) -> None
 
 def kinds_of_objects() -> collections.Counter[str]:
     gc.collect()
-    return collections.Counter(type(thing).__module__ + "." + type(thing).__qualname__ for thing in gc.get_objects())
+    return collections.Counter(f"{type(thing).__module__}.{type(thing).__qualname__}" for thing in gc.get_objects())
 
 
 def test_100_000_redefinitions_of_a_function_with_a_compiled_dependent_leave_memory_flat():

@@ -680,3 +680,22 @@ def test_tables_belong_to_the_cache_of_the_process_unless_they_are_given_another
     before = current_world()
     add_method(MethodTable("t"), "f", (int,), None)
     assert current_world() > before
+
+
+class Unshowable:
+    """A function that raises when it is shown."""
+
+    def __repr__(self):
+        raise ValueError(type(self).__name__)
+
+
+def test_a_function_that_can_not_be_shown_is_defined_and_invalidates_like_any_other(bench):
+    function = Unshowable()
+    add_method(bench.table, "caller", (), None)
+    caller = bench.table.method_instance("caller", ())
+    outcome = bench.table.dispatch(function, (int,))
+    bench.view[caller] = bench.view.code_instance(caller, edges=[outcome])
+    method = add_method(bench.table, function, (int,), "source")
+    assert caller not in bench.view
+    assert bench.table.method_instance(function, (int,)).method is method
+    assert "<a Unshowable that can't be shown>(int) was defined" in bench.cache.why(caller)[0]

@@ -16,6 +16,7 @@ import pytest
 
 import smelt
 from smelt.caching import (
+    BindingError,
     CacheView,
     CodeCache,
     CodeInstance,
@@ -642,3 +643,24 @@ assert 0 < len(taken) <= 8
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "2\n", "")
+
+
+def test_a_listener_that_compiles_what_is_being_rebound_is_refused_and_ends(monkeypatch):
+    """The listener runs before the name has its new value, so that it would compile for the old one, again and again."""
+    program = Program()
+    assert program.value() == 1
+    told, unraisable = [], []
+    monkeypatch.setattr(sys, "unraisablehook", lambda event: unraisable.append(event.exc_value))
+
+    def compile_at_once(event):
+        if isinstance(event, Invalidation):
+            told.append(event)
+            program.compile()
+
+    program.cache.subscribe(compile_at_once)
+    program.module.X = 2
+    assert len(told) == 1
+    (error,) = unraisable
+    assert isinstance(error, BindingError)
+    assert "X is being rebound by this very thread" in str(error)
+    assert program.value() == 2

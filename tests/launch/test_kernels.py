@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import subprocess
 import sys
@@ -395,3 +396,10 @@ def test_importing_smelt_and_defining_a_kernel_loads_no_compiler():
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_kernel_that_calls_what_the_process_does_not_have_is_not_loaded():
+    results = write_scaled.compile(smelt.uint16[:], smelt.uint16[:])
+    loading = importlib.import_module("smelt.targets.native.loading")
+    with pytest.raises(loading.LinkError, match="this process has no smelt_missing, which a kernel calls"):
+        loading.NativeKernel(results.object_code, results.entry, (*results.relocations, "smelt_missing"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from smelt.caching.dependencies import Dependency, Dependent
 from smelt.caching.results import Results, check_results_class
+from smelt.caching.texts import shown
 from smelt.caching.worlds import OPEN, WorldRange
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Owner:
         self.token = token
 
     def __repr__(self) -> str:
-        return repr(self.token)
+        return shown(self.token)
 
 
 class CodeInstance(Dependency):

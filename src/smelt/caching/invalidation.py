@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from smelt.caching.texts import shown
 from smelt.caching.worlds import OPEN
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def reach(cache: CodeCache, dependencies: Iterable[Dependency]) -> tuple[list[Co
     trees: dict[CodeInstance, Invalidated] = {}
     # Dependents were placed after what they depend on, so from the end every child's tree is made before its parent's.
     for code, children in reversed(placed.items()):
-        trees[code] = Invalidated(str(code.instance), repr(code.owner), tuple(trees[child] for child in children))
+        trees[code] = Invalidated(str(code.instance), shown(code.owner), tuple(trees[child] for child in children))
     return list(reached), tuple(trees[code] for code in roots)
 
 

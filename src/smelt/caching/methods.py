@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from smelt.caching.constants import types_key
 from smelt.caching.dependencies import Dependency
 from smelt.caching.signatures import ArgumentTypes, Signature, describe
+from smelt.caching.texts import shown
 from smelt.caching.worlds import OPEN, WorldRange
 
 if TYPE_CHECKING:
@@ -125,6 +126,6 @@ def function_name(function: Any) -> str:
         return function
     name = getattr(function, "__qualname__", None) or getattr(function, "__name__", None)
     if not isinstance(name, str):
-        return repr(function)
+        return shown(function)
     module = getattr(function, "__module__", None)
     return name if module in (None, "builtins", "__main__") else f"{module}.{name}"

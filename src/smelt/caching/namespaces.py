@@ -79,6 +79,9 @@ class WatchedNamespace(Namespace):
     def has_moved(self) -> bool:
         return False
 
+    def is_being_rebound(self, name: str) -> bool:
+        return watching.is_being_rebound(self.container, name)
+
     def words(self) -> list[Word] | None:
         return []
 

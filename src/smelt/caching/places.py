@@ -119,6 +119,10 @@ class Place:
         """Whether anything in the place may have changed since it was last remembered."""
         raise NotImplementedError
 
+    def is_being_rebound(self, name: str) -> bool:  # noqa: ARG002 - for places that tell before they change
+        """Whether this thread is about to rebind `name`, and is in a listener that was told so."""
+        return False
+
     def read(self, name: str) -> object:
         """What is bound to `name` now, or `MISSING`."""
         raise NotImplementedError

@@ -23,6 +23,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from smelt.caching.constants import are_classes, constant_key
 from smelt.caching.errors import SignatureError
+from smelt.caching.texts import shown
 
 Signature: TypeAlias = tuple[Any, ...]
 ArgumentTypes: TypeAlias = tuple[Any, ...]
@@ -139,7 +140,7 @@ def uses_abstract_classes(signature: Signature) -> bool:
 def describe(types_: object) -> str:
     """The signature or the argument types as a reader would write them: `(int, float | None, *str)`."""
     if not isinstance(types_, tuple):
-        return repr(types_)
+        return shown(types_)
     return f"({', '.join(map(entry_name, types_))})"
 
 
@@ -147,7 +148,7 @@ def entry_name(entry: Any) -> str:
     """One entry of a signature as a reader would write it."""
     if isinstance(entry, type):
         return entry.__qualname__ if entry is not type(None) else "None"
-    return "Any" if entry is Any else repr(entry)
+    return "Any" if entry is Any else shown(entry)
 
 
 def _check_entries(entries: object, what: str) -> tuple[Any, ...]:

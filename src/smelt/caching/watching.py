@@ -14,6 +14,7 @@ from __future__ import annotations
 import atexit
 import ctypes
 import sys
+import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,9 @@ class _Holder(weakref.ref["WatchedNamespace"]):
 
 _namespaces: dict[int, _Holder] = {}
 _watched_names: dict[tuple[int, str], _Holder] = {}
+
+# Which thread is in the callback for which name.
+_being_rebound: dict[tuple[int, str], int] = {}
 
 
 class Subscription:
@@ -94,6 +98,11 @@ def is_available() -> bool:
     return _watcher is not None
 
 
+def is_being_rebound(container: dict[str, object], name: str) -> bool:
+    """Whether this very thread is about to rebind `name`, so that what stands there is its old value still."""
+    return _being_rebound.get((id(container), name)) == threading.get_ident()
+
+
 def _on_event(event: int, address: int, key_address: int | None, value_address: int | None) -> int:
     if event in (_ADDED, _MODIFIED, _DELETED):
         key = _object_at(key_address)
@@ -115,6 +124,8 @@ def _on_event(event: int, address: int, key_address: int | None, value_address: 
 
 def _tell(address: int, name: str, value: object) -> bool:
     """Tell the binding of its new value. True if it is still watched then, since what depends on it may stay."""
+    # For as long as this thread is here, also in the listeners that are told.
+    _being_rebound[address, name] = threading.get_ident()
     try:
         with exclusively():
             reference = _watched_names.get((address, name))
@@ -128,6 +139,8 @@ def _tell(address: int, name: str, value: object) -> bool:
     except BaseException as error:  # noqa: BLE001 - the program that rebinds a name must not meet our listeners' errors
         _Unraisable(error)
         return False
+    finally:
+        _being_rebound.pop((address, name), None)
 
 
 class _Unraisable:

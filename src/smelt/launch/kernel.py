@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import types
 from collections.abc import Callable, Sequence
@@ -17,10 +16,6 @@ from smelt.launch.errors import LaunchError, error_of_thread
 from smelt.launch.grids import Grid, check_groups, grid_of_groups, grid_of_threads
 from smelt.launch.overlaps import arrays_in, refuse_overlaps
 from smelt.types import Type, none, typeof
-
-_LAUNCH_WORDS = 17
-_STATUS = 12
-_THREADGROUP_MEMORY = 16
 
 
 class Compile(Protocol):
@@ -123,7 +118,7 @@ class Loaded:
         self._names = (*parameter_names(self.name, kernel.function), *captured_names)
         self._written = {passed[number].name for number in inferred.written}
         self._pack = packer((*kinds, *self._captured_kinds))
-        self._run = self.results.kernel.run
+        self._kernel = self.results.kernel
 
     def is_current(self) -> bool:
         """Whether nothing that the kernel was compiled from has changed."""
@@ -137,13 +132,9 @@ class Loaded:
         check_groups(self.name, grid, self.results)
         values = (*arguments, *self._captured)
         self._check(values)
-        words = (ctypes.c_int64 * _LAUNCH_WORDS)(0, 0, 0, *grid.threads, *grid.threads, *grid.group)
-        words[_THREADGROUP_MEMORY] = grid.threadgroup_memory
-        packed = ctypes.create_string_buffer(self._pack(values) or bytes(8))
-        self._run(ctypes.addressof(words), ctypes.addressof(packed))
-        if words[_STATUS]:
-            position = (words[_STATUS + 1], words[_STATUS + 2], words[_STATUS + 3])
-            raise error_of_thread(self.results, words[_STATUS], position)
+        failure = self._kernel.launch(grid.threads, grid.group, grid.threadgroup_memory, self._pack(values))
+        if failure is not None:
+            raise error_of_thread(self.results, *failure)
 
     def _check(self, values: Sequence[Any]) -> None:
         for array, kind in zip(self._captured, self._captured_kinds, strict=True):

@@ -42,7 +42,7 @@ class NativeBackend:
     def link(self, results: NativeResults) -> None:
         """Load the object file."""
         assert results.object_code is not None
-        results.kernel = NativeKernel(results.object_code, results.entry)
+        results.kernel = NativeKernel(results.object_code, results.entry, results.relocations)
 
     def optimised(self, job: CompilerJob, lowered: LoweredModule, parameters: tuple[Type, ...]) -> tuple[Any, Any]:
         """LLVM's optimised module, and the target machine."""

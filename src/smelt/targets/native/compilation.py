@@ -33,6 +33,8 @@ from smelt.types import Type
 
 ENTRY = "smelt_kernel"
 LAUNCH_WORDS = 17
+STATUS_WORD = 12
+THREADGROUP_MEMORY_WORD = 16
 
 _initialising = threading.Lock()
 _is_initialised = False
@@ -59,7 +61,7 @@ def entry_point(lowered: LoweredModule, parameters: Sequence[Type]) -> str:
     kind = lowered.result_type
     call = f"call {kind} @{lowered.name}({', '.join(arguments)})"
     return _ENTRY_TEMPLATE.format(
-        entry=ENTRY, loads="\n".join(loads), words="\n".join(words), call=call, kind=kind, status_word=12
+        entry=ENTRY, loads="\n".join(loads), words="\n".join(words), call=call, kind=kind, status_word=STATUS_WORD
     )
 
 
