@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         on_compile as on_compile,
         overlay as overlay,
         stats as stats,
+        why as why,
     )
     from smelt.caching import SmeltError as SmeltError
     from smelt.compiler.errors import KernelError as KernelError
@@ -90,7 +91,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _EXPORTS = {
-    "smelt._wiring": ("code_llvm", "code_native", "code_typed", "kernel", "on_compile", "overlay", "stats"),
+    "smelt._wiring": ("code_llvm", "code_native", "code_typed", "kernel", "on_compile", "overlay", "stats", "why"),
     "smelt.caching": ("SmeltError",),
     "smelt.compiler.errors": ("KernelError",),
     "smelt.kernel_language": (

@@ -96,6 +96,15 @@ def on_compile(hook: Callable[[CompilerJob], None]) -> Callable[[], None]:
     return ending
 
 
+def why(kernel: Kernel) -> tuple[str, ...]:
+    """Why a kernel was compiled again in this process: one line for each change that reached it, the latest first.
+
+    Each names the change, and the chain of calls through which it reached the kernel.
+    """
+    cache = driver().table.cache
+    return tuple(line for kinds in kernel.compiled_for for line in cache.why(kernel.instance(kinds)))
+
+
 @dataclass(frozen=True)
 class Stats:
     """What happened in this process so far.

@@ -187,6 +187,19 @@ def test_a_change_compiles_again_at_the_next_launch(program, change, result):
         assert run(program) == (result, 0)
 
 
+def test_smelt_tells_why_a_kernel_was_compiled_again(program):
+    run(program)
+    # Of other tests' modules of this name.
+    earlier = smelt.why(program.run)
+    program.SHIFT = 5
+    run(program)
+    line, *others = smelt.why(program.run)
+    assert tuple(others) == earlier
+    assert line.startswith("changing_program.SHIFT was rebound; changing_program.inner(weak int) depends on it, which")
+    assert "changing_program.doubled(weak int) depends on, which changing_program.helper(weak int) depends on" in line
+    assert "which changing_program.run(int64[:]) depends on" in line
+
+
 @pytest.mark.parametrize(
     "change",
     [

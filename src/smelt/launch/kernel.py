@@ -88,6 +88,11 @@ class Kernel:
             loaded = self._loaded[kinds] = Loaded(self, kinds, self._driver())
         return loaded
 
+    @property
+    def compiled_for(self) -> tuple[tuple[Type, ...], ...]:
+        """The types of arguments that the kernel was compiled for so far."""
+        return tuple(self._loaded)
+
     def instance(self, kinds: tuple[Type, ...]) -> MethodInstance:
         """The method instance for arguments of these types. Raises `LaunchError` if their number is wrong."""
         check_count(self.name, self.function, len(kinds))
