@@ -277,6 +277,24 @@ def test_the_first_error_wins_and_the_kernel_can_be_used_again():
     assert out.tolist() == [100, 20, 50, 20]
 
 
+@smelt.kernel
+def fail_at(out, wanted):
+    x, y, z = smelt.grid(3)
+    out[z, y, x] = 1
+    if (x, y, z) == wanted:
+        raise ValueError("here")
+
+
+@pytest.mark.parametrize("wanted", [(0, 0, 0), (3, 1, 0), (2, 0, 1), (4, 2, 1)])
+def test_the_error_of_a_thread_ends_a_launch_in_three_dimensions(wanted):
+    out = np.zeros((2, 3, 5), np.int32)
+    with pytest.raises(ValueError, match="here") as raised:
+        fail_at.over(5, 3, 2)(out, wanted)
+    assert f"in thread {wanted} of the grid" in raised.value.__notes__[0]
+    x, y, z = wanted
+    assert out.ravel().tolist() == [1] * (15 * z + 5 * y + x + 1) + [0] * (30 - (15 * z + 5 * y + x + 1))
+
+
 def test_bounds_checks_can_be_turned_off():
     out, values = np.zeros(3), np.arange(3.0)
     unchecked[3](out, values)

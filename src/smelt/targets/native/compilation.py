@@ -54,14 +54,19 @@ def entry_point(lowered: LoweredModule, parameters: Sequence[Type]) -> str:
         arguments.append(f"{kind} %argument{number}")
     if lowered.threadgroups is not None:
         return group_entry_point(lowered, ENTRY, "\n".join(loads), ", ".join(arguments))
-    words = []
-    for number, name in enumerate(_LAUNCH_NAMES):
-        words.append(f"  %{name}_place = getelementptr i64, ptr %launch, i64 {number}")
-        words.append(f"  %{name} = load i64, ptr %{name}_place, align 8")
     kind = lowered.result_type
-    call = f"call {kind} @{lowered.name}({', '.join(arguments)})"
     return _ENTRY_TEMPLATE.format(
-        entry=ENTRY, loads="\n".join(loads), words="\n".join(words), call=call, kind=kind, status_word=STATUS_WORD
+        entry=ENTRY,
+        words=_loads_of_words("begin_x", "end_x", *_SIZES),
+        rows=_loads_of_words("begin_y", "begin_z", "end_y", "end_z"),
+        sizes="\n".join(
+            f"  %state_{name} = getelementptr i64, ptr %state, i64 {number}\n  store i64 %{name}, ptr %state_{name}, align 8"
+            for number, name in enumerate(_SIZES, 3)
+        ),
+        loads="\n".join(loads),
+        call=f"call {kind} @{lowered.name}({', '.join(arguments)})",
+        kind=kind,
+        status_word=STATUS_WORD,
     )
 
 
@@ -98,61 +103,47 @@ def _initialise() -> None:
             _is_initialised = True
 
 
+def _loads_of_words(*names: str) -> str:
+    return "\n".join(
+        f"  %{name}_place = getelementptr i64, ptr %launch, i64 {_LAUNCH_NAMES.index(name)}\n"
+        f"  %{name} = load i64, ptr %{name}_place, align 8"
+        for name in names
+    )
+
+
 _LAUNCH_NAMES = tuple(
     f"{quantity}_{axis}" for quantity in ("begin", "end", "grid", "group") for axis in ("x", "y", "z")
 )
 
+_SIZES = _LAUNCH_NAMES[6:]
+
+# The rows are one function, so that all that LLVM does to loops it does to one; what calls it is not worth optimising.
 _ENTRY_TEMPLATE = """
-define void @{entry}(ptr noalias %launch, ptr noalias readonly %arguments) {{
+define internal i64 @run_row(ptr noalias %launch, ptr noalias readonly %arguments, i64 %y, i64 %z) noinline {{
 entry:
   %state = alloca [9 x i64], align 8
 {words}
 {loads}
   %state_x = getelementptr i64, ptr %state, i64 0
   %state_y = getelementptr i64, ptr %state, i64 1
+  store i64 %y, ptr %state_y, align 8
   %state_z = getelementptr i64, ptr %state, i64 2
-  %state_grid_x = getelementptr i64, ptr %state, i64 3
-  store i64 %grid_x, ptr %state_grid_x, align 8
-  %state_grid_y = getelementptr i64, ptr %state, i64 4
-  store i64 %grid_y, ptr %state_grid_y, align 8
-  %state_grid_z = getelementptr i64, ptr %state, i64 5
-  store i64 %grid_z, ptr %state_grid_z, align 8
-  %state_group_x = getelementptr i64, ptr %state, i64 6
-  store i64 %group_x, ptr %state_group_x, align 8
-  %state_group_y = getelementptr i64, ptr %state, i64 7
-  store i64 %group_y, ptr %state_group_y, align 8
-  %state_group_z = getelementptr i64, ptr %state, i64 8
-  store i64 %group_z, ptr %state_group_z, align 8
-  br label %loop_z
-loop_z:
-  %z = phi i64 [ %begin_z, %entry ], [ %next_z, %end_of_z ]
-  %more_z = icmp slt i64 %z, %end_z
-  br i1 %more_z, label %loop_y, label %done
-loop_y:
-  %y = phi i64 [ %begin_y, %loop_z ], [ %next_y, %end_of_y ]
-  %more_y = icmp slt i64 %y, %end_y
-  br i1 %more_y, label %loop_x, label %end_of_z
-loop_x:
-  %x = phi i64 [ %begin_x, %loop_y ], [ %next_x, %end_of_x ]
-  %more_x = icmp slt i64 %x, %end_x
-  br i1 %more_x, label %thread, label %end_of_y
+  store i64 %z, ptr %state_z, align 8
+{sizes}
+  br label %loop
+loop:
+  %x = phi i64 [ %begin_x, %entry ], [ %next_x, %next ]
+  %more = icmp slt i64 %x, %end_x
+  br i1 %more, label %thread, label %done
 thread:
   store i64 %x, ptr %state_x, align 8
-  store i64 %y, ptr %state_y, align 8
-  store i64 %z, ptr %state_z, align 8
   %returned = {call}
   %status = extractvalue {kind} %returned, 0
   %succeeded = icmp eq i32 %status, 0
-  br i1 %succeeded, label %end_of_x, label %failed, !prof !0
-end_of_x:
+  br i1 %succeeded, label %next, label %failed, !prof !0
+next:
   %next_x = add nsw i64 %x, 1
-  br label %loop_x
-end_of_y:
-  %next_y = add nsw i64 %y, 1
-  br label %loop_y
-end_of_z:
-  %next_z = add nsw i64 %z, 1
-  br label %loop_z
+  br label %loop
 failed:
   %wide_status = zext i32 %status to i64
   %status_place = getelementptr i64, ptr %launch, i64 {status_word}
@@ -163,7 +154,33 @@ failed:
   store i64 %y, ptr %failed_y, align 8
   %failed_z = getelementptr i64, ptr %status_place, i64 3
   store i64 %z, ptr %failed_z, align 8
-  br label %done
+  ret i64 1
+done:
+  ret i64 0
+}}
+
+define void @{entry}(ptr %launch, ptr %arguments) noinline optnone {{
+entry:
+{rows}
+  br label %loop_z
+loop_z:
+  %z = phi i64 [ %begin_z, %entry ], [ %next_z, %end_of_z ]
+  %more_z = icmp slt i64 %z, %end_z
+  br i1 %more_z, label %loop_y, label %done
+loop_y:
+  %y = phi i64 [ %begin_y, %loop_z ], [ %next_y, %end_of_y ]
+  %more_y = icmp slt i64 %y, %end_y
+  br i1 %more_y, label %row, label %end_of_z
+row:
+  %failed = call i64 @run_row(ptr %launch, ptr %arguments, i64 %y, i64 %z)
+  %has_failed = icmp ne i64 %failed, 0
+  br i1 %has_failed, label %done, label %end_of_y
+end_of_y:
+  %next_y = add nsw i64 %y, 1
+  br label %loop_y
+end_of_z:
+  %next_z = add nsw i64 %z, 1
+  br label %loop_z
 done:
   ret void
 }}
