@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import enum
 import gc
+import types
 import weakref
 from dataclasses import dataclass, field
 
@@ -833,3 +834,31 @@ def test_a_view_of_a_stack_finds_code_by_the_instance_whichever_table_found_it(b
     code = view.get_or_create(f, plain)
     assert view[stack.method_instance("f", (int,))] is code
     assert isinstance(code, CodeInstance)
+
+
+def test_what_is_made_in_an_older_view_leaves_what_was_made_since_alone(bench):
+    """Code that read a name is known to be valid from its own world on only, so the older view does not find the newer code."""
+    settings = types.ModuleType("settings")
+    exec("X = 1\ndef function(): return X", vars(settings))
+    add_method(bench.table, "reader", (), None)
+    add_method(bench.table, "caller", (), None)
+    reader, caller = (bench.table.method_instance(name, ()) for name in ("reader", "caller"))
+
+    def make(view, instance):
+        return view.code_instance(instance, edges=read_global(settings.function, "X").edges)
+
+    older = bench.view.frozen()
+    add_method(bench.table, "something else", (), None)
+    newer = bench.view.get_or_create(reader, make)
+    made_in_older = older.get_or_create(reader, make)
+    assert made_in_older is not newer
+    assert int(older.world) in made_in_older.world_range
+    assert older[reader] is made_in_older
+    assert bench.view[reader] is newer
+    assert newer.is_current
+
+    def make_caller(view, instance):
+        return view.code_instance(instance, edges=[view.get_or_create(reader, make)])
+
+    assert int(older.world) in older.get_or_create(caller, make_caller).world_range
+    assert caller not in bench.view

@@ -192,10 +192,15 @@ def _insert(code: CodeInstance, terms: _Terms) -> None:
     present = instance._code.get(owner)
     is_current = terms.valid.last == OPEN
     if is_current and present is not None and present.is_current:
-        cache.replace_code(present)
-        present = instance._code.get(owner)
-        # Whoever looks from before goes on seeing what it replaces.
-        terms.valid = WorldRange(cache.world_number)
+        if terms.world < present.min_world:
+            # Made for a view from before: for the worlds that the code which stands does not cover, and no others.
+            terms.valid = WorldRange(terms.valid.first, present.min_world - 1)
+            is_current = False
+        else:
+            cache.replace_code(present)
+            present = instance._code.get(owner)
+            # Whoever looks from before goes on seeing what it replaces.
+            terms.valid = WorldRange(cache.world_number)
     code.min_world, code.max_world = terms.valid
     code.serial = cache.next_serial()
     code.guard = merge_guards(terms.guards, terms.places)
