@@ -78,7 +78,7 @@ def read_global(function: types.FunctionType, name: str) -> Observed:
     if name in module:
         value = module[name]
         return Observed(value, (Read(Namespace, module, label, name, value),))
-    builtins: dict[str, Any] = function.__builtins__
+    builtins: dict[str, Any] = getattr(function, "__builtins__")  # noqa: B009 - not every type stub knows it
     value = builtins.get(name, MISSING)
     edges = (Read(Namespace, module, label, name, MISSING), Read(Namespace, builtins, "builtins", name, value))
     return Observed(value, edges)
