@@ -7,14 +7,14 @@ import functools
 import importlib
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, overload
 
 from smelt.caching import add_method
 from smelt.compiler.config import CompilerConfig, CompilerJob
 from smelt.launch import Kernel
-from smelt.types import Type
+from smelt.types import declared_types
 
 
 @functools.cache
@@ -29,9 +29,14 @@ def driver() -> Any:
 def kernel(function: Callable[..., Any]) -> Kernel: ...
 @overload
 def kernel(
-    *, boundscheck: bool = True, fastmath: bool = False, opt_level: int = 3, name: str | None = None
+    *,
+    boundscheck: bool = True,
+    fastmath: bool = False,
+    opt_level: int = 3,
+    name: str | None = None,
+    signatures: Sequence[tuple[Any, ...]] = (),
 ) -> Callable[[Callable[..., Any]], Kernel]: ...
-def kernel(function: Any = None, **options: Any) -> Any:
+def kernel(function: Any = None, *, signatures: Sequence[tuple[Any, ...]] = (), **options: Any) -> Any:
     """Make a kernel of a function: `@smelt.kernel`, or with options `@smelt.kernel(boundscheck=False)`.
 
     Parameters
@@ -44,14 +49,17 @@ def kernel(function: Any = None, **options: Any) -> Any:
         How much is optimised, 0 to 3.
     name
         The name of the kernel in what is compiled; by default the function's.
+    signatures
+        Argument types that it is compiled for ahead of time, by `Kernel.compile_signatures` and by `smelt precompile`. Types are
+        written as for `Kernel.compile`. A launch with other types compiles for those.
 
     Raises `TypeError` for what is no Python function, and for an option that there isn't.
     """
     if function is None:
-        return functools.partial(kernel, **options)
+        return functools.partial(kernel, signatures=signatures, **options)
     if not isinstance(function, types.FunctionType):
         raise TypeError(f"a kernel is made of a Python function, not of {function!r}")
-    return Kernel(function, replace(CompilerConfig(), **options), driver)
+    return Kernel(function, replace(CompilerConfig(), **options), driver, signatures)
 
 
 def overlay(function: Any, signature: tuple[Any, ...]) -> Callable[[types.FunctionType], types.FunctionType]:
@@ -64,7 +72,7 @@ def overlay(function: Any, signature: tuple[Any, ...]) -> Callable[[types.Functi
     return define
 
 
-def code_typed(kernel: Kernel, kinds: tuple[Type, ...]) -> str:
+def code_typed(kernel: Kernel, kinds: tuple[Any, ...]) -> str:
     """The typed program of a kernel for argument types, as text."""
     code = driver().inferred(_job(kernel, kinds))
     pipeline, text = (importlib.import_module(name) for name in ("smelt.driver.pipeline", "smelt.ir.text"))
@@ -72,7 +80,7 @@ def code_typed(kernel: Kernel, kinds: tuple[Type, ...]) -> str:
     return written
 
 
-def code_llvm(kernel: Kernel, kinds: tuple[Type, ...], *, optimised: bool = True) -> str:
+def code_llvm(kernel: Kernel, kinds: tuple[Any, ...], *, optimised: bool = True) -> str:
     """The LLVM IR of a kernel for argument types, after optimisation or before."""
     job = _job(kernel, kinds)
     code = driver().inferred(job)
@@ -82,7 +90,7 @@ def code_llvm(kernel: Kernel, kinds: tuple[Type, ...], *, optimised: bool = True
     return text
 
 
-def code_native(kernel: Kernel, kinds: tuple[Type, ...]) -> str:
+def code_native(kernel: Kernel, kinds: tuple[Any, ...]) -> str:
     """The assembly of a kernel for argument types."""
     job = _job(kernel, kinds)
     module, machine = driver().optimised(job, driver().inferred(job))
@@ -139,5 +147,5 @@ def stats() -> Stats:
     )
 
 
-def _job(kernel: Kernel, kinds: tuple[Type, ...]) -> CompilerJob:
-    return CompilerJob(kernel.instance(kinds), kernel.config)
+def _job(kernel: Kernel, kinds: tuple[Any, ...]) -> CompilerJob:
+    return CompilerJob(kernel.instance(declared_types(kernel.name, kinds)), kernel.config)

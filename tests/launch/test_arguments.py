@@ -65,6 +65,66 @@ def test_a_default_that_is_replaced_is_the_one_that_is_used(monkeypatch):
     np.testing.assert_array_equal(out, [7, 7, 7])
 
 
+@pytest.mark.parametrize(
+    ("arguments", "keywords"),
+    [
+        ((), {"out": None, "values": 2.0, "offset": 5}),
+        ((None,), {"offset": 5, "values": 2.0}),
+        ((None, 2.0), {"offset": 5}),
+        ((), {"offset": 1, "out": None, "values": 6.0}),
+        ((None,), {"values": 6.0}),
+    ],
+)
+def test_arguments_are_given_by_name(arguments, keywords):
+    out = np.zeros(2)
+    given = [out if value is None else np.full(2, value) if isinstance(value, float) else value for value in arguments]
+    named = {
+        name: out if value is None else np.full(2, value) if isinstance(value, float) else value
+        for name, value in keywords.items()
+    }
+    add[2](*given, **named)
+    np.testing.assert_array_equal(out, [7, 7])
+    add.configure(1, 2)(*given, **named)
+    add.over(2)(*given, **named)
+
+
+@smelt.kernel
+def own_names(self, kernel, /, grid, arguments=2):
+    self[smelt.grid(1)] = kernel + grid * arguments
+
+
+def test_any_name_can_be_that_of_a_parameter():
+    out = np.zeros(1)
+    own_names[1](out, 3, grid=4)
+    assert out[0] == 11
+    own_names[1](out, 3, arguments=1, grid=4)
+    assert out[0] == 7
+
+
+@pytest.mark.parametrize(
+    ("kernel", "arguments", "keywords", "message"),
+    [
+        (add, (), {"out": 1, "size": 2}, "add has no parameter size; it takes out, values, offset"),
+        (add, (1, 2), {"values": 2}, "add gets values twice: by its position and by its name"),
+        (add, (1,), {"offset": 2}, "add needs values, too; it takes out, values, offset"),
+        (add, (), {"offset": 2}, "add needs out, values, too; it takes out, values, offset"),
+        (add, (1, 2, 3, 4), {"offset": 2}, "add takes 3 arguments (out, values, offset), not 5"),
+        (own_names, (1,), {"kernel": 2, "grid": 3}, "own_names takes kernel by its position, not by its name"),
+        (with_rest, (), {"out": 1}, "with_rest has keyword-only parameters"),
+        (with_keyword, (1,), {"offset": 1}, "with_keyword has keyword-only parameters"),
+    ],
+)
+def test_names_that_are_wrong_are_told(kernel, arguments, keywords, message):
+    with pytest.raises(smelt.LaunchError) as error:
+        kernel[1](*arguments, **keywords)
+    assert str(error.value).startswith(message)
+
+
+def test_an_argument_given_by_name_is_named_where_its_type_is_wrong():
+    with pytest.raises(smelt.LaunchError, match="add, argument values: a kernel can't use a list"):
+        add[1](np.zeros(1), values=[1])
+
+
 @dataclass
 class Mutable:
     x: float = 0

@@ -8,6 +8,10 @@ from smelt.caching.sources import FunctionSource
 from smelt.ir.untyped import Position
 
 
+class ArtifactError(SmeltError):
+    """Something is wrong with what was compiled, not with the kernel that it was compiled from."""
+
+
 class KernelError(SmeltError, TypeError):
     """Something that a kernel can't do, with the line where it is written and what to write instead.
 

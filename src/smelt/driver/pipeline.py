@@ -29,6 +29,7 @@ class ArtifactResults(Results):
     """The artifacts of one code instance, by the whole configuration that they were compiled with."""
 
     by_config: dict[tuple[type[Results], object], Results] = session_local(factory=dict)
+    making: dict[Results, threading.RLock] = session_local(factory=dict)
 
 
 class Backend(Protocol):
@@ -66,7 +67,7 @@ class Driver:
         self.table = table
         self.backends = backends
         self.compilations = 0
-        self._compiling = threading.RLock()
+        self._counting = threading.Lock()
         self._hooks: list[Callable[[CompilerJob], None]] = []
 
     def view(self, config: CompilerConfig) -> CacheView[InferenceResults]:
@@ -92,7 +93,8 @@ class Driver:
         backend = self.backends[job.config.target.name]
         results: Any = self.cached_results(backend.results_class, job, code)
         if results.kernel is None:
-            with self._compiling:
+            # One lock for each artifact: different ones are made side by side.
+            with code.results(ArtifactResults).making.setdefault(results, threading.RLock()):
                 if results.kernel is None:
                     self._compile(job, code, backend, results)
         return code, results
@@ -121,7 +123,8 @@ class Driver:
         for hook in tuple(self._hooks):
             hook(job)
         backend.compile(job, self.lowered(job, code), passed_types(code), results)
-        self.compilations += 1
+        with self._counting:
+            self.compilations += 1
         backend.link(results)
 
 

@@ -181,14 +181,21 @@ class ExpressionTranslator:
         return self.closure(node)
 
     def expression_JoinedStr(self, node: ast.JoinedStr) -> untyped.Expression:  # noqa: N802
-        parts: list[str | tuple[untyped.Expression, str]] = []
+        parts: list[str | tuple[untyped.Expression, str, str]] = []
         for value in node.values:
             if isinstance(value, ast.FormattedValue):
-                specification = ast.unparse(value.format_spec)[2:-1] if value.format_spec is not None else ""
-                parts.append((self.expression(value.value), specification))
+                conversion = "" if value.conversion < 0 else chr(value.conversion)
+                parts.append((self.expression(value.value), conversion, self._format_specification(value)))
             elif isinstance(value, ast.Constant):
                 parts.append(str(value.value))
         return untyped.FormattedString(self.position(node), tuple(parts))
+
+    def _format_specification(self, node: ast.FormattedValue) -> str:
+        texts = node.format_spec.values if isinstance(node.format_spec, ast.JoinedStr) else []
+        for text in texts:
+            if not isinstance(text, ast.Constant):
+                raise self.refuse(text, "a format specification in a kernel is constant", "write its numbers out")
+        return "".join(str(text.value) for text in texts if isinstance(text, ast.Constant))
 
     def generator(self, node: ast.GeneratorExp | ast.ListComp) -> untyped.Generator:
         outside = self._renamed

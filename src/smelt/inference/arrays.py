@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from smelt.compiler.errors import KernelError
 from smelt.inference import operators, views
 from smelt.inference.context import Frame
 from smelt.inference.records import RecordInference
 from smelt.ir import untyped
 from smelt.ir.builder import Operand, constant, make_tuple
 from smelt.ir.typed import Value
-from smelt.types import Array, Constant, Scalar, Struct, Tuple, dtype_of, none
+from smelt.types import Array, Constant, Scalar, Struct, Tuple, Type, boolean, dtype_of, none
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,22 @@ class Element:
 
     array: Operand
     indices: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Masked:
+    """The elements, or parts, of an array that a mask selects, which has as many axes or fewer: something can be stored there.
+
+    Attributes
+    ----------
+    array
+        The array.
+    mask
+        An array of bools, for the first axes of `array`.
+    """
+
+    array: Operand
+    mask: Operand
 
 
 class ArrayInference(RecordInference):
@@ -68,10 +85,14 @@ class ArrayInference(RecordInference):
     def array_item(self, frame: Frame, array: Operand, index: untyped.Expression, node: untyped.Node) -> Operand:
         """`array[index]`: an element or a part."""
         selected = self.select(frame, array, index, node)
+        if isinstance(selected, Masked):
+            raise self.no_such_index(array, selected.mask, node)
         return views.load(self.builder, selected.array, selected.indices) if isinstance(selected, Element) else selected
 
-    def select(self, frame: Frame, array: Operand, index: untyped.Expression, node: untyped.Node) -> Element | Operand:
-        """Where `array[index]` is: an element, or a part as an array of its own."""
+    def select(
+        self, frame: Frame, array: Operand, index: untyped.Expression, node: untyped.Node
+    ) -> Element | Masked | Operand:
+        """Where `array[index]` is: an element, a part as an array of its own, or what a mask selects."""
         given = self._indices(frame, index)
         self.builder.position = node.position
         if len(given) == 1 and isinstance(given[0], Operand) and isinstance(given[0].type, Constant):
@@ -79,6 +100,8 @@ class ArrayInference(RecordInference):
             if isinstance(name, str):
                 return self.array_field(array, name, node)
         kind = views.array_type_of(array)
+        if len(given) == 1 and isinstance(given[0], Operand) and _is_mask(given[0].type, kind):
+            return Masked(array, given[0])
         positions = sum(not _is_new(part) and not _is_ellipsis(part) for part in given)
         ellipses = [number for number, part in enumerate(given) if _is_ellipsis(part)]
         if len(ellipses) > 1:
@@ -112,6 +135,18 @@ class ArrayInference(RecordInference):
             raise self.error(f"a {array.type} has no field {name!r}", node)
         return found
 
+    def no_such_index(self, array: Operand, index: Operand, node: untyped.Node) -> KernelError:
+        """The error for an index that would copy elements out of an array."""
+        is_mask = isinstance(index.type, Array) and index.type.element == boolean
+        instead = (
+            "; test the mask for each, or assign one number with a[mask] = number" if is_mask else ": a[indices[i]]"
+        )
+        return self.error(
+            f"a {array.type} can't be indexed with a {index.type}",
+            node,
+            help=f"index with integers and slices; loop over the elements that are wanted{instead}",
+        )
+
     def _axis(self, array: Operand, dimension: int, part: Operand | Span, node: untyped.Node) -> views.Axis:
         if isinstance(part, Span):
             count = views.extent(self.builder, array, dimension)
@@ -119,11 +154,7 @@ class ArrayInference(RecordInference):
                 return views.WHOLE
             return views.slice_axis(self, count, part.start, part.stop, part.step, node)
         if isinstance(part.type, (Array, Tuple)):
-            raise self.error(
-                f"a {array.type} can't be indexed with a {part.type}",
-                node,
-                help="index with integers and slices; loop over the elements that are wanted",
-            )
+            raise self.no_such_index(array, part, node)
         number = operators.as_index(self, part, node)
         values = (self.builder.value(array), self.builder.value(number))
         return views.Axis("index", (self.builder.emit("index", values, dimension=dimension, checked=self.is_checked),))
@@ -152,6 +183,10 @@ class ArrayInference(RecordInference):
             return None
         operand = self.evaluate(frame, node)
         return None if operand.type == none else operators.as_index(self, operand, node)
+
+
+def _is_mask(index: Type, array: Array) -> bool:
+    return isinstance(index, Array) and index.element == boolean and index.dimensions <= array.dimensions
 
 
 def _is_new(part: Operand | Span) -> bool:

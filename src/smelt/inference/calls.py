@@ -38,7 +38,7 @@ class Primitive:
     call stands in.
     """
 
-    infer: Callable[[Any, tuple[Operand, ...], untyped.Node], Operand]
+    infer: Callable[..., Operand]
 
 
 class CallInference(Context):
@@ -124,7 +124,7 @@ class CallInference(Context):
         if isinstance(function, types.FunctionType):
             bound = self._bind(function, arguments, keywords, node)
             arguments = tuple(handed_over(self, argument, node) for argument in bound)
-        elif keywords:
+        elif keywords and function is not print:
             arguments = self._bind_builtin(function, arguments, keywords, node)
         kinds = tuple(argument.type for argument in arguments)
         try:
@@ -136,7 +136,8 @@ class CallInference(Context):
             raise self.error(_no_method(function, kinds), node)
         source = outcome.instance.source
         if isinstance(source, Primitive):
-            return source.infer(self, arguments, node)
+            # `print` takes any number of arguments, so that its keywords are bound to no place.
+            return source.infer(self, arguments, node, **keywords) if function is print else source.infer(self, arguments, node)
         return self._call_instance(outcome.instance, arguments, node)
 
     def _call_instance(self, instance: MethodInstance, arguments: tuple[Operand, ...], node: untyped.Node) -> Operand:

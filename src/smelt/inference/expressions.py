@@ -13,11 +13,14 @@ from smelt.inference import operators
 from smelt.inference.arrays import ArrayInference
 from smelt.inference.context import Closure, Frame
 from smelt.inference.environment import Unusable, Way, Ways, join, leave
+from smelt.inference.texts import text_of
+from smelt.inference.iteration import rounds
 from smelt.ir import untyped
 from smelt.ir.builder import Operand, constant, is_number, make_tuple
 from smelt.types import (
     Array,
     Constant,
+    Iteration,
     Range,
     Scalar,
     Struct,
@@ -72,6 +75,9 @@ class ExpressionInference(ArrayInference):
                 return assigned
             case untyped.Closure():
                 return self._closure(frame, node)
+            case untyped.FormattedString(parts=parts):
+                evaluated = (part if isinstance(part, str) else (self.evaluate(frame, part[0]), *part[1:]) for part in parts)
+                return text_of(self, tuple(evaluated), node)
             case untyped.Call():
                 return self.call(frame, node)
         raise self.error(f"{type(node).__name__} has no place here", node)
@@ -91,10 +97,14 @@ class ExpressionInference(ArrayInference):
         return tuple(operands)
 
     def items_of(self, operand: Operand, node: untyped.Node) -> tuple[Operand, ...]:
-        """The items of something whose number of items is part of its type."""
-        if isinstance(operand.type, Tuple) or (isinstance(operand.type, Struct) and operand.type.is_tuple):
+        """The items of something whose number of items is known when the kernel is compiled."""
+        kind = operand.type
+        if isinstance(kind, Tuple) or (isinstance(kind, Struct) and kind.has_items):
             return self.builder.parts(operand)
-        raise self.error(f"a {operand.type} can't be unpacked", node, help="unpack tuples; index arrays")
+        over = rounds(self, operand, node) if isinstance(kind, (Range, Iteration)) else None
+        if over is None or not over.count.is_constant:
+            raise self.error(f"a {kind} can't be unpacked", node, help="unpack tuples; index arrays")
+        return tuple(over.item(constant(number)) for number in range(over.count.known))
 
     def attribute(self, operand: Operand, name: str, node: untyped.Node) -> Operand:
         """`operand.name`."""
@@ -129,6 +139,8 @@ class ExpressionInference(ArrayInference):
             name = self.evaluate(frame, index)
             if isinstance(name.type, Constant) and isinstance(name.known, str):
                 return self.attribute(operand, name.known, node)
+            if kind.has_items:
+                return self._item(operand, name, node)
         raise self.error(f"a {kind} can't be indexed", node)
 
     def _variable(self, frame: Frame, name: str, node: untyped.Node) -> Operand:
@@ -282,7 +294,10 @@ class ExpressionInference(ArrayInference):
             if all(limit is None or limit.is_constant for limit in limits):
                 return make_tuple(parts[slice(*(None if limit is None else limit.known for limit in limits))])
             raise self.error("a tuple is sliced with constants", node)
-        place = self.evaluate(frame, index)
+        return self._item(operand, self.evaluate(frame, index), node)
+
+    def _item(self, operand: Operand, place: Operand, node: untyped.Node) -> Operand:
+        parts = self.builder.parts(operand)
         if place.is_constant and isinstance(place.known, int):
             if -len(parts) <= place.known < len(parts):
                 return parts[place.known]

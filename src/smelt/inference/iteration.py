@@ -38,7 +38,7 @@ def rounds(context: Context, operand: Operand, node: untyped.Node) -> Rounds:
     builder = context.builder
     if isinstance(kind, Range):
         return _range_rounds(context, operand, node)
-    if isinstance(kind, Tuple) or (isinstance(kind, Struct) and kind.is_tuple):
+    if isinstance(kind, Tuple) or (isinstance(kind, Struct) and kind.has_items):
         parts = builder.parts(operand)
         return Rounds(constant(len(parts)), lambda number: parts[number.known], is_unrolled=True)
     if isinstance(kind, Array) and kind.dimensions > 0:

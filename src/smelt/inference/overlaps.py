@@ -9,11 +9,13 @@ from functools import reduce
 from smelt.inference import views
 from smelt.ir.builder import FunctionBuilder, Operand, constant
 from smelt.ir.typed import Value
-from smelt.types import Scalar, Struct
+from smelt.types import Scalar, Struct, weak_int
 
 
-def order_of_copy(builder: FunctionBuilder, part: Operand, source: Operand) -> Value:
+def order_of_copy(builder: FunctionBuilder, part: Operand, source: Operand, is_repeated: Sequence[Value]) -> Value:
     """Whether the elements of `source` are to be copied into `part` from the last to the first.
+
+    `is_repeated` says of each axis of `source` whether its one element is copied to all along that axis of `part`.
 
     A shift within one array is right in one of the two orders. Where neither is (the strides differ, or the axes are in no order), what
     is built fails with a ValueError if the two do overlap.
@@ -27,6 +29,10 @@ def order_of_copy(builder: FunctionBuilder, part: Operand, source: Operand) -> V
         builder, gap, _bytes(builder, part, extents, steps), _bytes(builder, source, other_extents, other_steps)
     )
     if len(steps) == len(other_steps):
+        other_steps = [
+            builder.emit("select", (is_one, zero, step), weak_int)
+            for is_one, step in zip(is_repeated, other_steps, strict=True)
+        ]
         is_shift = _all(builder, [builder.emit("eq", pair) for pair in zip(steps, other_steps, strict=True)])
         is_itself = builder.emit("eq", (gap, zero))
         in_order = builder.emit("or", (is_itself, _is_nested(builder, extents, steps)))

@@ -251,17 +251,6 @@ class StatementInference(AssignmentInference):
         return name, self._message(frame, arguments[0]) if arguments else ""
 
     def _message(self, frame: Frame, node: untyped.Expression) -> str:
-        if isinstance(node, untyped.FormattedString):
-            parts = []
-            for part in node.parts:
-                if isinstance(part, str):
-                    parts.append(part)
-                    continue
-                operand = self.evaluate(frame, part[0])
-                if not operand.is_constant:
-                    raise self.error("a message in a kernel is made of constants", part[0], help="leave the value out")
-                parts.append(format(operand.known, part[1]))
-            return "".join(parts)
         operand = self.evaluate(frame, node)
         if not operand.is_constant:
             raise self.error("a message in a kernel is constant", node, help="leave the value out")

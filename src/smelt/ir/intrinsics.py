@@ -26,6 +26,7 @@ class Effect(enum.Enum):
     MAY_FAIL = "may end the thread with an error"
     WAITS = "waits for other threads of the group"
     CALLS = "what the called function does"
+    PRINTS = "shows a text to the user"
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ def _rows() -> dict[str, Intrinsic]:
         Intrinsic("field", ("array",), "declared", attributes=("index",)),
         Intrinsic("check", ("bool",), "none", Effect.MAY_FAIL, ("error", "message")),
         Intrinsic("call", ("any", "..."), "declared or none", Effect.CALLS, ("callee",)),
+        # A template of `compiler.texts`, whose values are the operands.
+        Intrinsic("print", ("any", "..."), "none", Effect.PRINTS, ("template",)),
         Intrinsic("thread", (), "weak int", attributes=("quantity", "axis")),
         # A scope is `threadgroup` or `simdgroup`. A shape of None is given at launch.
         Intrinsic("barrier", (), "none", Effect.WAITS, ("scope",)),

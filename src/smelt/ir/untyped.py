@@ -174,9 +174,9 @@ class Clause(Node):
 
 @dataclass(frozen=True, slots=True)
 class FormattedString(Node):
-    """An f-string, in a message: texts, and expressions with their format specifications."""
+    """An f-string: texts, and expressions with their conversions (`r`, `s`, `a` or none) and their format specifications."""
 
-    parts: tuple[str | tuple[Expression, str], ...]
+    parts: tuple[str | tuple[Expression, str, str], ...]
 
 
 Expression: TypeAlias = (

@@ -15,7 +15,7 @@ from smelt.launch.binding import bind, check_count, parameter_names
 from smelt.launch.errors import LaunchError, error_of_thread
 from smelt.launch.grids import Grid, check_groups, grid_of_groups, grid_of_threads
 from smelt.launch.overlaps import arrays_in, refuse_overlaps
-from smelt.types import Type, none, typeof
+from smelt.types import Type, declared_types, none, typeof
 
 
 class Compile(Protocol):
@@ -34,12 +34,19 @@ class Kernel:
     three dimensions. Called by itself inside of another kernel it is an ordinary function.
     """
 
-    def __init__(self, function: types.FunctionType, config: CompilerConfig, driver: Callable[[], Compile]) -> None:
+    def __init__(
+        self,
+        function: types.FunctionType,
+        config: CompilerConfig,
+        driver: Callable[[], Compile],
+        signatures: Sequence[tuple[Any, ...]] = (),
+    ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
         # What kernels are called in messages.
         self.name = function.__qualname__
         self.config = config
+        self.signatures = tuple(self._signature(declared) for declared in signatures)
         self._driver = driver
         self._loaded: dict[tuple[Type, ...], Loaded] = {}
 
@@ -71,15 +78,30 @@ class Kernel:
         """
         return Launcher(self, grid_of_groups(groups, threads, threadgroup_memory))
 
-    def __call__(self, *arguments: Any) -> None:  # noqa: ARG002 - whatever they are
+    def __call__(self, /, *arguments: Any, **keywords: Any) -> None:  # noqa: ARG002 - whatever they are
         raise LaunchError(
             f"{self.name} is a kernel: say how many threads run it, {self.name}[n](...), "
             f"{self.name}[groups, threads](...) or {self.name}.over(width, height)(...)"
         )
 
-    def compile(self, *kinds: Type) -> Any:
-        """Compile for argument types without launching. Returns the results object."""
-        return self.loaded(kinds).results
+    def compile(self, *kinds: Any) -> Any:
+        """Compile for argument types without launching. Returns the results object.
+
+        Types are smelt's (`smelt.float32[:]`), NumPy's (`np.float32`), and `int`, `float`, `complex` and `bool` for Python's numbers.
+        Raises `TypeError` for what is none, `LaunchError` for a wrong number, `KernelError` if the kernel can't be compiled for them.
+        """
+        return self.loaded(declared_types(self.name, kinds)).results
+
+    def compile_signatures(self) -> tuple[Any, ...]:
+        """Compile for all signatures that were declared. Returns a results object for each."""
+        return tuple(self.loaded(kinds).results for kinds in self.signatures)
+
+    def _signature(self, declared: tuple[Any, ...]) -> tuple[Type, ...]:
+        if not isinstance(declared, tuple):
+            raise TypeError(f"{self.name}: a signature is a tuple of types, not {declared!r}")
+        kinds = declared_types(self.name, declared)
+        check_count(self.name, self.function, len(kinds))
+        return kinds
 
     def loaded(self, kinds: tuple[Type, ...]) -> Loaded:
         """The kernel for arguments of these types, compiled if need be."""
@@ -160,13 +182,13 @@ class Launcher:
         self.kernel = kernel
         self.grid = grid
 
-    def __call__(self, *arguments: Any) -> None:
-        """Launch. Returns when all threads are done.
+    def __call__(self, /, *arguments: Any, **keywords: Any) -> None:
+        """Launch. Returns when all threads are done. Arguments can be given by name.
 
         Raises `LaunchError` for a wrong launch, before anything runs; `KernelError` if the kernel can't be compiled for these
         arguments; and what the first thread that failed raised.
         """
-        values, kinds = bind(self.kernel.name, self.kernel.function, arguments)
+        values, kinds = bind(self.kernel.name, self.kernel.function, arguments, keywords)
         self.kernel.loaded(kinds).launch(self.grid, values)
 
     def __repr__(self) -> str:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The vocabulary of kernel values: their types, how types are joined, and the type of a host value."""
 
+from smelt.types.declarations import declared_type, declared_types
 from smelt.types.definitions import (
     SCALARS,
     Array,
@@ -69,6 +70,8 @@ __all__ = [
     "complex64",
     "complex128",
     "complex_of",
+    "declared_type",
+    "declared_types",
     "dtype_of",
     "element_type",
     "float16",

@@ -209,6 +209,11 @@ class Struct(Type):
     offsets: tuple[int, ...] = ()
     size: int = 0
 
+    @property
+    def has_items(self) -> bool:
+        """Whether its fields can be unpacked and indexed by their number: those of a named tuple, and of a structured dtype."""
+        return self.is_tuple or bool(self.offsets)
+
     def field(self, name: str) -> int | None:
         """The position of a field, or None."""
         for position, (known, _) in enumerate(self.fields):

@@ -40,5 +40,5 @@ integer = TypePattern("integer", lambda kind: isinstance(kind, (Scalar, Weak)) a
 floating = TypePattern("floating", lambda kind: isinstance(kind, (Scalar, Weak)) and kind.is_floating, (real,))
 complex_number = TypePattern("complex", lambda kind: isinstance(kind, (Scalar, Weak)) and kind.is_complex, (number,))
 array = TypePattern("array", lambda kind: isinstance(kind, Array))
-tuple_like = TypePattern("tuple", lambda kind: isinstance(kind, Tuple) or (isinstance(kind, Struct) and kind.is_tuple))
+tuple_like = TypePattern("tuple", lambda kind: isinstance(kind, Tuple) or (isinstance(kind, Struct) and kind.has_items))
 range_type = TypePattern("range", lambda kind: isinstance(kind, Range))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import types
 import typing
 from typing import Any
 
@@ -37,7 +38,21 @@ def field_defaults(cls: Any) -> dict[str, Any]:
     return defaults
 
 
-_PYTHON_NUMBERS: dict[object, Type] = {bool: boolean, int: weak_int, float: weak_float, complex: weak_complex}
+# The one function that all named tuples have as their method `__repr__`.
+_TUPLE_REPR = typing.NamedTuple("_Probe", []).__repr__.__code__
+
+
+def is_generated_repr(cls: Any, method: object) -> bool:
+    """Whether `method`, a value class's `__repr__`, is the one that its class was given, which shows every field."""
+    if not dataclasses.is_dataclass(cls):
+        return isinstance(method, types.FunctionType) and method.__code__ is _TUPLE_REPR
+    # What `dataclass` makes is compiled from a string, and wrapped so that it does not recur.
+    inner = getattr(method, "__wrapped__", None)
+    is_generated = isinstance(inner, types.FunctionType) and inner.__code__.co_filename == "<string>"
+    return is_generated and all(field.init and field.repr for field in dataclasses.fields(cls))
+
+
+PYTHON_NUMBERS: dict[object, Type] = {bool: boolean, int: weak_int, float: weak_float, complex: weak_complex}
 
 
 def declared_field_type(cls: type, field: str) -> Type | None:
@@ -45,8 +60,8 @@ def declared_field_type(cls: type, field: str) -> Type | None:
     annotation = _annotations(cls).get(field)
     if isinstance(annotation, Type):
         return annotation
-    if isinstance(annotation, type) and annotation in _PYTHON_NUMBERS:
-        return _PYTHON_NUMBERS[annotation]
+    if isinstance(annotation, type) and annotation in PYTHON_NUMBERS:
+        return PYTHON_NUMBERS[annotation]
     if isinstance(annotation, type) and issubclass(annotation, np.generic):
         return scalar_of_dtype(np.dtype(annotation))
     return None

@@ -9,7 +9,7 @@ from typing import Any
 
 from smelt import kernel_language
 from smelt.caching import MethodTable, Variadic, add_method
-from smelt.inference import operators
+from smelt.inference import operators, texts
 from smelt.inference.calls import Primitive
 from smelt.inference.iteration import rounds
 from smelt.inference.overlays.numbers import absolute, to_integer
@@ -66,6 +66,9 @@ def define(table: MethodTable) -> None:
     add_method(table, all, (tuple_like,), Primitive(_any_or_all("and", start=True)))
     add_method(table, isinstance, (Any, Any), Primitive(_isinstance))
     add_method(table, tuple, (tuple_like,), Primitive(_tuple))
+    add_method(table, print, (Variadic(Any),), Primitive(texts.infer_print))
+    add_method(table, str, (Any,), Primitive(texts.infer_str))
+    add_method(table, repr, (Any,), Primitive(texts.infer_repr))
     add_method(table, kernel_language.inbounds, (), Primitive(_inbounds))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from smelt.compiler.config import CompilerJob
 from smelt.ir.untyped import Position
 from smelt.lowering import LoweredModule
+from smelt.lowering.llvm import emit_object
 from smelt.targets.native.compilation import ENTRY, compile_module
 from smelt.targets.native.loading import NativeKernel
 from smelt.targets.native.results import NativeResults
@@ -37,7 +38,7 @@ class NativeBackend:
         )
         results.functions = tuple(function.instance for function in lowered.functions)
         # Last: while it is None, nothing was compiled.
-        results.object_code = machine.emit_object(module)
+        results.object_code = emit_object(module, machine)
 
     def link(self, results: NativeResults) -> None:
         """Load the object file."""

@@ -20,7 +20,7 @@ entry point of `threadgroups`.
 
 from __future__ import annotations
 
-import threading
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,6 +28,7 @@ import llvmlite.binding as llvm
 
 from smelt.lowering import LoweredModule
 from smelt.lowering.layout import row_types
+from smelt.lowering.llvm import optimise, parsed, target_machine
 from smelt.targets.native.threadgroups import group_entry_point
 from smelt.types import Type
 
@@ -35,9 +36,6 @@ ENTRY = "smelt_kernel"
 LAUNCH_WORDS = 17
 STATUS_WORD = 12
 THREADGROUP_MEMORY_WORD = 16
-
-_initialising = threading.Lock()
-_is_initialised = False
 
 
 def entry_point(lowered: LoweredModule, parameters: Sequence[Type]) -> str:
@@ -72,35 +70,21 @@ def entry_point(lowered: LoweredModule, parameters: Sequence[Type]) -> str:
 
 def compile_module(lowered: LoweredModule, parameters: Sequence[Type], *, opt_level: int, cpu: str) -> tuple[Any, Any]:
     """The optimised LLVM module of a kernel, and the target machine that it was optimised for."""
-    _initialise()
-    machine = target_machine(cpu, opt_level)
-    module = llvm.parse_assembly(lowered.text + entry_point(lowered, parameters))
-    module.triple = machine.triple
-    module.data_layout = str(machine.target_data)
-    module.verify()
-    options = llvm.create_pipeline_tuning_options(speed_level=opt_level)
-    options.loop_vectorization = options.slp_vectorization = opt_level > 1
-    builder = llvm.create_pass_builder(machine, options)
-    builder.getModulePassManager().run(module, builder)
+    machine = host_machine(cpu, opt_level)
+    module = parsed(lowered.text + entry_point(lowered, parameters), machine)
+    optimise(module, machine, opt_level)
     return module, machine
 
 
-def target_machine(cpu: str, opt_level: int) -> Any:
+def host_machine(cpu: str, opt_level: int) -> Any:
     """LLVM's description of a processor, `host` for the one that this runs on."""
-    _initialise()
-    target = llvm.Target.from_default_triple()
-    name = llvm.get_host_cpu_name() if cpu == "host" else cpu
-    features = llvm.get_host_cpu_features().flatten() if cpu == "host" else ""
-    return target.create_target_machine(cpu=name, features=features, opt=opt_level, reloc="pic", codemodel="small")
+    name, features = _host() if cpu == "host" else (cpu, "")
+    return target_machine(llvm.get_default_triple(), name, features, opt_level=opt_level)
 
 
-def _initialise() -> None:
-    global _is_initialised  # noqa: PLW0603 - LLVM has one state for the process
-    with _initialising:
-        if not _is_initialised:
-            llvm.initialize_native_target()
-            llvm.initialize_native_asmprinter()
-            _is_initialised = True
+@functools.cache
+def _host() -> tuple[str, str]:
+    return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
 
 
 def _loads_of_words(*names: str) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from smelt.caching import SmeltError
-from smelt.targets.native.compilation import LAUNCH_WORDS, STATUS_WORD, THREADGROUP_MEMORY_WORD, target_machine
+from smelt.lowering.llvm import initialise
+from smelt.targets.native.compilation import LAUNCH_WORDS, STATUS_WORD, THREADGROUP_MEMORY_WORD
 
 _PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 
@@ -47,7 +48,9 @@ class NativeKernel:
 
 
 def _engine_with(object_code: bytes, relocations: tuple[str, ...]) -> Any:
-    machine = target_machine("host", 0)
+    initialise()
+    # The engine takes it over, so it is none of those that code is generated with.
+    machine = llvm.Target.from_default_triple().create_target_machine(reloc="pic")
     # MCJIT resolves the references to the C library among the symbols of the process, and what is missing to the address 0.
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     missing = [name for name in relocations if not llvm.address_of_symbol(name)]

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running LLVM: passes and code generation, in several threads at once.
+
+llvmlite holds one lock around each of its calls. LLVM itself needs none as long as threads share no context, so each module has a
+context of its own, and the two calls that take long are made without the lock, through a second handle on the same library. Where
+a release of llvmlite has no such handle they are made with it, one after the other.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import threading
+from typing import Any
+
+import llvmlite.binding as llvm
+
+_initialising = threading.Lock()
+_is_initialised = False
+_machines = threading.local()
+
+
+def initialise() -> None:
+    """Make LLVM ready to generate code for every processor that it knows. Costs nothing from the second time on."""
+    global _is_initialised  # noqa: PLW0603 - LLVM has one state for the process
+    with _initialising:
+        if not _is_initialised:
+            llvm.initialize_all_targets()
+            llvm.initialize_all_asmprinters()
+            _is_initialised = True
+
+
+def target_machine(triple: str, cpu: str, features: str, *, opt_level: int) -> Any:
+    """LLVM's description of a processor: made once for each thread, since it remembers what it generates code with."""
+    initialise()
+    known: dict[tuple[str, str, str, int], Any] = _machines.__dict__.setdefault("by_key", {})
+    key = (triple, cpu, features, opt_level)
+    if key not in known:
+        target = llvm.Target.from_triple(triple)
+        known[key] = target.create_target_machine(
+            cpu=cpu, features=features, opt=opt_level, reloc="pic", codemodel="small"
+        )
+    return known[key]
+
+
+def parsed(text: str, machine: Any) -> Any:
+    """The LLVM module that `text` describes, verified, in a context of its own, for the target of `machine`."""
+    module = llvm.parse_assembly(text, llvm.create_context())
+    module.triple = machine.triple
+    module.data_layout = str(machine.target_data)
+    module.verify()
+    return module
+
+
+def optimise(module: Any, machine: Any, opt_level: int) -> None:
+    """Run LLVM's own pipeline of that level on a module of `parsed`."""
+    options = llvm.create_pipeline_tuning_options(speed_level=opt_level)
+    options.loop_vectorization = options.slp_vectorization = opt_level > 1
+    builder = llvm.create_pass_builder(machine, options)
+    _without_lock("LLVMPY_RunNewModulePassManager")(builder.getModulePassManager(), module, builder)
+
+
+def emit_object(module: Any, machine: Any) -> bytes:
+    """The object file of a module of `parsed`. Raises `RuntimeError` for what LLVM can't generate code for."""
+    with llvm.ffi.OutputString() as message:
+        buffer = _without_lock("LLVMPY_TargetMachineEmitToMemory")(machine, module, _OBJECT_FILE, message)
+        if not buffer:
+            raise RuntimeError(str(message))
+    try:
+        start, size = llvm.ffi.lib.LLVMPY_GetBufferStart(buffer), llvm.ffi.lib.LLVMPY_GetBufferSize(buffer)
+        return ctypes.string_at(start, size)
+    finally:
+        llvm.ffi.lib.LLVMPY_DisposeMemoryBuffer(buffer)
+
+
+_OBJECT_FILE = 1
+
+
+@functools.cache
+def _without_lock(name: str) -> Any:
+    locked = getattr(llvm.ffi.lib, name)
+    path = getattr(llvm.ffi.lib, "_name", None)
+    if path is None:
+        return locked
+    unlocked = getattr(ctypes.CDLL(path), name)
+    unlocked.argtypes, unlocked.restype = locked.argtypes, locked.restype
+    return unlocked
