@@ -58,7 +58,7 @@ TABLE: dict[str, set[str] | None] = {
 }
 
 SESSION_HALVES = {
-    "targets.native": {"results", "backend", "loading", "grid", "stubs"},
+    "targets.native": {"results", "backend", "loading", "printing", "mapping", "pages", "symbols", "grid", "stubs"},
     "targets.metal": {"devices", "pipelines", "archives", "mtlfunction"},
     "targets.ptx": {"driver", "modules"},
 }

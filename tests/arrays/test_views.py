@@ -242,6 +242,157 @@ def test_elements_are_converted_when_they_are_assigned(same_as_python):
     same_as_python(assign_converted, 1, np.zeros(4, np.int16), np.array([1.5, -2.5, 0, 3]), np.zeros(4, bool))
 
 
+def assign_broadcast(_, out, row, column, single):
+    out[1:3] = row
+    out[:, 0] = 1
+    out[1:, 1:] += column
+    out[0] -= single
+    out[:, 2:] = column
+    out[2:] *= row[None]
+    out[..., 1] /= 2
+
+
+def assign_tuples(_, out, row, column, single):
+    out[...] = (1, 2, 3, 4)
+    out[1:] = ((5, 6, 7, 8), (9, int(row[0]), 11, 12))
+    out[:, 1:] += (10, 20, 30)
+    out[1:, :2] = ((1,), (2,))
+    out[:2, 2] = (column[0, 0] + single[0],)
+
+
+@pytest.mark.parametrize("body", [assign_broadcast, assign_tuples])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_is_assigned_to_a_part_is_repeated_as_numpy_does(body, layout, same_as_python):
+    out = arranged(np.arange(12, dtype=np.float32).reshape(3, 4), layout)
+    column = np.arange(6.0)[::2].reshape(3, 1) + 1
+    same_as_python(body, 1, out, np.arange(4, dtype=np.float32) + 1, column[1:], np.array([7.0]))
+
+
+extents = st.integers(0, 3)
+
+
+@st.composite
+def shapes(draw):
+    """A shape, and another one that NumPy repeats to it, or not."""
+    shape = draw(st.tuples(extents, extents, extents))
+    return shape, tuple(draw(st.sampled_from([extent, extent, 1, 2])) for extent in shape[draw(st.integers(0, 3)) :])
+
+
+def assign_whole(_, out, values):
+    out[...] = values
+
+
+@smelt.kernel
+def assign_whole_kernel(out, values):
+    out[...] = values
+
+
+@settings(max_examples=60, derandomize=True, deadline=None)
+@given(shapes())
+def test_shapes_are_repeated_or_refused_as_numpys(pair):
+    shape, given_shape = pair
+    values = np.arange(1.0, 1 + np.prod(given_shape, dtype=int)).reshape(given_shape)
+    out, expected = np.zeros(shape), np.zeros(shape)
+    try:
+        assign_whole(0, expected, values)
+    except ValueError:
+        with pytest.raises(ValueError, match="could not broadcast: arrays of different shapes"):
+            assign_whole_kernel[1](out, values)
+    else:
+        assign_whole_kernel[1](out, values)
+    np.testing.assert_array_equal(out, expected)
+
+
+def variables_in_place(i, out, values):
+    row = out[i]
+    row += 1
+    row[1:] *= values[1:]
+    part = row[::2]
+    part -= 3
+    total = values
+    total += i
+
+
+def test_an_operation_in_place_on_a_variable_changes_the_array(same_as_python):
+    same_as_python(variables_in_place, 2, np.arange(8.0).reshape(2, 4), np.arange(4.0))
+
+
+@smelt.kernel
+def repeat_within(values):
+    values[0:3] += values[1:2]
+
+
+def test_an_element_that_is_repeated_over_itself_in_place_raises():
+    with pytest.raises(ValueError, match="the parts overlap; copy them in a loop"):
+        repeat_within[1](np.arange(3.0))
+
+
+def store_through_mask(_, out, cube, mask, rows):
+    out[mask] = 2
+    out[mask] -= 0.5
+    cube[mask] += 1.5
+    cube[1:][rows[1:]] *= 2
+    rows[rows] = False
+    mask[:, 0][mask[:, 1]] = True
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_number_is_stored_through_a_mask_where_it_is_true(layout, same_as_python):
+    out = arranged(np.arange(12.0).reshape(3, 4), layout)
+    mask = np.random.default_rng(1).integers(0, 2, (3, 4)).astype(bool)
+    cube = np.arange(24.0).reshape(3, 4, 2)
+    same_as_python(store_through_mask, 1, out, cube, mask, np.array([True, False, True]))
+
+
+@smelt.kernel
+def mask_of_another_shape(values, mask):
+    values[mask] = 1
+
+
+def test_a_mask_of_another_shape_raises():
+    values = np.zeros((3, 4))
+    for shape in [(2,), (4,), (3, 3), (4, 4)]:
+        mask = np.ones(shape, bool)
+        with pytest.raises(IndexError):
+            values[mask] = 1
+        with pytest.raises(IndexError, match="the mask has another shape than the array"):
+            mask_of_another_shape[1](values, mask)
+    assert not values.any()
+
+
+def unpack_rows(_, out, rows, pair):
+    x, y = pair
+    out[0] = x - y
+    (a, b, c), second = rows
+    out[1] = a + 10 * b + 100 * c
+    out[2], out[3] = second[1], second[2]
+    for k, (left, middle, right) in enumerate(rows):
+        out[4 + k] = left * middle - right
+    first, second = second[::2]
+    out[6] = first * second
+
+
+def test_arrays_are_unpacked(same_as_python):
+    same_as_python(unpack_rows, 1, np.zeros(7), np.arange(6.0).reshape(2, 3), np.array([5, 7], np.int16))
+    same_as_python(unpack_rows, 1, np.zeros(7), np.arange(6.0).reshape(3, 2).T, np.array([5, 7], np.int16)[::-1])
+
+
+@smelt.kernel
+def unpack_two(out, values):
+    x, y = values
+    out[0] = x + y
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_an_array_of_another_length_raises_what_python_raises(count):
+    values = np.zeros(count)
+    with pytest.raises(ValueError, match=r"values to unpack \(expected 2") as expected:
+        x, y = values
+    with pytest.raises(ValueError, match=r"values to unpack \(expected 2\)") as found:
+        unpack_two[1](np.zeros(1), values)
+    assert str(found.value).split(" (")[0] == str(expected.value).split(" (")[0]
+
+
 def shift_forward(_, values):
     values[1:] = values[:-1]
 
@@ -296,7 +447,7 @@ def assign_items(out):
 
 
 def test_arrays_of_different_shapes_raise():
-    with pytest.raises(ValueError, match="arrays of different shapes"):
+    with pytest.raises(ValueError, match="could not broadcast: arrays of different shapes"):
         assign_row[2](np.zeros((2, 3)), np.ones(4))
     with pytest.raises(ValueError, match="3 items do not fit into this part"):
         assign_items[1](np.zeros((2, 4)))
@@ -411,9 +562,111 @@ def unknown_attribute(values):
     values[0, 0] = values.flat
 
 
+@smelt.kernel
+def unpack_star(values):
+    values[0], *rest = values[1]
+
+
+@smelt.kernel
+def ragged(values):
+    values[0:2] = ((1, 2), 3)
+
+
+@smelt.kernel
+def too_deep(values):
+    values[0] = ((1, 2), (3, 4))
+
+
+@smelt.kernel
+def tuple_of_rows(values):
+    values[0:2] = (values[1], values[0])
+
+
+@smelt.kernel
+def part_of_mask(values):
+    values[values[0]][0] = 1
+
+
+@smelt.kernel
+def read_of_mask(values):
+    values[0, 0] = values[:, 0][values[:, 1]]
+
+
+@smelt.kernel
+def array_through_mask(values):
+    values[values] = values[0]
+
+
+@smelt.kernel
+def tuple_through_mask(values):
+    values[values] = (True, False)
+
+
+@smelt.kernel
+def mask_with_index(values):
+    values[values[0], 0] = True
+
+
+MASKS = [
+    (part_of_mask, "a bool[:, :] can't be indexed with a bool[:]", "or assign one number with a[mask] = number"),
+    (read_of_mask, "a bool[:] strided can't be indexed with a bool[:] strided", "test the mask for each"),
+    (array_through_mask, "a bool[:] can't be assigned through a mask", "loop over the elements and test the mask"),
+    (tuple_through_mask, "a (bool, bool) can't be assigned through a mask", "assign one number"),
+    (mask_with_index, "a bool[:, :] can't be indexed with a bool[:]", "test the mask for each"),
+]
+
+
+@pytest.mark.parametrize(("kernel", "message", "help_"), MASKS, ids=lambda value: getattr(value, "name", None))
+def test_what_a_mask_can_not_do_is_refused(kernel, message, help_):
+    with pytest.raises(smelt.KernelError) as error:
+        kernel.compile(smelt.boolean[:, :])
+    assert error.value.message == message
+    assert help_ in error.value.help
+
+
+@smelt.kernel
+def divide_integers(values):
+    values[...] /= 2
+
+
+@smelt.kernel
+def add_float(values):
+    values[0] += 0.5
+
+
+@smelt.kernel
+def negative(values):
+    row = values[0]
+    row -= smelt.int32(1)
+
+
+@pytest.mark.parametrize("kernel", [divide_integers, add_float, negative], ids=lambda kernel: kernel.name)
+def test_an_operation_in_place_keeps_the_sort_of_number_as_numpys(kernel):
+    with pytest.raises(smelt.KernelError, match=r"= makes a \w+ here, which elements of type uint16 can't hold") as error:
+        kernel.compile(smelt.uint16[:, :])
+    assert error.value.help == "loop over the elements, and convert each: a[i] = int(...)"
+
+
+@smelt.kernel
+def variable_read_only(values):
+    row = values[0]
+    row += 1
+
+
+def test_a_variable_that_is_a_read_only_array_is_not_changed_in_place():
+    values = np.zeros((2, 3))
+    values.flags.writeable = False
+    with pytest.raises(smelt.KernelError, match="the array is read-only"):
+        variable_read_only[1](values)
+
+
 @pytest.mark.parametrize(
     ("kernel", "message", "help_"),
     [
+        (unpack_star, "a float64[:] can't be unpacked with a star: how many elements it has is known", "rest = a[1:]"),
+        (ragged, "a ((weak int, weak int), weak int) has no one shape", "tuples whose items are all numbers"),
+        (too_deep, "a ((weak int, weak int), (weak int, weak int)) can't be assigned to a float64[:]", ""),
+        (tuple_of_rows, "a tuple with arrays in it can't be assigned to a part", "assign each array"),
         (too_many, "a float64[:, :] takes 2 indices, not 3", ""),
         (two_ellipses, "an index has at most one ellipsis", "write `:` for each axis"),
         (zero_step, "slice step cannot be zero", ""),
@@ -433,7 +686,7 @@ def unknown_attribute(values):
 def test_what_an_index_can_not_be_is_refused(kernel, message, help_):
     with pytest.raises(smelt.KernelError) as error:
         kernel.compile(smelt.float64[:, :])
-    assert error.value.message == message
+    assert error.value.message.startswith(message)
     assert help_ in error.value.help
     assert error.value.line == kernel.function.__code__.co_firstlineno + 2
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import dataclasses
 import re
 import subprocess
 import sys
@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 import smelt
+from smelt.targets.native.errors import LinkError
+from smelt.targets.native.loading import NativeKernel
 
 FACTOR = 3
 
@@ -393,14 +395,14 @@ def test_index_functions_say_that_they_are_for_kernels():
 
 
 def test_one_job_gives_one_artifact_whatever_the_process():
-    """The same object file in two processes with other hash seeds, and another kernel compiled before."""
+    """The same code in two processes with other hash seeds, and another kernel compiled before."""
     program = (
         "import hashlib, sys, smelt\n"
         "sys.path.insert(0, sys.argv[1])\n"
         "import test_kernels as kernels\n"
         "kinds = (smelt.float32[:], smelt.float32[:])\n"
         "if len(sys.argv) > 2: kernels.divide.compile(smelt.int64[:], smelt.int64[:])\n"
-        "print(hashlib.sha256(kernels.write_scaled.compile(*kinds).object_code).hexdigest())\n"
+        "print(hashlib.sha256(kernels.write_scaled.compile(*kinds).code).hexdigest())\n"
     )
     folder = str(types.SimpleNamespace(path=__file__).path.rpartition("test_kernels")[0])
     digests = set()
@@ -431,6 +433,6 @@ def test_importing_smelt_and_defining_a_kernel_loads_no_compiler():
 
 def test_a_kernel_that_calls_what_the_process_does_not_have_is_not_loaded():
     results = write_scaled.compile(smelt.uint16[:], smelt.uint16[:])
-    loading = importlib.import_module("smelt.targets.native.loading")
-    with pytest.raises(loading.LinkError, match="this process has no smelt_missing, which a kernel calls"):
-        loading.NativeKernel(results.object_code, results.entry, (*results.relocations, "smelt_missing"))
+    calling = dataclasses.replace(results.flat_code(), symbols=("smelt_missing",))
+    with pytest.raises(LinkError, match="this process has no smelt_missing, which compiled code refers to"):
+        NativeKernel(calling, results.entry)

@@ -176,7 +176,7 @@ def _read_class_attribute(cls: type, name: str) -> Observed:
     for base in cls.__mro__:
         value = base.__dict__.get(name, MISSING)
         if not _is_immutable(base):
-            edges.append(Read(Namespace, _class_dict(base), function_name(base), name, value))
+            edges.append(Read(Namespace, class_dict(base), function_name(base), name, value))
         if value is not MISSING:
             return Observed(value, tuple(edges))
     if issubclass(cls, enum.Enum) and name in cls._member_map_:
@@ -210,7 +210,8 @@ def _is_immutable(cls: type) -> bool:
     return bool(cls.__flags__ & (1 << 8))
 
 
-def _class_dict(cls: type) -> dict[str, object]:
+def class_dict(cls: type) -> dict[str, object]:
+    """The dict of a class itself."""
     # `cls.__dict__` is a read-only proxy, made anew each time; what it refers to is the dict itself.
     (namespace,) = gc.get_referents(cls.__dict__)
     assert isinstance(namespace, dict)

@@ -53,10 +53,10 @@ _LASTING = (str, bool, int, float, complex, type(None), type(...), type, np.gene
 def shape_of(kind: Type, *, has_doubles: bool = True) -> Shape:
     """The shape of values of a type. Raises `TypeError` for a type whose values a kernel can't print."""
     match kind:
-        case Constant(value=value):
-            return _constant(value)
+        case Constant(value=value) if is_lasting(value):
+            return ("constant", str(value), repr(value))
         case Nothing():
-            return _constant(None)
+            return ("constant", "None", "None")
         case Scalar() | Weak():
             return ("number", str(strong(kind, has_doubles=has_doubles)), isinstance(kind, Weak) or kind == boolean)
         case Tuple(items=items):
@@ -71,13 +71,19 @@ def shape_of(kind: Type, *, has_doubles: bool = True) -> Shape:
 
 def formatted(value: object, conversion: str, specification: str) -> str:
     """A value as a part of an f-string shows it. Raises what formatting the value raises."""
-    converted = {"": lambda: value, "s": lambda: str(value), "r": lambda: repr(value), "a": lambda: ascii(value)}
-    return format(converted[conversion](), specification)
+    if conversion == "s":
+        value = str(value)
+    elif conversion == "r":
+        value = repr(value)
+    elif conversion == "a":
+        value = ascii(value)
+    return format(value, specification)
 
 
 def example(shape: Shape) -> object:
     """A value of this shape, to try a format specification on."""
-    return _read(shape, _Words(bytes(WORD_BYTES * _count(shape))))
+    # Not 0, which can't be the step of a range.
+    return _read(shape, _Words(b"\1".ljust(WORD_BYTES, b"\0") * _count(shape)))
 
 
 def filled(template: Template, words: bytes) -> str:
@@ -96,12 +102,6 @@ def is_lasting(value: object) -> bool:
     if isinstance(value, (tuple, frozenset)):
         return all(map(is_lasting, value))
     return isinstance(value, _LASTING)
-
-
-def _constant(value: object) -> Shape:
-    if not is_lasting(value):
-        raise TypeError(f"a kernel can't print {value!r}")
-    return ("constant", str(value), repr(value))
 
 
 class _Words:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from smelt.caching import (
@@ -16,10 +17,11 @@ from smelt.caching import (
     session_local,
 )
 from smelt.compiler.config import CompilerConfig, CompilerJob
+from smelt.driver import runtime_library
 from smelt.frontend import untyped_program
 from smelt.inference import InferenceResults, Inferrer
 from smelt.ir.typed import Function
-from smelt.lowering import LoweredModule, lower_module
+from smelt.lowering import LinkedFunction, LoweredModule, lower_module
 from smelt.types import Type
 
 R = TypeVar("R", bound=Results)
@@ -47,6 +49,10 @@ class Backend(Protocol):
 
     def optimised(self, job: CompilerJob, lowered: LoweredModule, parameters: tuple[Type, ...]) -> tuple[Any, Any]:
         """LLVM's optimised module, and the target machine that it is for."""
+        ...
+
+    def bitcode(self, job: CompilerJob, lowered: LoweredModule) -> bytes:
+        """LLVM's bitcode of a function that kernels link, optimised as far as it can be alone."""
         ...
 
 
@@ -93,8 +99,7 @@ class Driver:
         backend = self.backends[job.config.target.name]
         results: Any = self.cached_results(backend.results_class, job, code)
         if results.kernel is None:
-            # One lock for each artifact: different ones are made side by side.
-            with code.results(ArtifactResults).making.setdefault(results, threading.RLock()):
+            with _lock_of(code, results):
                 if results.kernel is None:
                     self._compile(job, code, backend, results)
         return code, results
@@ -106,13 +111,36 @@ class Driver:
 
     def lowered(self, job: CompilerJob, code: CodeInstance) -> LoweredModule:
         """The LLVM IR of a job, before it is optimised."""
+        return self._lowered(job, code, None)
+
+    def _lowered(self, job: CompilerJob, code: CodeInstance, name: str | None) -> LoweredModule:
+        # What differs between kernels in name only links the same functions.
+        nameless = CompilerJob(job.instance, replace(job.config, name=None))
         return lower_module(
             code,
             typed_function,
             has_doubles=job.config.target.has_doubles,
             is_checked=job.config.boundscheck,
             is_fast=job.config.fastmath,
+            linked=lambda callee: self._linked(nameless, callee),
+            name=name,
         )
+
+    def _linked(self, job: CompilerJob, code: CodeInstance) -> LinkedFunction | None:
+        """What a function of the runtime library is linked from, compiled if need be; None for other functions."""
+        if not runtime_library.is_in_library(code.instance):
+            return None
+        results = self.cached_results(runtime_library.RuntimeFunctionResults, job, code)
+        if not results.bitcode:
+            name = runtime_library.symbol_of(code)
+            lowered = self._lowered(job, code, name)
+            if not runtime_library.is_separate(lowered):
+                return None
+            backend = self.backends[job.config.target.name]
+            with _lock_of(code, results):
+                if not results.bitcode:
+                    results.keep(lowered, name, backend.bitcode(job, lowered))
+        return results.linked_function()
 
     def optimised(self, job: CompilerJob, code: CodeInstance) -> tuple[Any, Any]:
         """LLVM's optimised module of a job, and the target machine that it is for."""
@@ -126,6 +154,11 @@ class Driver:
         with self._counting:
             self.compilations += 1
         backend.link(results)
+
+
+def _lock_of(code: CodeInstance, results: Results) -> threading.RLock:
+    """The lock under which an artifact is made. Each has its own: different ones are made side by side."""
+    return code.results(ArtifactResults).making.setdefault(results, threading.RLock())
 
 
 def typed_function(code: CodeInstance) -> Function:

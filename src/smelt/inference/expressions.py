@@ -13,8 +13,8 @@ from smelt.inference import operators
 from smelt.inference.arrays import ArrayInference
 from smelt.inference.context import Closure, Frame
 from smelt.inference.environment import Unusable, Way, Ways, join, leave
-from smelt.inference.texts import text_of
 from smelt.inference.iteration import rounds
+from smelt.inference.texts import text_of
 from smelt.ir import untyped
 from smelt.ir.builder import Operand, constant, is_number, make_tuple
 from smelt.types import (

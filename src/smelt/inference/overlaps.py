@@ -25,7 +25,7 @@ def order_of_copy(builder: FunctionBuilder, part: Operand, source: Operand, is_r
     extents, steps = _values(builder, views.shape(builder, part)), _values(builder, views.strides(builder, part))
     other_extents = _values(builder, views.shape(builder, source))
     other_steps = _values(builder, views.strides(builder, source))
-    is_apart = _is_apart(
+    can_be_copied = is_apart = _is_apart(
         builder, gap, _bytes(builder, part, extents, steps), _bytes(builder, source, other_extents, other_steps)
     )
     if len(steps) == len(other_steps):
@@ -36,14 +36,14 @@ def order_of_copy(builder: FunctionBuilder, part: Operand, source: Operand, is_r
         is_shift = _all(builder, [builder.emit("eq", pair) for pair in zip(steps, other_steps, strict=True)])
         is_itself = builder.emit("eq", (gap, zero))
         in_order = builder.emit("or", (is_itself, _is_nested(builder, extents, steps)))
-        is_apart = builder.emit("or", (is_apart, builder.emit("and", (is_shift, in_order))))
+        can_be_copied = builder.emit("or", (is_apart, builder.emit("and", (is_shift, in_order))))
     builder.do(
         "check",
-        (is_apart,),
+        (can_be_copied,),
         error="ValueError",
         message="the parts overlap; copy them in a loop, in the order that is meant",
     )
-    return builder.emit("gt", (gap, zero))
+    return builder.emit("and", (builder.emit("not", (is_apart,)), builder.emit("gt", (gap, zero))))
 
 
 def _values(builder: FunctionBuilder, operands: Sequence[Operand]) -> list[Value]:

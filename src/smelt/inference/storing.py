@@ -14,7 +14,7 @@ from smelt.inference.overlaps import order_of_copy
 from smelt.ir import untyped
 from smelt.ir.builder import Operand, constant, is_boolean
 from smelt.ir.typed import Value
-from smelt.types import Array, Struct, Tuple, Type, boolean, weak_int
+from smelt.types import Array, Struct, Tuple, Type, weak_int
 
 Destination = Element | Masked | Operand
 """Where something is stored: in an element, in those that a mask selects, or in all of a part."""
@@ -35,7 +35,7 @@ class StoreInference(ExpressionInference):
             self._put_items(destination, operand, node, symbol)
         else:
             value = self._prepared(operand, views.array_type_of(destination).element, node, symbol)
-            self._each(destination, None, lambda place: self._put_one(place, value, node, symbol))
+            self._each(destination, lambda place: self._put_one(place, value, node, symbol))
 
     def loaded(self, place: Element) -> Operand:
         """The element at a place."""
@@ -96,11 +96,11 @@ class StoreInference(ExpressionInference):
             raise self.error(f"a {operand.type} can't be assigned to {what}", node)
         count = views.extent(self.builder, part, 0)
         if depth < kind.dimensions:
-            self._repeat(count, None, lambda number: self._put_items(self._row(part, number), operand, node, symbol))
+            self._repeat(count, lambda number: self._put_items(self._row(part, number), operand, node, symbol))
             return
         items = self.builder.parts(operand)
         if len(items) == 1:
-            self._repeat(count, None, lambda number: self._put_item(part, number, items[0], node, symbol))
+            self._repeat(count, lambda number: self._put_item(part, number, items[0], node, symbol))
             return
         fits = self.builder.emit("eq", (self.builder.value(count), self.builder.value(constant(len(items)))))
         self.builder.do("check", (fits,), error="ValueError", message=f"{len(items)} items do not fit into this part")
@@ -158,7 +158,7 @@ class StoreInference(ExpressionInference):
             builder.jump(goes_on)
             builder.enter(goes_on)
 
-        self._each(mask, None, put)
+        self._each(mask, put)
 
     def _copy(self, part: Operand, source: Operand, node: untyped.Node, symbol: str | None) -> None:
         """Store the elements of `source`, repeated along the leading axes that it lacks and those of which it has one."""
@@ -167,66 +167,93 @@ class StoreInference(ExpressionInference):
         missing = kind.dimensions - given.dimensions
         if missing < 0:
             raise self.error(f"a {given} can't be assigned to a {kind}", node, help="index it down to as many axes")
-        one, zero = builder.value(constant(1)), builder.value(constant(0))
-        is_repeated, axes = [], []
-        for wanted, found in zip(views.shape(builder, part)[missing:], views.shape(builder, source), strict=True):
-            extent = builder.value(found)
-            differs = builder.emit("ne", (builder.value(wanted), extent))
-            fits = builder.emit("or", (builder.emit("not", (differs,)), builder.emit("eq", (extent, one))))
-            builder.do("check", (fits,), error="ValueError", message="could not broadcast: arrays of different shapes")
-            is_repeated.append(differs)
-            step = builder.emit("select", (differs, zero, one), weak_int)
-            axes.append(views.Axis("slice", (zero, builder.value(wanted), step)))
-        is_backward = order_of_copy(builder, part, source, is_repeated) if kind.element == given.element else None
+        shape = views.shape(builder, part)
+        is_repeated = [
+            self._is_repeated(wanted, found)
+            for wanted, found in zip(shape[missing:], views.shape(builder, source), strict=True)
+        ]
+        special = list(is_repeated)
+        may_overlap = kind.element == given.element and kind.memory is given.memory
+        is_backward = order_of_copy(builder, part, source, is_repeated) if may_overlap else None
+        if is_backward is not None:
+            special.append(is_backward)
 
-        def copy(elements: Operand) -> None:
+        def copy(part: Operand, source: Operand) -> None:
             def put(place: Element) -> None:
-                self._put_one(place, views.load(builder, elements, place.indices[missing:]), node, symbol)
+                self._put_one(place, views.load(builder, source, place.indices[missing:]), node, symbol)
 
-            self._each(part, is_backward, put)
+            self._each(part, put)
 
-        if not axes or not builder.is_reachable:
-            copy(source)
+        if not special or not builder.is_reachable:
+            copy(part, source)
             return
-        repeating, plain, done = (builder.new_block(name) for name in ("repeating", "plain", "copied"))
-        is_any_repeated = reduce(lambda first, second: builder.emit("or", (first, second)), is_repeated)
-        builder.branch(is_any_repeated, repeating, plain)
-        # Apart, since what LLVM makes of the plain loop is faster than one whose strides can be 0.
-        for block in (repeating, plain):
-            builder.enter(block)
-            copy(source if block is plain else views.part(builder, source, axes))
-            builder.jump(done)
+        # Apart, since LLVM vectorises loops whose strides it knows. The other one has the order and what is repeated in its strides.
+        turned, plain, done = (builder.new_block(name) for name in ("turned", "plain", "copied"))
+        builder.branch(reduce(lambda one, other: builder.emit("or", (one, other)), special), turned, plain)
+        builder.enter(turned)
+        not_repeated = [builder.value(constant(False))] * len(shape)
+        copy(
+            self._turned(part, shape, not_repeated, is_backward),
+            self._turned(source, shape[missing:], is_repeated, is_backward),
+        )
+        builder.jump(done)
+        builder.enter(plain)
+        copy(part, source)
+        builder.jump(done)
         builder.enter(done)
 
-    def _each(self, part: Operand, is_backward: Value | None, body: Callable[[Element], None]) -> None:
-        """Loops over all elements of a part: the last axis varies fastest, backward all of them where `is_backward` holds."""
+    def _is_repeated(self, wanted: Operand, found: Operand) -> Value:
+        """Whether an axis with `found` elements is repeated to have `wanted`; checks that it has as many, or one."""
+        builder = self.builder
+        extent = builder.value(found)
+        differs = builder.emit("ne", (builder.value(wanted), extent))
+        is_one = builder.emit("eq", (extent, builder.value(constant(1))))
+        fits = builder.emit("or", (builder.emit("not", (differs,)), is_one))
+        builder.do("check", (fits,), error="ValueError", message="could not broadcast: arrays of different shapes")
+        return differs
+
+    def _turned(
+        self, array: Operand, shape: Sequence[Operand], is_repeated: Sequence[Value], is_backward: Value | None
+    ) -> Operand:
+        """An array with all axes reversed where `is_backward` holds, and the one element of some repeated."""
+        builder = self.builder
+        zero, one = builder.value(constant(0)), builder.value(constant(1))
+        axes = []
+        for wanted, found, repeated in zip(shape, views.shape(builder, array), is_repeated, strict=True):
+            start, step = zero, one
+            if is_backward is not None:
+                last = builder.emit("sub", (builder.value(found), one))
+                start = builder.emit("select", (is_backward, last, zero), weak_int)
+                step = builder.emit("select", (is_backward, builder.value(constant(-1)), one), weak_int)
+            step = builder.emit("select", (repeated, zero, step), weak_int)
+            axes.append(views.Axis("slice", (start, builder.value(wanted), step)))
+        return views.part(builder, array, axes)
+
+    def _each(self, part: Operand, body: Callable[[Element], None]) -> None:
+        """Loops over all elements of a part: the last axis varies fastest."""
 
         def loops(extents: Sequence[Operand], indices: tuple[Value, ...]) -> None:
             if extents:
-                self._repeat(extents[0], is_backward, lambda number: loops(extents[1:], (*indices, number)))
+                self._repeat(extents[0], lambda number: loops(extents[1:], (*indices, number)))
             else:
                 body(Element(part, indices))
 
         loops(views.shape(self.builder, part), ())
 
-    def _repeat(self, extent: Operand, is_backward: Value | None, body: Callable[[Value], None]) -> None:
-        """A loop with so many rounds, of which `body` gets the numbers: from the last to the first where `is_backward` holds."""
+    def _repeat(self, extent: Operand, body: Callable[[Value], None]) -> None:
+        """A loop with so many rounds, of which `body` gets the numbers."""
         builder = self.builder
         if not builder.is_reachable:
             return
-        count, one = builder.value(extent), builder.value(constant(1))
         header, inside, outside = (builder.new_block(name) for name in ("loop", "round", "loop_end"))
+        count, one = builder.value(extent), builder.value(constant(1))
         counter = Value(weak_int)
         header.parameters.append(counter)
         builder.jump(header, (builder.value(constant(0)),))
         builder.enter(header)
         builder.branch(builder.emit("lt", (counter, count)), inside, outside)
         builder.enter(inside)
-        number = counter
-        if is_backward is not None:
-            mirrored = builder.emit("sub", (builder.emit("sub", (count, one)), counter))
-            number = builder.emit("select", (is_backward, mirrored, counter), weak_int)
-        body(number)
+        body(counter)
         builder.jump(header, (builder.emit("add", (counter, one)),))
         builder.enter(outside)
 

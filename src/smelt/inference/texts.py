@@ -63,13 +63,15 @@ def infer_repr(context: Context, operands: tuple[Operand, ...], node: untyped.No
     return text_of(context, [(operands[0], "r", "")], node)
 
 
-def infer_print(
-    context: Context, operands: tuple[Operand, ...], node: untyped.Node, **keywords: Operand
-) -> Operand:
+def infer_print(context: Context, operands: tuple[Operand, ...], node: untyped.Node, **keywords: Operand) -> Operand:
     """`print(...)`, with `sep` and `end`."""
     for name in keywords.keys() - {"sep", "end"}:
-        raise context.error(f"print in a kernel has no {name}", node, help="print to standard output, with sep and end alone")
-    separator, end = (_punctuation(context, keywords, name, usual, node) for name, usual in (("sep", " "), ("end", "\n")))
+        raise context.error(
+            f"print in a kernel has no {name}", node, help="print to standard output, with sep and end alone"
+        )
+    separator, end = (
+        _punctuation(context, keywords, name, usual, node) for name, usual in (("sep", " "), ("end", "\n"))
+    )
     pieces: list[Piece] = []
     for operand in operands:
         pieces += [(separator, "s", "")] * bool(pieces) + [(operand, "s", "")]
@@ -83,9 +85,7 @@ def infer_print(
     return NONE
 
 
-def _punctuation(
-    context: Context, keywords: dict[str, Operand], name: str, usual: str, node: untyped.Node
-) -> Operand:
+def _punctuation(context: Context, keywords: dict[str, Operand], name: str, usual: str, node: untyped.Node) -> Operand:
     given = keywords.get(name, constant(None))
     if given.is_constant and given.known is None:
         return constant(usual)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from smelt.compiler.texts import Template
 from smelt.ir.typed import Block, Branch, Fail, Function, Instruction, Jump, Return, Value
 from smelt.ir.untyped import Position
 from smelt.lowering import arithmetic, memory
 from smelt.lowering.layout import item_span, row_types, scalar_type
-from smelt.lowering.threadgroups import ThreadgroupLowering
+from smelt.lowering.printing import print_text
+from smelt.lowering.threadgroups import PRINTER, ThreadgroupLowering
 from smelt.types import Array, Scalar, Type, int64, part_type
 
 _UNARY = ("neg", "invert", "abs")
@@ -33,8 +35,9 @@ class Module(Protocol):
     is_fast: bool
 
     def declare(self, name: str, result: str, parameters: tuple[str, ...]) -> str: ...
-    def callee(self, code: Any) -> str: ...
+    def callee(self, code: Any) -> tuple[str, int]: ...
     def error_site(self, error: str, message: str, position: Position) -> int: ...
+    def print_site(self, template: Template) -> int: ...
     def threadgroup_memory(self, size_bytes: int) -> int: ...
     def launch_memory(self) -> None: ...
 
@@ -57,8 +60,8 @@ class FunctionLowering(ThreadgroupLowering):
         self._ends: dict[Block, str] = {}
         self._allocations: list[str] = []
 
-    def text(self, attributes: str = "") -> str:
-        """The definition of the function, with LLVM's `attributes` of a function."""
+    def text(self, linkage: str, attributes: str) -> str:
+        """The definition of the function, with LLVM's `linkage` and `attributes` of a function."""
         parameters = ["ptr %state"]
         for value in self.function.parameters:
             kinds = self._row_types(value.type)
@@ -78,7 +81,7 @@ class FunctionLowering(ThreadgroupLowering):
         body = "\n".join(
             f"{label}:\n" + "\n".join(f"  {line}" for line in lines) for label, lines in self._lines.items()
         )
-        head = f"define internal {self.result_type()} @{self.name}({', '.join(parameters)}) {attributes}"
+        head = f"define {linkage} {self.result_type()} {self.name}({', '.join(parameters)}) {attributes}"
         return f"{head} {{\n{body}\n}}\n"
 
     def result_type(self) -> str:
@@ -275,25 +278,38 @@ class FunctionLowering(ThreadgroupLowering):
         self._require(condition, attributes["error"], attributes["message"], instruction.position)
         return []
 
+    def _lower_print(self, instruction: Instruction) -> list[str]:
+        values = []
+        for operand in instruction.operands:
+            values += list(zip(self._row_types(operand.type), self._row(operand), strict=True))
+        number = self.module.print_site(instruction.attributes["template"])
+        is_printed = print_text(self, self._load(PRINTER, "ptr"), number, values)
+        self._require(is_printed, "RuntimeError", "this could not be printed", instruction.position)
+        return []
+
     def _lower_thread(self, instruction: Instruction) -> list[str]:
         place = THREAD_QUANTITIES.index(instruction.attributes["quantity"]) * 3 + instruction.attributes["axis"]
         address = self.emit(f"getelementptr i64, ptr %state, i64 {place}")
         return [self.emit(f"load i64, ptr {address}, align 8")]
 
     def _lower_call(self, instruction: Instruction) -> list[str]:
-        name = self.module.callee(instruction.attributes["callee"])
+        name, first_error = self.module.callee(instruction.attributes["callee"])
         arguments = ["ptr %state"]
         for operand in instruction.operands:
             kinds = self._row_types(operand.type)
             arguments += [f"{kind} {part}" for kind, part in zip(kinds, self._row(operand), strict=True)]
         results = [] if instruction.result is None else self._row_types(instruction.result.type)
         kind = "{ " + ", ".join(["i32", *results]) + " }"
+        if name.startswith('@"'):
+            self.declare(name[1:], kind, tuple(argument.split(" ")[0] for argument in arguments))
         returned = self.emit(f"call {kind} {name}({', '.join(arguments)})")
         status = self.emit(f"extractvalue {kind} {returned}, 0")
         succeeded = self.emit(f"icmp eq i32 {status}, 0")
         failed, goes_on = f"failed{self._count}", f"on{self._count}"
         self.do(f"br i1 {succeeded}, label %{goes_on}, label %{failed}, !prof !0")
         self._begin(failed)
+        if first_error:
+            status = self.emit(f"add i32 {status}, {first_error}")
         self._return_status(status)
         self._begin(goes_on)
         return [self.emit(f"extractvalue {kind} {returned}, {index + 1}") for index in range(len(results))]

@@ -52,10 +52,17 @@ def parsed(text: str, machine: Any) -> Any:
     return module
 
 
-def optimise(module: Any, machine: Any, opt_level: int) -> None:
+def link(module: Any, bitcode: tuple[tuple[str, bytes], ...]) -> None:
+    """Add functions to a module of `parsed`, given their names and their bitcode. They are not seen from outside of it."""
+    for name, code in bitcode:
+        module.link_in(llvm.parse_bitcode(code, module._context))  # noqa: SLF001 - there is no other way to ask for it
+        module.get_function(name).linkage = "internal"
+
+
+def optimise(module: Any, machine: Any, opt_level: int, *, vectorises: bool = True) -> None:
     """Run LLVM's own pipeline of that level on a module of `parsed`."""
     options = llvm.create_pipeline_tuning_options(speed_level=opt_level)
-    options.loop_vectorization = options.slp_vectorization = opt_level > 1
+    options.loop_vectorization = options.slp_vectorization = vectorises and opt_level > 1
     builder = llvm.create_pass_builder(machine, options)
     _without_lock("LLVMPY_RunNewModulePassManager")(builder.getModulePassManager(), module, builder)
 

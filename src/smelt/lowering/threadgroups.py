@@ -27,18 +27,22 @@ SLOT_BYTES = 16
 SLOTS_OFFSET = 16
 EXCHANGE_BYTES = SLOTS_OFFSET + 2 * SIMD_WIDTH * SLOT_BYTES
 
-# The words of a thread's state that follow those of its position and sizes. Of a thread that is alone only those before are there.
-THREADGROUP_MEMORY = 9
-LAUNCH_MEMORY = 10
-LAUNCH_MEMORY_BYTES = 11
-EXCHANGE = 12
-LANE = 13
-PARITY = 14
-WAITS_AT = 15
+# The words of a thread's state that follow those of its position and sizes.
+PRINTER = 9
+"""What shows the texts of this launch; set where the kernel prints."""
+ALONE_WORDS = 10
+# Of a thread that is alone only those before are there.
+THREADGROUP_MEMORY = 10
+LAUNCH_MEMORY = 11
+LAUNCH_MEMORY_BYTES = 12
+EXCHANGE = 13
+LANE = 14
+PARITY = 15
+WAITS_AT = 16
 """Twice the error site that tells of a thread that waits where it is alone, and 1 more if its simdgroup waits; 0 once it has ended."""
-STATUS = 16
-HANDLE = 17
-STATE_WORDS = 18
+STATUS = 17
+HANDLE = 18
+STATE_WORDS = 19
 
 LEFT = -1
 
@@ -105,7 +109,7 @@ class ThreadgroupLowering:
         mask, slots = self._exchange(scalar, self._row(value), instruction.position)
         first, others = self._lowest_lane(mask)
         (initial,) = memory.load(self, scalar, self._slot(slots, first), is_aligned=True)
-        total_place, remaining_place = self._allocated(kind), self._allocated("i64")
+        total_place, remaining_place = self.allocated(kind), self.allocated("i64")
         self.do(f"store {kind} {initial}, ptr {total_place}")
         self.do(f"store i64 {others}, ptr {remaining_place}")
         head, body, done = self._new_labels("lanes", "lane", "reduced")
@@ -141,7 +145,7 @@ class ThreadgroupLowering:
         kind = self._array_type(instruction)
         shape = instruction.attributes["shape"]
         nbytes = prod(shape) * memory.element_size(kind.element)
-        place = self._allocated(f"[{nbytes} x i8]")
+        place = self.allocated(f"[{nbytes} x i8]")
         clear = self.declare("llvm.memset.p0.i64", "void", ("ptr", "i8", "i64", "i1"))
         self.do(f"call void {clear}(ptr align 16 {place}, i8 0, i64 {nbytes}, i1 false)")
         return [place, *map(str, shape)]
@@ -191,7 +195,7 @@ class ThreadgroupLowering:
         self._return_status(str(LEFT))
         self._begin(resumed)
 
-    def _allocated(self, kind: str) -> str:
+    def allocated(self, kind: str) -> str:
         """Memory of the thread's own. It is taken at the function's entry, so that a loop takes no more with each round."""
         place = self._new()
         self._allocations.append(f"{place} = alloca {kind}, align 16")

@@ -1,18 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a lowered kernel to an object file, through LLVM.
 
-The entry point takes the launch and the arguments, each as an array of words of eight bytes, and runs a box of the grid: every
-thread with `begin <= position < end` on all axes.
-
-| words of the launch | what |
-|---|---|
-| 0 to 2 | begin, for x, y, z |
-| 3 to 5 | end |
-| 6 to 8 | threads per grid |
-| 9 to 11 | threads per threadgroup |
-| 12 | the status of the first thread that failed, 0 if none did |
-| 13 to 15 | the position of that thread |
-| 16 | the bytes of threadgroup memory that the launch gives |
+The entry point takes the launch and the arguments, each as an array of words of eight bytes (see `words` for those of the launch), and
+runs a box of the grid: every thread with `begin <= position < end` on all axes.
 
 The threads of a box run one after the other, x fastest; the first that fails ends the box. Those that work together are run by the
 entry point of `threadgroups`.
@@ -28,14 +18,13 @@ import llvmlite.binding as llvm
 
 from smelt.lowering import LoweredModule
 from smelt.lowering.layout import row_types
-from smelt.lowering.llvm import optimise, parsed, target_machine
+from smelt.lowering.llvm import link, optimise, parsed, target_machine
+from smelt.lowering.threadgroups import ALONE_WORDS, PRINTER
 from smelt.targets.native.threadgroups import group_entry_point
+from smelt.targets.native.words import SIZES, STATUS_WORD, loads_of_words
 from smelt.types import Type
 
 ENTRY = "smelt_kernel"
-LAUNCH_WORDS = 17
-STATUS_WORD = 12
-THREADGROUP_MEMORY_WORD = 16
 
 
 def entry_point(lowered: LoweredModule, parameters: Sequence[Type]) -> str:
@@ -55,25 +44,45 @@ def entry_point(lowered: LoweredModule, parameters: Sequence[Type]) -> str:
     kind = lowered.result_type
     return _ENTRY_TEMPLATE.format(
         entry=ENTRY,
-        words=_loads_of_words("begin_x", "end_x", *_SIZES),
-        rows=_loads_of_words("begin_y", "begin_z", "end_y", "end_z"),
+        words=loads_of_words("begin_x", "end_x", *SIZES),
+        rows=loads_of_words("begin_y", "begin_z", "end_y", "end_z"),
         sizes="\n".join(
             f"  %state_{name} = getelementptr i64, ptr %state, i64 {number}\n  store i64 %{name}, ptr %state_{name}, align 8"
-            for number, name in enumerate(_SIZES, 3)
+            for number, name in enumerate(SIZES, 3)
         ),
         loads="\n".join(loads),
         call=f"call {kind} @{lowered.name}({', '.join(arguments)})",
         kind=kind,
         status_word=STATUS_WORD,
+        state_words=ALONE_WORDS,
+        printer=_printer_to_state() if lowered.prints else "",
     )
+
+
+def _printer_to_state() -> str:
+    place = f"  %state_printer = getelementptr i64, ptr %state, i64 {PRINTER}"
+    return f"{loads_of_words('printer')}\n{place}\n  store i64 %printer, ptr %state_printer, align 8"
 
 
 def compile_module(lowered: LoweredModule, parameters: Sequence[Type], *, opt_level: int, cpu: str) -> tuple[Any, Any]:
     """The optimised LLVM module of a kernel, and the target machine that it was optimised for."""
     machine = host_machine(cpu, opt_level)
     module = parsed(lowered.text + entry_point(lowered, parameters), machine)
+    link(module, lowered.linked)
     optimise(module, machine, opt_level)
     return module, machine
+
+
+def compile_function(lowered: LoweredModule, *, opt_level: int, cpu: str) -> bytes:
+    """The LLVM bitcode of a function that kernels link.
+
+    It is not vectorised: that is left to the loops that it will be a part of.
+    """
+    machine = host_machine(cpu, opt_level)
+    module = parsed(lowered.text, machine)
+    optimise(module, machine, opt_level, vectorises=False)
+    bitcode: bytes = module.as_bitcode()
+    return bitcode
 
 
 def host_machine(cpu: str, opt_level: int) -> Any:
@@ -87,25 +96,11 @@ def _host() -> tuple[str, str]:
     return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
 
 
-def _loads_of_words(*names: str) -> str:
-    return "\n".join(
-        f"  %{name}_place = getelementptr i64, ptr %launch, i64 {_LAUNCH_NAMES.index(name)}\n"
-        f"  %{name} = load i64, ptr %{name}_place, align 8"
-        for name in names
-    )
-
-
-_LAUNCH_NAMES = tuple(
-    f"{quantity}_{axis}" for quantity in ("begin", "end", "grid", "group") for axis in ("x", "y", "z")
-)
-
-_SIZES = _LAUNCH_NAMES[6:]
-
 # The rows are one function, so that all that LLVM does to loops it does to one; what calls it is not worth optimising.
 _ENTRY_TEMPLATE = """
 define internal i64 @run_row(ptr noalias %launch, ptr noalias readonly %arguments, i64 %y, i64 %z) noinline {{
 entry:
-  %state = alloca [9 x i64], align 8
+  %state = alloca [{state_words} x i64], align 8
 {words}
 {loads}
   %state_x = getelementptr i64, ptr %state, i64 0
@@ -114,6 +109,7 @@ entry:
   %state_z = getelementptr i64, ptr %state, i64 2
   store i64 %z, ptr %state_z, align 8
 {sizes}
+{printer}
   br label %loop
 loop:
   %x = phi i64 [ %begin_x, %entry ], [ %next_x, %next ]

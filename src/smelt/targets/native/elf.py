@@ -98,7 +98,9 @@ class _Reader:
         if kind != _RELOCATABLE:
             raise FlatError(f"this ELF file is of kind {kind}, not a relocatable object file")
         if machine not in (X86_64, AARCH64):
-            raise FlatError(f"this object file is for machine {machine}, neither x86-64 ({X86_64}) nor AArch64 ({AARCH64})")
+            raise FlatError(
+                f"this object file is for machine {machine}, neither x86-64 ({X86_64}) nor AArch64 ({AARCH64})"
+            )
         if size != _SECTION_HEADER.size or not count:
             raise FlatError(f"this object file has {count} section headers of {size} bytes")
         table = self._part(sections_offset, size * count, "the section headers")
@@ -109,7 +111,9 @@ class _Reader:
 
     def _part(self, offset: int, size: int, what: str) -> bytes:
         if offset + size > len(self._data):
-            raise FlatError(f"{what} of an object file ends behind the file's end: {offset} + {size} > {len(self._data)}")
+            raise FlatError(
+                f"{what} of an object file ends behind the file's end: {offset} + {size} > {len(self._data)}"
+            )
         return self._data[offset : offset + size]
 
     def _read_sections(self, names: int) -> None:
@@ -162,7 +166,9 @@ class _Reader:
         if section != UNDEFINED and value > self._sections[section].size:
             raise FlatError(f"symbol {name} is behind the end of section {self._sections[section].name}")
         # Of the visibilities, only the default one lets others see a symbol.
-        return Symbol(name, section, value, is_exported=binding != _LOCAL and not visibility & 3 and section != UNDEFINED)
+        return Symbol(
+            name, section, value, is_exported=binding != _LOCAL and not visibility & 3 and section != UNDEFINED
+        )
 
     def _relocations(self, symbols: tuple[Symbol, ...]) -> tuple[Relocation, ...]:
         found = []

@@ -14,8 +14,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from smelt.targets.native.elf import ALLOC, EXECUTE, NOBITS, PROGBITS, TLS, UNDEFINED, WRITE
-from smelt.targets.native.elf import ObjectFile, Relocation, Section, Symbol, read_object
+from smelt.targets.native.elf import (
+    ALLOC,
+    EXECUTE,
+    NOBITS,
+    PROGBITS,
+    TLS,
+    UNDEFINED,
+    WRITE,
+    ObjectFile,
+    Relocation,
+    Section,
+    Symbol,
+    read_object,
+)
 from smelt.targets.native.errors import FlatError
 from smelt.targets.native.machines import MACHINES, Kind, Wants
 
@@ -88,7 +100,9 @@ class _Flattening:
         self._code = bytearray()
         self._places = self._laid_out()
         self._relocations = [
-            (relocation, self._kind(relocation)) for relocation in file.relocations if relocation.section in self._places
+            (relocation, self._kind(relocation))
+            for relocation in file.relocations
+            if relocation.section in self._places
         ]
         wanted = [(relocation.symbol, kind.wants) for relocation, kind in self._relocations]
         outside = [(symbol.name, wants) for symbol, wants in wanted if symbol.section == UNDEFINED]
@@ -170,7 +184,9 @@ class _Flattening:
                 return self._table[symbol.name] + addend
             if kind.wants is Wants.CALL:
                 return self._jumps[symbol.name] + addend
-            raise FlatError(f"{kind.name} at {self._shown(relocation)}: what is outside has no address before it is loaded")
+            raise FlatError(
+                f"{kind.name} at {self._shown(relocation)}: what is outside has no address before it is loaded"
+            )
         target = self._inside(symbol)
         if kind.wants is Wants.WORD:
             return self._words[target] + addend
@@ -186,7 +202,13 @@ def _is_part(section: Section) -> bool:
     if section.name == ".eh_frame" and section.type in (PROGBITS, _UNWIND):
         return False
     if section.type == NOBITS or section.flags & TLS or section.type != PROGBITS:
-        what = "thread-local" if section.flags & TLS else "zeroed" if section.type == NOBITS else f"of type {section.type:#x}"
+        what = (
+            "thread-local"
+            if section.flags & TLS
+            else "zeroed"
+            if section.type == NOBITS
+            else f"of type {section.type:#x}"
+        )
         raise FlatError(f"section {section.name} is {what}, which flat code doesn't have")
     # What is written by nobody but the linker may be there: it is settled before anything runs.
     if section.flags & WRITE and not section.name.startswith(".data.rel.ro"):

@@ -76,23 +76,21 @@ else:
     class _Posix:
         """`mmap` and `mprotect`."""
 
-        _FLAGS = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-        _PROTECTION = mmap.PROT_READ | mmap.PROT_WRITE
+        FLAGS = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        PROTECTION = mmap.PROT_READ | mmap.PROT_WRITE
         _FAILED = ctypes.c_void_p(-1).value
 
         def __init__(self) -> None:
             # A handle of its own, so that the types declared here are nobody else's.
             self._library = ctypes.CDLL(None, use_errno=True)
             address, size, number = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
-            self._map = _declared(
-                self._library.mmap, address, address, size, number, number, number, ctypes.c_int64
-            )
+            self._map = _declared(self._library.mmap, address, address, size, number, number, number, ctypes.c_int64)
             self._protect = _declared(self._library.mprotect, number, address, size, number)
             self._unmap = _declared(self._library.munmap, number, address, size)
             self._flush = self._cache_flush()
 
         def executable(self, size: int, contents: Contents) -> int:
-            base: int = self._map(None, size, self._PROTECTION, self._FLAGS, -1, 0)
+            base: int = self._map(None, size, self.PROTECTION, self.FLAGS, -1, 0)
             if base == self._FAILED:
                 raise _refused(size, ctypes.get_errno())
             try:
@@ -118,7 +116,7 @@ else:
             # Linux does as much when pages become executable; the function is that of the compiler's own library.
             try:
                 library = ctypes.CDLL("libgcc_s.so.1")
-                clear = _declared(library.__clear_cache, None, ctypes.c_void_p, ctypes.c_void_p)
+                clear = _declared(library["__clear_cache"], None, ctypes.c_void_p, ctypes.c_void_p)
             except (OSError, AttributeError):
                 return lambda base, size: None  # noqa: ARG005
             return lambda base, size: clear(base, base + size)
@@ -132,8 +130,8 @@ else:
 
         # From sys/mman.h.
         _MAP_JIT = 0x800
-        _FLAGS = _Posix._FLAGS | _MAP_JIT
-        _PROTECTION = _Posix._PROTECTION | mmap.PROT_EXEC
+        FLAGS = _Posix.FLAGS | _MAP_JIT
+        PROTECTION = _Posix.PROTECTION | mmap.PROT_EXEC
 
         def __init__(self) -> None:
             super().__init__()
@@ -141,7 +139,7 @@ else:
             python = ctypes.PyDLL(None)
             self._protect_writing = _declared(python.pthread_jit_write_protect_np, None, ctypes.c_int)
 
-        def _settle(self, base: int, size: int, written: bytes) -> None:
+        def _settle(self, base: int, size: int, written: bytes) -> None:  # noqa: ARG002
             self._protect_writing(0)
             try:
                 _write(base, written)
@@ -149,8 +147,10 @@ else:
                 self._protect_writing(1)
 
         def _cache_flush(self) -> Callable[[int, int], None]:
-            flush: Any = _declared(self._library.sys_icache_invalidate, None, ctypes.c_void_p, ctypes.c_size_t)
-            return lambda base, size: flush(base, size)
+            flush: Callable[[int, int], None] = _declared(
+                self._library.sys_icache_invalidate, None, ctypes.c_void_p, ctypes.c_size_t
+            )
+            return flush
 
 
 @functools.cache

@@ -6,25 +6,48 @@ from __future__ import annotations
 from typing import Any
 
 from smelt.caching import Results, portable, session_local
+from smelt.compiler.texts import Template
+from smelt.targets.native.flat import FlatCode
 
 
 class NativeResults(Results):
-    """A kernel for the CPU. `object_code` is None as long as it was inferred but not compiled.
+    """A kernel for the CPU. `code` is None as long as it was inferred but not compiled.
 
-    Portable: `object_code`, an object file; `entry`, the name of its one exported function; `relocations`, the functions of the C
-    library that it refers to; `error_sites`, where its threads can fail, each as (class of the exception, message, number of the
-    function, line, column, end line, end column); `works_together`, whether the threads of a group wait for each other or share memory,
-    `threadgroup_memory_bytes`, how much of it, and `is_sized_at_launch`, whether the launch gives more.
+    Portable: the parts of its `FlatCode`, which are `machine`, `code` (the blob), `entries`, `relocations` (the functions outside that it
+    refers to) and `pointers`; `entry`, the one of the entries that runs the kernel; `error_sites`, where its threads can fail, each as
+    (class of the exception, message, number of the function, line, column, end line, end column); `prints`, the templates of the texts
+    that they print, by their numbers; `works_together`, whether the threads
+    of a group wait for each other or share memory, `threadgroup_memory_bytes`, how much of it, and `is_sized_at_launch`, whether the
+    launch gives more.
 
     Session-local: `kernel`, the loaded function; `functions`, the method instances that `error_sites` number.
     """
 
-    object_code: bytes | None = portable()
-    entry: str = portable(default="")
+    machine: str = portable(default="")
+    code: bytes | None = portable()
+    entries: tuple[tuple[str, int], ...] = portable(default=())
     relocations: tuple[str, ...] = portable(default=())
+    pointers: tuple[tuple[int, int], ...] = portable(default=())
+    entry: str = portable(default="")
     error_sites: tuple[tuple[str, str, int, int, int, int, int], ...] = portable(default=())
+    prints: tuple[Template, ...] = portable(default=())
     works_together: bool = portable(default=False)
     threadgroup_memory_bytes: int = portable(default=0)
     is_sized_at_launch: bool = portable(default=False)
     kernel: Any = session_local()
     functions: tuple[Any, ...] = session_local(factory=tuple)
+
+    def flat_code(self) -> FlatCode:
+        """The code as one object. Raises `FlatError` if its parts don't hold together."""
+        assert self.code is not None
+        return FlatCode(self.machine, self.code, self.entries, self.relocations, self.pointers)
+
+    def keep_flat_code(self, flat: FlatCode) -> None:
+        """Keep the parts of the code; the blob last, since nothing was compiled as long as it is None."""
+        self.machine, self.entries, self.relocations, self.pointers = (
+            flat.machine,
+            flat.entries,
+            flat.symbols,
+            flat.pointers,
+        )
+        self.code = flat.blob

@@ -16,14 +16,16 @@ from smelt.lowering.threadgroups import (
     LAUNCH_MEMORY,
     LAUNCH_MEMORY_BYTES,
     PARITY,
+    PRINTER,
     STATE_WORDS,
     STATUS,
     THREADGROUP_MEMORY,
     WAITS_AT,
 )
 from smelt.targets.native import coroutines
+from smelt.targets.native.words import SIZES, loads_of_words, places_of_words
 
-SYMBOLS = ("free", "malloc")
+_BOX = tuple(f"{corner}_{axis}" for corner in ("begin", "end") for axis in ("x", "y", "z"))
 
 
 def group_entry_point(lowered: LoweredModule, entry: str, loads: str, arguments: str) -> str:
@@ -31,6 +33,8 @@ def group_entry_point(lowered: LoweredModule, entry: str, loads: str, arguments:
     assert lowered.threadgroups is not None
     text = _TEMPLATE.format(
         entry=entry,
+        words_of_launch=loads_of_words(*_BOX, *SIZES, "launch_bytes", "printer"),
+        status_place=places_of_words("status"),
         memory_bytes=lowered.threadgroups.memory_bytes,
         exhausted=lowered.threadgroups.exhausted,
         words=STATE_WORDS,
@@ -38,6 +42,7 @@ def group_entry_point(lowered: LoweredModule, entry: str, loads: str, arguments:
         exchange_bytes=EXCHANGE_BYTES,
         threadgroup_memory=THREADGROUP_MEMORY,
         launch_memory=LAUNCH_MEMORY,
+        printer=PRINTER,
         launch_memory_bytes=LAUNCH_MEMORY_BYTES,
         exchange=EXCHANGE,
         lane=LANE,
@@ -67,27 +72,8 @@ define void @{entry}(ptr noalias %launch, ptr noalias readonly %arguments) noinl
 entry:
   %frames = alloca ptr
   store ptr null, ptr %frames
-  %begin_x = load i64, ptr %launch
-  %begin_y_word = getelementptr i64, ptr %launch, i64 1
-  %begin_y = load i64, ptr %begin_y_word
-  %begin_z_word = getelementptr i64, ptr %launch, i64 2
-  %begin_z = load i64, ptr %begin_z_word
-  %end_x_word = getelementptr i64, ptr %launch, i64 3
-  %end_x = load i64, ptr %end_x_word
-  %end_y_word = getelementptr i64, ptr %launch, i64 4
-  %end_y = load i64, ptr %end_y_word
-  %end_z_word = getelementptr i64, ptr %launch, i64 5
-  %end_z = load i64, ptr %end_z_word
-  %sizes = getelementptr i64, ptr %launch, i64 6
-  %group_x_word = getelementptr i64, ptr %launch, i64 9
-  %group_x = load i64, ptr %group_x_word
-  %group_y_word = getelementptr i64, ptr %launch, i64 10
-  %group_y = load i64, ptr %group_y_word
-  %group_z_word = getelementptr i64, ptr %launch, i64 11
-  %group_z = load i64, ptr %group_z_word
-  %status_place = getelementptr i64, ptr %launch, i64 12
-  %launch_bytes_word = getelementptr i64, ptr %launch, i64 16
-  %launch_bytes = load i64, ptr %launch_bytes_word
+{words_of_launch}
+{status_place}
   %plane = mul i64 %group_x, %group_y
   %most = mul i64 %plane, %group_z
   ; The memory: what threads share, exchange areas, states.
@@ -156,7 +142,7 @@ thread_begins:
   %own_z_word = getelementptr i64, ptr %state, i64 2
   store i64 %own_z, ptr %own_z_word
   %own_sizes = getelementptr i64, ptr %state, i64 3
-  call void @llvm.memcpy.p0.p0.i64(ptr %own_sizes, ptr %sizes, i64 48, i1 false)
+  call void @llvm.memcpy.p0.p0.i64(ptr %own_sizes, ptr %grid_x_place, i64 48, i1 false)
   %threadgroup_memory_word = getelementptr i64, ptr %state, i64 {threadgroup_memory}
   store ptr %memory, ptr %threadgroup_memory_word
   %launch_memory_word = getelementptr i64, ptr %state, i64 {launch_memory}
@@ -167,6 +153,8 @@ thread_begins:
   %exchange = getelementptr [{exchange_bytes} x i8], ptr %exchanges, i64 %simdgroup
   %exchange_word = getelementptr i64, ptr %state, i64 {exchange}
   store ptr %exchange, ptr %exchange_word
+  %own_printer_word = getelementptr i64, ptr %state, i64 {printer}
+  store i64 %printer, ptr %own_printer_word
   %lane = urem i64 %thread, {width}
   %lane_word = getelementptr i64, ptr %state, i64 {lane}
   store i64 %lane, ptr %lane_word

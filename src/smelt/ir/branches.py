@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The flow of control of typed functions: branches made direct, what comes before what, and loops."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from smelt.ir.typed import Block, Branch, Function, Jump, Return, Value, successors
+
+
+def with_direct_branches(function: Function) -> Function:
+    """The function with branches that go straight to where a condition of several tests leads.
+
+    Of `a and b` each test chooses a value that is handed to a block which only branches on it. Here each test branches by itself, so that
+    what a block may rely on is what the branches before it say. Values and instructions are those of the function; blocks are new.
+    """
+    uses = _uses(function)
+    copies = {block: Block(block.name, block.parameters, block.instructions) for block in function.blocks}
+    constants = {
+        instruction.result: bool(instruction.attributes["value"])
+        for block in function.blocks
+        for instruction in block.instructions
+        if instruction.operation == "constant" and isinstance(instruction.attributes["value"], bool)
+    }
+    for block, copy in copies.items():
+        match block.terminator:
+            case Jump(target=target, arguments=arguments):
+                decision = _decision(target, uses)
+                if decision is None:
+                    copy.terminator = Jump(copies[target], arguments)
+                elif arguments[0] in constants:
+                    copy.terminator = Jump(copies[decision.then if constants[arguments[0]] else decision.otherwise])
+                else:
+                    copy.terminator = Branch(arguments[0], copies[decision.then], copies[decision.otherwise])
+            case Branch(condition=condition, then=then, otherwise=otherwise):
+                copy.terminator = Branch(condition, copies[then], copies[otherwise])
+            case terminator:
+                copy.terminator = terminator
+    reached = set(in_order(copies[function.blocks[0]]))
+    return Function(
+        function.name,
+        function.parameters,
+        function.result,
+        [copies[block] for block in function.blocks if copies[block] in reached],
+    )
+
+
+def in_order(entry: Block) -> list[Block]:
+    """The blocks that are reached from `entry`, each before those it leads to, but for the ways back of loops."""
+    found: list[Block] = []
+    seen = {entry}
+    stack = [(entry, iter(successors(entry)))]
+    while stack:
+        block, following = stack[-1]
+        for target in following:
+            if target not in seen:
+                seen.add(target)
+                stack.append((target, iter(successors(target))))
+                break
+        else:
+            found.append(block)
+            stack.pop()
+    found.reverse()
+    return found
+
+
+def predecessors(blocks: Iterable[Block]) -> dict[Block, list[Block]]:
+    """The blocks that lead to each block."""
+    found: dict[Block, list[Block]] = {}
+    for block in blocks:
+        for target in successors(block):
+            found.setdefault(target, []).append(block)
+    return found
+
+
+def loops(blocks: list[Block]) -> dict[Block, set[Block]]:
+    """The blocks of each loop, by the block that it begins with. `blocks` are in order."""
+    place = {block: number for number, block in enumerate(blocks)}
+    before = predecessors(blocks)
+    found: dict[Block, set[Block]] = {}
+    for block in blocks:
+        for target in successors(block):
+            if place[target] > place[block]:
+                continue
+            body = found.setdefault(target, {target})
+            waiting = [block]
+            while waiting:
+                member = waiting.pop()
+                if member not in body:
+                    body.add(member)
+                    waiting += before.get(member, ())
+    return found
+
+
+def _decision(target: Block, uses: Counter[Value]) -> Branch | None:
+    """How a block branches that does nothing but branch on the one value that is handed to it."""
+    terminator = target.terminator
+    if target.instructions or len(target.parameters) != 1 or not isinstance(terminator, Branch):
+        return None
+    (given,) = target.parameters
+    return terminator if terminator.condition is given and uses[given] == 1 else None
+
+
+def _uses(function: Function) -> Counter[Value]:
+    uses: Counter[Value] = Counter()
+    for block in function.blocks:
+        for instruction in block.instructions:
+            uses.update(instruction.operands)
+        match block.terminator:
+            case Jump(arguments=arguments):
+                uses.update(arguments)
+            case Branch(condition=condition):
+                uses[condition] += 1
+            case Return(value=Value() as value):
+                uses[value] += 1
+    return uses

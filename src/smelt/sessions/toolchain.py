@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a compilation depends on besides the program: the compiler itself, and the processor for `host`.
+
+The compiler's fingerprint is made of smelt's sources and of the version of llvmlite, which decides that of LLVM. Neither is imported or
+read to find out that nothing has changed: the fingerprint is remembered under what the file system says of the files.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from smelt.caching.encoding import encode_int, encode_str, frame, sequence
+from smelt.sessions.container import digest
+
+PACKAGE = Path(__file__).parent.parent
+
+
+def toolchain_stamp(package: Path = PACKAGE) -> bytes:
+    """What the file system says of smelt's sources and of LLVM: a digest that stays the same as long as nobody touches them."""
+    files = sorted(_sources(package), key=lambda entry: entry.path)
+    stamps = [encode_str(entry.path[len(str(package)) :]) + _stamp(entry.stat()) for entry in files]
+    library = _llvmlite()
+    if library is not None:
+        stamps.append(encode_str(str(library)) + _stamp(library.stat()))
+    return digest(sequence([encode_str(str(package)), *stamps]))
+
+
+def toolchain_fingerprint(package: Path = PACKAGE) -> bytes:
+    """The digest of what smelt's sources say, and of llvmlite's version."""
+    parts = []
+    for entry in sorted(_sources(package), key=lambda entry: entry.path):
+        name = Path(entry.path).relative_to(package).as_posix()
+        parts.append(encode_str(name) + frame("source", Path(entry.path).read_bytes()))
+    return digest(sequence([*parts, encode_str(llvmlite_version())]))
+
+
+def llvmlite_version() -> str:
+    """The version of llvmlite that is installed, without importing it; empty if there is none."""
+    try:
+        return importlib.metadata.version("llvmlite")
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+@functools.cache
+def host_processor() -> bytes:
+    """The digest of what tells the processor of this machine from others that need other code."""
+    parts = [sys.platform, platform.machine()]
+    if sys.platform == "linux":
+        parts += _linux_processor()
+    elif sys.platform == "darwin":
+        parts.append(_system_control("machdep.cpu.brand_string"))
+    else:
+        parts.append(platform.processor())
+    return digest(sequence(map(encode_str, parts)))
+
+
+def _sources(folder: Path | str) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(".py"):
+                yield entry
+            elif entry.name != "__pycache__" and entry.is_dir():
+                yield from _sources(entry.path)
+
+
+def _stamp(status: os.stat_result) -> bytes:
+    # The time of the last change of the inode can't be set back, as that of the contents can.
+    return b"".join(map(encode_int, (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)))
+
+
+def _llvmlite() -> Path | None:
+    """The file of llvmlite's that any installation of it writes anew."""
+    found = importlib.util.find_spec("llvmlite")
+    return Path(found.origin) if found is not None and found.origin is not None else None
+
+
+_PROCESSOR_LINES = ("vendor_id", "cpu family", "model", "stepping", "flags", "CPU implementer", "CPU part", "Features")
+
+
+def _linux_processor() -> list[str]:
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+            text = file.read(8192)
+    except OSError:
+        return [platform.processor()]
+    # Of the first processor.
+    lines = (line.partition(":") for line in text.partition("\n\n")[0].splitlines())
+    return [f"{name.strip()}: {value.strip()}" for name, _, value in lines if name.strip() in _PROCESSOR_LINES]
+
+
+def _system_control(name: str) -> str:
+    size, text = ctypes.c_size_t(256), ctypes.create_string_buffer(256)
+    ctypes.CDLL(None).sysctlbyname(name.encode(), text, ctypes.byref(size), None, ctypes.c_size_t(0))
+    return text.value.decode(errors="replace")
