@@ -8,21 +8,56 @@ import importlib
 import sys
 import types
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, overload
 
+from smelt import knobs
 from smelt.caching import add_method
 from smelt.compiler.config import CompilerConfig, CompilerJob
+from smelt.compiler.jobs import Jobs
 from smelt.launch import Kernel
+from smelt.sessions import Session
+from smelt.sessions.directory import Directory, default_directory
+from smelt.targets.native.linking import NativeLinker
+from smelt.targets.native.results import NativeResults
+from smelt.targets.native.target import host_target
 from smelt.types import declared_types
 
 
 @functools.cache
+def jobs() -> Jobs:
+    """The results of this process's jobs. The compiler is imported for the first that is neither known nor in the store."""
+    found = Jobs({"native": NativeLinker()}, driver)
+    if knobs.STORE.value:
+        path = knobs.CACHE_DIRECTORY.value
+        directory = Path(path) if path is not None else default_directory()
+        if directory is not None:
+            found.store = Session(
+                found.overlays, [NativeResults], directory=Directory(directory), most_bytes=knobs.CACHE_SIZE.value
+            )
+    return found
+
+
+@functools.cache
+def stubs() -> Any:
+    """What launches in compiled code; None where the objects of this Python or NumPy are not laid out as it expects."""
+    if not importlib.import_module("smelt.targets.native.object_layouts").are_as_expected():
+        return None
+    return importlib.import_module("smelt.targets.native.stubs").Stubs(_compile_stub)
+
+
+def _compile_stub(text: str, opt_level: int) -> Any:
+    return importlib.import_module("smelt.targets.native.stub_compilation").compile_stub(text, opt_level)
+
+
+@functools.cache
 def driver() -> Any:
-    """The driver of this process, with every target's back end."""
-    tables = importlib.import_module("smelt.inference.overlays")
+    """The compiler of this process, with every target's back end."""
+    overlays = importlib.import_module("smelt.inference.overlays")
     backend = importlib.import_module("smelt.targets.native.backend")
-    return importlib.import_module("smelt.driver").Driver(tables.standard_table(), {"native": backend.NativeBackend()})
+    table = overlays.table_of(jobs().overlays, jobs().functions)
+    return importlib.import_module("smelt.driver").Driver(jobs(), table, {"native": backend.NativeBackend()})
 
 
 @overload
@@ -59,14 +94,14 @@ def kernel(function: Any = None, *, signatures: Sequence[tuple[Any, ...]] = (), 
         return functools.partial(kernel, signatures=signatures, **options)
     if not isinstance(function, types.FunctionType):
         raise TypeError(f"a kernel is made of a Python function, not of {function!r}")
-    return Kernel(function, replace(CompilerConfig(), **options), driver, signatures)
+    return Kernel(function, CompilerConfig(target=host_target(), **options), jobs, signatures, stubs)
 
 
 def overlay(function: Any, signature: tuple[Any, ...]) -> Callable[[types.FunctionType], types.FunctionType]:
     """Replace `function` in kernels: `@smelt.overlay(math.sin, (smelt.float32,))` before the function that is called instead."""
 
     def define(replacement: types.FunctionType) -> types.FunctionType:
-        add_method(driver().table.layers[0], function, signature, replacement)
+        add_method(jobs().overlays, function, signature, replacement)
         return replacement
 
     return define
@@ -109,7 +144,7 @@ def why(kernel: Kernel) -> tuple[str, ...]:
 
     Each names the change, and the chain of calls through which it reached the kernel.
     """
-    cache = driver().table.cache
+    cache = jobs().cache
     return tuple(line for kinds in kernel.compiled_for for line in cache.why(kernel.instance(kinds)))
 
 
@@ -137,12 +172,11 @@ class Stats:
 
 def stats() -> Stats:
     """A snapshot of the counters of this process."""
-    is_used = driver.cache_info().currsize > 0
-    counts = driver().table.cache.counts if is_used else None
+    counts = jobs().cache.counts
     return Stats(
-        driver().compilations if is_used else 0,
-        counts.made if counts is not None else 0,
-        counts.invalidated if counts is not None else 0,
+        driver().compilations if driver.cache_info().currsize else 0,
+        counts.made,
+        counts.invalidated,
         "llvmlite.binding" in sys.modules,
     )
 

@@ -69,7 +69,7 @@ def _parse_size(text: str) -> int:
 
 _UNITS = {"K": 10**3, "M": 10**6, "G": 10**9}
 
-STORE = Knob("SMELT_STORE", _parse_switch, True)  # noqa: FBT003 - what the switch is by default
+STORE = Knob("SMELT_STORE", _parse_switch, True)
 """Whether what is compiled is kept for later processes, and looked for among what earlier ones kept."""
 
 CACHE_DIRECTORY: Knob[str | None] = Knob("SMELT_CACHE_DIR", str, None)

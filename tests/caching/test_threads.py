@@ -6,6 +6,7 @@ Waiting with a time limit is only there so that a deadlock fails the test instea
 
 from __future__ import annotations
 
+import abc
 import ctypes
 import sys
 import threading
@@ -19,6 +20,7 @@ from smelt.caching import (
     CodeCache,
     CodeInstance,
     CycleError,
+    Dispatch,
     Guard,
     LinearCache,
     MethodInstance,
@@ -964,3 +966,107 @@ def test_an_error_of_a_listener_while_a_job_is_joined_leaves_nobody_making_or_wa
         return view.code_instance(instance)
 
     assert jobs.view.get_or_create(instance, make).is_current
+
+
+@pytest.mark.skipif(not watching.is_available(), reason="this Python has no dict watchers")
+def test_a_rebinding_to_an_equal_constant_that_others_overtake_is_told_again(monkeypatch):
+    jobs = Jobs()
+    instance = jobs.instance("function")
+    module = types.ModuleType("settings")
+    exec("X = 1000\ndef function(): return X", vars(module))
+
+    def make(view: CacheView[Kept], instance: MethodInstance) -> CodeInstance:
+        observed = read_global(module.function, "X")
+        code = view.code_instance(instance, edges=observed.edges)
+        view.results(code).value = observed.value
+        return code
+
+    def value() -> object:
+        return jobs.view.results(jobs.view.get_or_create(instance, make)).value
+
+    def rebind(value: int) -> None:
+        module.X = value
+
+    first = jobs.view.get_or_create(instance, make)
+    tell = watching._tell
+    overtaken: list[object] = []
+
+    def tell_and_be_overtaken(*arguments: object) -> object:
+        monkeypatch.setattr(watching, "_tell", tell)
+        told = tell(*arguments)
+        # Before the store that this was told of, another thread stores something else, and a third one compiles for that.
+        results_of([lambda: rebind(2)])
+        overtaken.extend(results_of([value]))
+        return told
+
+    monkeypatch.setattr(watching, "_tell", tell_and_be_overtaken)
+    rebind(int("1000"))
+    assert overtaken == [2]
+    assert not first.is_current
+    assert value() == 1000
+
+
+def test_a_lookup_while_another_thread_forgets_what_was_found_before_a_registration_is_not_given_that():
+    class Shape(metaclass=abc.ABCMeta):  # noqa: B024 - classes are registered with it
+        pass
+
+    class Circle:
+        pass
+
+    jobs = Jobs()
+    add_method(jobs.table, "area", (object,), "of anything")
+    add_method(jobs.table, "area", (Shape,), "of a shape")
+    assert jobs.table.method_instance("area", (Circle,)).source == "of anything"
+    overtaking: list[object] = []
+
+    class Watched(dict):
+        def clear(self) -> None:
+            overtaking.extend(results_of([lambda: jobs.table.method_instance("area", (Circle,)).source]))
+            super().clear()
+
+    jobs.table._found = Watched(jobs.table._found)
+    Shape.register(Circle)
+    Watched.clear, clear = dict.clear, Watched.clear
+
+    def clear_once(found: Watched) -> None:
+        Watched.clear = dict.clear
+        clear(found)
+
+    Watched.clear = clear_once
+    assert jobs.table.method_instance("area", (Circle,)).source == "of a shape"
+    assert overtaking == ["of a shape"]
+
+
+def test_a_registration_between_a_definition_and_its_watch_is_noticed(monkeypatch):
+    class Shape(metaclass=abc.ABCMeta):  # noqa: B024 - classes are registered with it
+        pass
+
+    class Circle:
+        pass
+
+    jobs = Jobs()
+    caller = jobs.instance("caller")
+    add_method(jobs.table, "area", (object,), "of anything")
+
+    def make(view: CacheView[Kept], instance: MethodInstance) -> CodeInstance:
+        outcome = jobs.table.dispatch("area", (Circle,), view.world)
+        code = view.code_instance(instance, edges=[outcome])
+        view.results(code).value = outcome.method.source
+        return code
+
+    def value() -> object:
+        return jobs.view.results(jobs.view.get_or_create(caller, make)).value
+
+    assert value() == "of anything"
+    is_outdated = Dispatch.is_outdated
+
+    def overtaken(outcome: Dispatch) -> bool:
+        found = is_outdated(outcome)
+        # Classes are registered without the lock.
+        Shape.register(Circle)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Dispatch, "is_outdated", overtaken)
+        add_method(jobs.table, "area", (Shape,), "of a shape")
+    assert value() == "of a shape"

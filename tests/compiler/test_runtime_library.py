@@ -16,6 +16,7 @@ import pytest
 import smelt
 from smelt._wiring import driver
 from smelt.compiler.config import CompilerJob
+from smelt.compiler.results import ArtifactResults
 from smelt.driver import pipeline
 from smelt.driver.runtime_library import RuntimeFunctionResults
 from smelt.lowering import lower_module
@@ -73,7 +74,7 @@ def test_the_bitcode_is_a_result_of_the_code_instance_of_the_function():
     callee = next(code for code in lowered.functions if "math.comb" in str(code.instance))
     results = [
         found
-        for (cls, _), found in callee.results(pipeline.ArtifactResults).by_config.items()
+        for (cls, _), found in callee.results(ArtifactResults).by_config.items()
         if cls is RuntimeFunctionResults
     ]
     assert lowered.linked[0] in [result.bitcode[0] for result in results]

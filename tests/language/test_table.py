@@ -32,6 +32,10 @@ def helper(v, scale=2):
 
 def apply(f, *v):
     return f(*v)
+
+
+def factorial(v):
+    return 1 if v < 2 else v * factorial(v - 1)
 """
 
 
@@ -59,7 +63,7 @@ def programs(tmp_path_factory):
     text = HEAD
     for number, cells in (*SUPPORTED, *REFUSED):
         body = "\n".join(f"    {line}" for line in code_of(cells[1]).splitlines())
-        text += f"\n\ndef row_{number}(out, x, k, n, a, t):\n{body}\n    out[0] = r\n"
+        text += f"\n\ndef row_{number}(out, x, k, m, g, n, a, t):\n{body}\n    out[0] = r\n"
     path = tmp_path_factory.mktemp("table") / "rows_of_the_table.py"
     path.write_text(text)
     spec = importlib.util.spec_from_file_location("rows_of_the_table", path)
@@ -72,7 +76,9 @@ def programs(tmp_path_factory):
 
 
 def arguments():
-    return np.zeros(8), np.array([1.5, -2.0, 4.0], np.float32), np.array([3, 11, 4], np.int32), 3, 2.5, (1, 2.5, 3)
+    x, k = np.array([1.5, -2.0, 4.0], np.float32), np.array([3, 11, 4], np.int32)
+    m, g = np.array([True, False, True]), np.arange(6.0).reshape(2, 3)
+    return np.zeros(8), x, k, m, g, 3, 2.5, (1, 2.5, 3)
 
 
 def named(rows_):

@@ -23,8 +23,8 @@ from smelt.caching.code import CodeInstance, Owner
 from smelt.caching.constants import constant_key
 from smelt.caching.errors import OwnerError, WorldError
 from smelt.caching.events import Counts, Event
-from smelt.caching.flights import Flights
-from smelt.caching.guards import ENDED, merge_guards
+from smelt.caching.flights import Flight, Flights
+from smelt.caching.guards import ENDED, Guard, Pending, merge_guards
 from smelt.caching.invalidation import Invalidation, InvalidationLog, reach
 from smelt.caching.locking import afterwards, exclusively, tidy_up
 from smelt.caching.places import place_of, settle_all_places
@@ -34,7 +34,7 @@ from smelt.caching.worlds import World
 if TYPE_CHECKING:
     from smelt.caching.dependencies import Dependency
     from smelt.caching.dispatch import Dispatch
-    from smelt.caching.methods import Method, MethodInstance
+    from smelt.caching.methods import Method
     from smelt.caching.places import Place
 
 Listener = Callable[[Event], None]
@@ -158,10 +158,11 @@ class CodeCache:
             return
         # All of them before the first one lets go of its bindings: a guard that is compared meanwhile, by a thread without the
         # lock, asks the bindings that are left.
+        last_worlds = [self._last_world(code) for code in reached]
         for code in reached:
             code.guard = ENDED
-        for code in reached:
-            self.end_code(code, self.world_number - 1)
+        for code, last_world in zip(reached, last_worlds, strict=True):
+            self.end_code(code, last_world)
         self._counts.invalidated += len(reached)
         invalidation = Invalidation(cause, self.world_number, trees, len(reached))
         self.invalidations.append(invalidation)
@@ -170,8 +171,9 @@ class CodeCache:
     def replace_code(self, code: CodeInstance) -> None:
         """Invalidate `code` and what depends on it, because its owner puts other code in its place. Under the lock."""
         self.begin_world()
+        last_world = self._last_world(code)
         self.invalidate(f"{code.instance} was given other code", [code])
-        self.end_code(code, self.world_number - 1)
+        self.end_code(code, last_world)
 
     def next_serial(self) -> int:
         """The place of the next published code instance in the order of all. Under the lock."""
@@ -189,15 +191,34 @@ class CodeCache:
         else:
             _unlink(code)
 
-    def give_up_awaited(self, instance: MethodInstance, owner: Owner) -> None:
-        """Invalidate what awaits code that could not be made. Under the lock.
+    def land(self, flight: Flight) -> None:
+        """End a flight: what awaits its code depends on that from now on, or ends with it. Under the lock.
 
-        It was compiled together with that code; if that is made after all, it is from something else.
+        It was compiled together with that code; if that is made later after all, it is from something else.
         """
+        instance, owner = flight.key
         awaited = instance._awaited.get(owner)
         if awaited is not None and awaited.dependents:
             self.begin_world()
-            self.invalidate(f"{instance} could not be made", [awaited])
+            what = "could not be made" if flight.code is None else "was outdated before it was made"
+            self.invalidate(f"{instance} {what}", [awaited])
+        self.flights.land(flight)
+        if flight.code is not None:
+            self._close_circles(flight, flight.code)
+
+    def _close_circles(self, flight: Flight, code: CodeInstance) -> None:
+        todo = [code]
+        while todo:
+            guard = todo[-1].guard
+            if isinstance(guard, Pending) and flight in guard.flights:
+                todo[-1].guard = guard.without(flight)
+                todo.extend(todo.pop().living_dependents())
+            else:
+                todo.pop()
+
+    def _last_world(self, code: CodeInstance) -> int:
+        """Up to where code that ends now is right."""
+        return code.guard.world if isinstance(code.guard, Pending) else self.world_number - 1
 
     def retain_method(self, method: Method) -> bool:
         """Whether a method that ended has to be kept for a world that is held; if so, its table is told when not. Under the lock."""
@@ -210,17 +231,17 @@ class CodeCache:
         """Look at `outcome` again whenever a class was registered with an abstract one. Under the lock."""
         place = place_of(Registrations, Registrations, "abstract classes")
         place.outcomes.add(outcome)
-        self.extend_guards(outcome.living_dependents(), (place,))
+        self.extend_guards(outcome.living_dependents(), Guard((place,)))
         return place
 
-    def extend_guards(self, codes: Iterable[CodeInstance], places: tuple[Place, ...]) -> None:
-        """Have the guards of `codes`, and of all that depends on them, look at `places` too. Under the lock."""
+    def extend_guards(self, codes: Iterable[CodeInstance], guard: Guard) -> None:
+        """Have `codes`, and all that depends on them, guarded by `guard` too. Under the lock."""
         todo, done = list(codes), set[CodeInstance]()
         while todo:
             code = todo.pop()
             if code not in done:
                 done.add(code)
-                code.guard = merge_guards([code.guard], places)
+                code.guard = merge_guards([code.guard, guard], ())
                 todo.extend(code.living_dependents())
 
     # Observation

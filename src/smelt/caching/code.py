@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from smelt.caching.dependencies import Dependency, Dependent
+from smelt.caching.guards import Word, pointer_offset
 from smelt.caching.results import Results, check_results_class
 from smelt.caching.texts import shown
 from smelt.caching.worlds import OPEN, WorldRange
@@ -114,6 +116,28 @@ class CodeInstance(Dependency):
         """All results that hang on it, for whoever writes them out."""
         return iter(tuple(self._attached.values()))
 
+    def words(self) -> tuple[Word, ...] | None:
+        """The words to compare, all while no other thread runs Python, to learn whether a live view still gives this code.
+
+        The guard as they were made for is one: it is another when there is more to compare, and when the code is valid no longer.
+        Whoever compares them holds this code and its `guard`. None for code that is valid no longer, and where this Python has
+        something in it that can't be compared as a word.
+        """
+        guard = self.guard
+        compared = guard.words() if guard is not None else ()
+        if compared is None or _GUARD_OFFSET is None:
+            return None
+        return (Word(id(self) + _GUARD_OFFSET, ctypes.c_uint64(id(guard))), *compared)
+
     def __repr__(self) -> str:
         where = f"worlds {self.world_range}" if self.min_world <= self.max_world else "not cached"
         return f"<code of {self.instance} for {self.owner!r}, {where}>"
+
+
+def _guard_offset() -> int | None:
+    probe: Any = CodeInstance.__new__(CodeInstance)
+    probe.guard = object()
+    return pointer_offset(probe, probe.guard)
+
+
+_GUARD_OFFSET = _guard_offset()

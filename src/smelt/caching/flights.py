@@ -36,6 +36,10 @@ class Flight:
         self.code: CodeInstance | None = None
         self.error: Exception | None = None
 
+    def is_of_this_thread(self) -> bool:
+        """Whether it is the calling thread that makes it."""
+        return self.thread == threading.get_ident()
+
 
 class Flights:
     """All jobs of one cache that are being made, and which thread waits for which."""
@@ -54,9 +58,20 @@ class Flights:
         if flight is None:
             flight = self._by_key[key] = Flight(key, world)
             return flight, True
+        self.wait_for(flight)
+        return flight, False
+
+    def find(self, key: tuple[MethodInstance, Owner]) -> Flight | None:
+        """The flight for this job, if it is being made. Under the lock."""
+        return self._by_key.get(key)
+
+    def wait_for(self, flight: Flight) -> None:
+        """The calling thread is going to wait for `flight`. Under the lock.
+
+        Raises `CycleError` if that would wait for the calling thread itself.
+        """
         self._refuse_cycle(flight)
         self._waiting[threading.get_ident()] = flight
-        return flight, False
 
     def leave(self) -> None:
         """The calling thread waits no longer. Under the lock."""

@@ -12,10 +12,12 @@ gives their addresses. `holds` is the same check in Python.
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from smelt.caching.flights import Flight
     from smelt.caching.places import Place
 
 
@@ -29,6 +31,20 @@ class Word(NamedTuple):
     # LIFETIME: `address` points into an object that the place holds, and so does every guard with this word.
     address: int
     expected: ctypes.c_uint64
+
+
+def pointer_offset(holder: object, part: object) -> int | None:
+    """Where in the memory of `holder` the pointer to `part` is; None unless exactly one word is that pointer.
+
+    The layout of CPython's objects changes between its releases and is in no stable API, so it is looked for in an object made for the
+    purpose.
+    """
+    if sys.implementation.name != "cpython" or ctypes.sizeof(ctypes.c_void_p) != 8:
+        return None
+    size = type(holder).__basicsize__
+    words = (ctypes.c_uint64 * (size // 8)).from_address(id(holder))
+    found = [index * 8 for index, word in enumerate(words) if word == id(part)]
+    return found[0] if len(found) == 1 else None
 
 
 class Guard:
@@ -77,11 +93,55 @@ class _Ended(Guard):
     def settle(self) -> None:
         pass
 
+    def words(self) -> None:
+        return None
+
 
 ENDED = _Ended(())
 
 
+class Pending(Guard):
+    """The guard of code that awaits other code which is being made: functions that call each other in a circle.
+
+    Until the circle is closed, what the code will depend on is not known, so the guard never holds: the code is right in the world
+    that it was made for, and nowhere else.
+
+    Attributes
+    ----------
+    flights
+        The jobs that are awaited.
+    world
+        The world that the code was made for.
+    """
+
+    __slots__ = ("flights", "world")
+
+    def __init__(self, places: Iterable[Place], flights: Iterable[Flight], world: int) -> None:
+        super().__init__(places)
+        self.flights = tuple(dict.fromkeys(flights))
+        self.world = world
+
+    def holds(self) -> bool:
+        return False
+
+    def words(self) -> None:
+        return None
+
+    def is_visible_in(self, world: int) -> bool:
+        """Whether the calling thread may use the code in that world, since it is closing the circle itself."""
+        return world == self.world and any(flight.is_of_this_thread() for flight in self.flights)
+
+    def without(self, flight: Flight) -> Guard | None:
+        """The guard once that job is done."""
+        rest = [other for other in self.flights if other is not flight]
+        return Pending(self.places, rest, self.world) if rest else merge_guards((), self.places)
+
+
 def merge_guards(guards: Iterable[Guard | None], places: Iterable[Place]) -> Guard | None:
     """One guard with all of these, or None if there is nothing to compare."""
-    merged = [*places, *(place for guard in guards if guard is not None for place in guard.places)]
+    merged_guards = [guard for guard in guards if guard is not None]
+    merged = [*places, *(place for guard in merged_guards for place in guard.places)]
+    pending = [guard for guard in merged_guards if isinstance(guard, Pending)]
+    if pending:
+        return Pending(merged, (flight for guard in pending for flight in guard.flights), pending[0].world)
     return Guard(merged) if merged else None

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from smelt.caching.code import CodeInstance
 from smelt.caching.edges import Read, read_code
-from smelt.caching.errors import EdgeError, MakerError, OutdatedError, StoreWarning, WorldError
+from smelt.caching.errors import CycleError, EdgeError, MakerError, OutdatedError, StoreWarning, WorldError
 from smelt.caching.events import Failed, Loaded, Made, Miss, MissReason
+from smelt.caching.guards import Pending
 from smelt.caching.locking import exclusively
 from smelt.caching.methods import MethodInstance
 from smelt.caching.publishing import publish
@@ -39,47 +40,78 @@ def get_or_make(view: CacheView[Any], instance: MethodInstance, make: Maker) -> 
                 code = view.get(instance)
                 if code is not None:
                     return code
-                flight, is_mine = cache.flights.join((instance, view.owner_object), asked_in)
+                pending = _pending(view, instance, asked_in)
+                if isinstance(pending, CodeInstance):
+                    return pending
+                flight = pending
+                if flight is None:
+                    flight, is_mine = cache.flights.join((instance, view.owner_object), asked_in)
         except BaseException:
             # A listener was told, when the section ended, of what had been noticed in it, and raised an error.
             if flight is not None:
                 _give_up(cache, flight, is_mine)
             raise
         if not is_mine:
-            code = _wait_for(view, flight, asked_in)
+            _wait_for(view, flight)
+            code = _answer(flight, asked_in) if flight.instance is instance else None
             if code is not None:
                 return code
             continue
         try:
-            return _make(view, flight, make)
+            code = _make(view, flight, make)
         except OutdatedError:
             if not view.is_live:
                 raise
+            continue
+        if not isinstance(code.guard, Pending) or code.guard.is_visible_in(code.guard.world):
+            return code
+        # Another thread has yet to close the circle that it is in.
     raise WorldError(
         f"{instance} was made {_MOST_ATTEMPTS} times, and each time something that it depends on changed meanwhile; "
         "does compiling it, or a thread that never rests, change what it reads?"
     )
 
 
+def _pending(view: CacheView[Any], instance: MethodInstance, asked_in: int) -> Flight | CodeInstance | None:
+    """The job to wait for before the code of `instance` that is there can be used: one that other threads close a circle with.
+
+    Where they wait for this thread themselves, it goes on with the code as it is. Under the lock.
+    """
+    code = instance._code.get(view.owner_object)
+    if code is None or not isinstance(code.guard, Pending) or asked_in < code.min_world:
+        return None
+    flight = code.guard.flights[0]
+    try:
+        view.cache.flights.wait_for(flight)
+    except CycleError:
+        return code if code.guard.world == asked_in else None
+    return flight
+
+
 def _give_up(cache: CodeCache, flight: Flight, is_mine: bool) -> None:
     with exclusively():
         if is_mine:
-            cache.flights.land(flight)
+            cache.land(flight)
         else:
             cache.flights.leave()
 
 
-def _wait_for(view: CacheView[Any], flight: Flight, asked_in: int) -> CodeInstance | None:
-    """What another thread makes; None if that does not answer the question that was asked here."""
+def _wait_for(view: CacheView[Any], flight: Flight) -> None:
     try:
         flight.done.wait()
     finally:
         with exclusively():
             view.cache.flights.leave()
+
+
+def _answer(flight: Flight, asked_in: int) -> CodeInstance | None:
+    """What another thread made; None if that does not answer the question that was asked here."""
     if flight.error is not None and flight.world == asked_in:
         raise flight.error
     code = flight.code
-    return code if code is not None and asked_in in code.world_range else None
+    if code is None or isinstance(code.guard, Pending) or asked_in not in code.world_range:
+        return None
+    return code
 
 
 def _make(view: CacheView[Any], flight: Flight, make: Maker) -> CodeInstance:
@@ -93,9 +125,7 @@ def _make(view: CacheView[Any], flight: Flight, make: Maker) -> CodeInstance:
         code, is_loaded = _load_or_make(frozen, flight, make)
     finally:
         with exclusively():
-            if flight.code is None:
-                cache.give_up_awaited(flight.instance, view.owner_object)
-            cache.flights.land(flight)
+            cache.land(flight)
     if not is_loaded:
         save(frozen, code)
     # Last, so that all is done when the error of a listener reaches the caller.

@@ -17,10 +17,14 @@ from smelt.caching.tables import LookupTable, check_function, check_table
 
 
 class MethodTable(LookupTable):
-    """A table of methods, each for one function and one signature, filled by `add_method`."""
+    """A table of methods, each for one function and one signature, filled by `add_method`.
 
-    def __init__(self, name: str, *, cache: CodeCache | None = None) -> None:
+    The methods of a `timeless` table stand in every world: it is filled before anything is looked up in it, and never changed.
+    """
+
+    def __init__(self, name: str, *, cache: CodeCache | None = None, timeless: bool = False) -> None:
         super().__init__(name, cache)
+        self._is_timeless = timeless
         # Tuples that are replaced whole, so that lookups need no lock.
         self._current: dict[Any, tuple[Method, ...]] = {}
         self._former: dict[Any, tuple[Method, ...]] = {}
@@ -31,9 +35,11 @@ class MethodTable(LookupTable):
     def find_here(self, function: Any, types: ArgumentTypes, world: int | None) -> Method | None:
         if world is not None:
             return super().find_here(function, types, world)
-        if self._registrations != abc.get_cache_token():
-            self._registrations = abc.get_cache_token()
+        registrations = abc.get_cache_token()
+        if self._registrations != registrations:
+            # In this order: who finds the token noted, in another thread, relies on what was found before it being gone.
             self._found.clear()
+            self._registrations = registrations
         if function not in self._current:
             return None
         found = self._found.setdefault(function, {})
@@ -56,7 +62,9 @@ class MethodTable(LookupTable):
         check_function(function)
         with exclusively():
             replaced = self._same_signature(function, signature)
-            world = self.cache.begin_world()
+            if self._is_timeless:
+                self._refuse_change(self._found or replaced)
+            world = 1 if self._is_timeless else self.cache.begin_world()
             if replaced is not None:
                 self._end(replaced)
             method = Method(self.cache, self, function, signature, source, world)
@@ -72,6 +80,7 @@ class MethodTable(LookupTable):
         with exclusively():
             if not isinstance(method, Method) or method not in self._current.get(method.function, ()):
                 raise MethodTableError(f"{method!r} does not stand in {self}")
+            self._refuse_change(self._is_timeless)
             self.cache.begin_world()
             self._end(method)
             rest = tuple(m for m in self._current[method.function] if m is not method)
@@ -81,6 +90,10 @@ class MethodTable(LookupTable):
                 del self._current[method.function]
             what = f"{function_name(method.function)}{describe(method.signature)} was removed from {self}"
             self._changed(method.function, method, what)
+
+    def _refuse_change(self, is_change: object) -> None:
+        if is_change:
+            raise MethodTableError(f"{self} is timeless: its methods stand in every world, so they can't be changed")
 
     def drop_former(self, method: Method) -> None:
         rest = tuple(m for m in self._former.get(method.function, ()) if m is not method)
@@ -100,10 +113,11 @@ class MethodTable(LookupTable):
         outdated: list[Dependency] = [] if ended is None else [ended]
         for table in list(self._searched_by):
             for outcome in table._outcomes.of(function):
+                # First watched, then looked at, so that a registration in between is noticed.
+                if table.outcome_depends_on_registration(function):
+                    self.cache.watch_registrations(outcome)
                 if outcome.is_outdated():
                     outdated.append(outcome)
-                elif table.outcome_depends_on_registration(function):
-                    self.cache.watch_registrations(outcome)
         self.cache.invalidate(what, outdated)
 
     def _same_signature(self, function: Any, signature: Signature) -> Method | None:

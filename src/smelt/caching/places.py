@@ -14,14 +14,13 @@ Invariants, while the lock of `locking` is free:
 from __future__ import annotations
 
 import ctypes
-import sys
 import types
 import weakref
 from typing import Any, ClassVar, TypeVar
 
 from smelt.caching.constants import same_constant
 from smelt.caching.dependencies import Dependency
-from smelt.caching.guards import Word
+from smelt.caching.guards import Word, pointer_offset
 from smelt.caching.invalidation import invalidate_dependents
 
 
@@ -159,27 +158,71 @@ def settle_all_places() -> None:
             place.settle()
 
 
-class FunctionParts(Place):
+class Pointers(Place):
+    """A place whose state is some pointers in the memory of one object.
+
+    What a pointer to nothing is shown as is its `nothing`.
+    """
+
+    __slots__ = ("_expected", "_state")
+
+    nothing: ClassVar[object] = MISSING
+
+    _state: tuple[object, ...]
+
+    def __init__(self, container: Any, label: str) -> None:
+        self._expected: tuple[ctypes.c_uint64, ...] | None = None
+        super().__init__(container, label)
+
+    def offsets(self) -> tuple[int, ...] | None:
+        """Where the pointers are in the container, or None where that is not known."""
+        raise NotImplementedError
+
+    def remember(self, state: tuple[object, ...]) -> None:
+        # First, while what they point to is still held: no other object can be where that was.
+        if self._expected is not None:
+            for word, part in zip(self._expected, state, strict=True):
+                word.value = self._address(part)
+        self._state = state
+
+    def words(self) -> list[Word] | None:
+        offsets = self.offsets()
+        if offsets is None:
+            return None
+        if self._expected is None:
+            self._expected = tuple(ctypes.c_uint64(self._address(part)) for part in self._state)
+        return [
+            Word(id(self.container) + offset, word) for offset, word in zip(offsets, self._expected, strict=True)
+        ]
+
+    def _address(self, part: object) -> int:
+        return 0 if part is self.nothing else id(part)
+
+
+class FunctionParts(Pointers):
     """What can be replaced inside a Python function: its code and the defaults of its parameters.
 
     The names are `__code__`, `__kwdefaults__` and `default of PARAMETER`.
     """
 
-    __slots__ = ("_code", "_defaults", "_keyword_defaults")
+    __slots__ = ()
+
+    nothing = None
+
+    def offsets(self) -> tuple[int, ...] | None:
+        return _FUNCTION_OFFSETS
 
     def look(self) -> tuple[types.CodeType, tuple[object, ...] | None, dict[str, object] | None]:
         function: types.FunctionType = self.container
         return function.__code__, function.__defaults__, function.__kwdefaults__
 
-    def remember(self, state: Any) -> None:
-        self._code, self._defaults, self._keyword_defaults = state
-
     def has_moved(self) -> bool:
         function: types.FunctionType = self.container
+        code, defaults, keyword_defaults = self._state
         return (
-            function.__code__ is not self._code
-            or function.__defaults__ is not self._defaults
-            or function.__kwdefaults__ is not self._keyword_defaults
+            function.__code__ is not code
+            or function.__defaults__ is not defaults
+            or function.__kwdefaults__ is not keyword_defaults
         )
 
     def read(self, name: str) -> object:
@@ -187,67 +230,47 @@ class FunctionParts(Place):
             return getattr(self.container, name)
         return parameter_default(self.container, name.removeprefix("default of "))
 
-    def words(self) -> list[Word] | None:
-        parts = (self._code, self._defaults, self._keyword_defaults)
-        if _FUNCTION_OFFSETS is None:
-            return None
-        # A function without defaults has a pointer to nothing, which it shows as None.
-        return _words_of_pointers(
-            self.container, _FUNCTION_OFFSETS, tuple(MISSING if part is None else part for part in parts)
-        )
-
     def describe(self, name: str) -> str:
         return f"the {name} of {self.label}" if name.startswith("default of ") else f"{self.label}.{name}"
 
 
-class Cell(Place):
+class Cell(Pointers):
     """A closure cell. The one name in it is that of the variable."""
 
-    __slots__ = ("_contents",)
+    __slots__ = ()
 
-    def look(self) -> object:
-        return cell_contents(self.container)
+    def offsets(self) -> tuple[int, ...] | None:
+        return None if _CELL_OFFSET is None else (_CELL_OFFSET,)
 
-    def remember(self, state: object) -> None:
-        self._contents = state
+    def look(self) -> tuple[object]:
+        return (cell_contents(self.container),)
 
     def has_moved(self) -> bool:
-        return cell_contents(self.container) is not self._contents
+        return cell_contents(self.container) is not self._state[0]
 
     def read(self, name: str) -> object:  # noqa: ARG002
         return cell_contents(self.container)
-
-    def words(self) -> list[Word] | None:
-        if _CELL_OFFSET is None:
-            return None
-        return _words_of_pointers(self.container, (_CELL_OFFSET,), (self._contents,))
 
     def describe(self, name: str) -> str:
         return f"the variable {name} that {self.label} captures"
 
 
-class Bases(Place):
+class Bases(Pointers):
     """A class and the order in which its bases are searched, the value of the one name `__mro__`."""
 
-    __slots__ = ("_order",)
+    __slots__ = ()
 
-    def look(self) -> tuple[type, ...]:
-        order: tuple[type, ...] = self.container.__mro__
-        return order
+    def offsets(self) -> tuple[int, ...] | None:
+        return None if _ORDER_OFFSET is None else (_ORDER_OFFSET,)
 
-    def remember(self, state: tuple[type, ...]) -> None:
-        self._order = state
+    def look(self) -> tuple[tuple[type, ...]]:
+        return (self.container.__mro__,)
 
     def has_moved(self) -> bool:
-        return self.container.__mro__ is not self._order
+        return self.container.__mro__ is not self._state[0]
 
     def read(self, name: str) -> object:  # noqa: ARG002
         return self.container.__mro__
-
-    def words(self) -> list[Word] | None:
-        if _ORDER_OFFSET is None:
-            return None
-        return _words_of_pointers(self.container, (_ORDER_OFFSET,), (self._order,))
 
 
 def cell_contents(cell: types.CellType) -> object:
@@ -269,28 +292,6 @@ def parameter_default(function: types.FunctionType, parameter: str) -> object:
     return (function.__kwdefaults__ or {}).get(parameter, MISSING)
 
 
-def _words_of_pointers(holder: object, offsets: tuple[int, ...], parts: tuple[object, ...]) -> list[Word]:
-    # A pointer to nothing is 0; an empty cell has it, and a cell that holds None has not.
-    addresses = [0 if part is MISSING else id(part) for part in parts]
-    return [
-        Word(id(holder) + offset, ctypes.c_uint64(address)) for offset, address in zip(offsets, addresses, strict=True)
-    ]
-
-
-def _offset(holder: object, part: object) -> int | None:
-    """Where in the memory of `holder` the pointer to `part` is; None unless exactly one word is that pointer.
-
-    The layout of these objects changes between releases of CPython and is in no stable API, so it is looked for in an object
-    made for the purpose.
-    """
-    if sys.implementation.name != "cpython" or ctypes.sizeof(ctypes.c_void_p) != 8:
-        return None
-    size = type(holder).__basicsize__
-    words = (ctypes.c_uint64 * (size // 8)).from_address(id(holder))
-    found = [index * 8 for index, word in enumerate(words) if word == id(part)]
-    return found[0] if len(found) == 1 else None
-
-
 def _function_offsets() -> tuple[int, ...] | None:
     first_default, second_default = object(), object()
 
@@ -298,18 +299,18 @@ def _function_offsets() -> tuple[int, ...] | None:
         return first, second
 
     parts = (probe.__code__, probe.__defaults__, probe.__kwdefaults__)
-    offsets = [offset for offset in (_offset(probe, part) for part in parts) if offset is not None]
+    offsets = [offset for offset in (pointer_offset(probe, part) for part in parts) if offset is not None]
     return tuple(offsets) if len(offsets) == len(parts) else None
 
 
 def _cell_offset() -> int | None:
     contents = object()
-    return _offset(types.CellType(contents), contents)
+    return pointer_offset(types.CellType(contents), contents)
 
 
 def _order_offset() -> int | None:
     probe = type("probe", (), {})
-    return _offset(probe, probe.__mro__)
+    return pointer_offset(probe, probe.__mro__)
 
 
 _FUNCTION_OFFSETS = _function_offsets()

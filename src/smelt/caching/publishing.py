@@ -15,7 +15,7 @@ from smelt.caching.dependencies import Dependency, Dependent
 from smelt.caching.dispatch import Dispatch
 from smelt.caching.edges import Edge, Read
 from smelt.caching.errors import BindingError, EdgeError, OutdatedError
-from smelt.caching.guards import Guard, merge_guards
+from smelt.caching.guards import Guard, Pending, merge_guards
 from smelt.caching.locking import exclusively
 from smelt.caching.methods import AwaitedCode, Method, MethodInstance
 from smelt.caching.namespaces import Namespace, best_namespace
@@ -144,6 +144,9 @@ class _Terms:
             if awaited is None:
                 awaited = instance._awaited[self.code._owner] = AwaitedCode(instance, self.code._owner)
             self.dependencies.append(awaited)
+            flight = self.cache.flights.find((instance, self.code._owner))
+            if flight is not None:
+                self.guards.append(Pending((), (flight,), self.world))
 
     def _dispatch(self, outcome: Dispatch) -> None:
         table = outcome.table
@@ -198,12 +201,14 @@ def _insert(code: CodeInstance, terms: _Terms) -> None:
             is_current = False
         else:
             cache.replace_code(present)
-            present = instance._code.get(owner)
             # Whoever looks from before goes on seeing what it replaces.
-            terms.valid = WorldRange(cache.world_number)
+            terms.valid = WorldRange(max(terms.valid.first, present.max_world + 1))
+            present = instance._code.get(owner)
     code.min_world, code.max_world = terms.valid
     code.serial = cache.next_serial()
     code.guard = merge_guards(terms.guards, terms.places)
+    if isinstance(code.guard, Pending):
+        code.guard.world = terms.world
     code._dependent = Dependent(code, terms.dependencies if is_current else ())
     if is_current or present is None or not present.is_current:
         code._older = present
@@ -224,4 +229,4 @@ def _announce(code: CodeInstance) -> None:
     for dependent in tuple(awaited.dependents):
         dependent.replace(awaited, code)
     if code.guard is not None:
-        code.instance.method.cache.extend_guards(code.living_dependents(), code.guard.places)
+        code.instance.method.cache.extend_guards(code.living_dependents(), code.guard)

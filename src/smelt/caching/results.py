@@ -34,11 +34,12 @@ _PORTABLE_ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
 class Field:
     """The declaration of one field of a results class. Made by `portable` and `session_local`."""
 
-    __slots__ = ("factory", "is_portable")
+    __slots__ = ("factory", "is_named", "is_portable")
 
-    def __init__(self, factory: Callable[[], Any], *, is_portable: bool) -> None:
+    def __init__(self, factory: Callable[[], Any], *, is_portable: bool, is_named: bool = False) -> None:
         self.factory = factory
         self.is_portable = is_portable
+        self.is_named = is_named
 
 
 def portable(*, default: Any = None) -> Any:
@@ -49,9 +50,13 @@ def portable(*, default: Any = None) -> Any:
     return Field(lambda: default, is_portable=True)
 
 
-def session_local(*, factory: Callable[[], Any] = lambda: None) -> Any:
-    """Declare a field for a handle of this process, which is never written out. `factory` makes its first value."""
-    return Field(factory, is_portable=False)
+def session_local(*, factory: Callable[[], Any] = lambda: None, is_named: bool = False) -> Any:
+    """Declare a field for a handle of this process, which is never written out. `factory` makes its first value.
+
+    With `is_named` the field holds a tuple of objects of the program that was compiled: its functions, arrays that it captured. A store
+    may write down the names under which they were read, and look these up again in another process.
+    """
+    return Field(factory, is_portable=False, is_named=is_named)
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(portable, session_local))
@@ -122,6 +127,11 @@ def portable_state(results: Results) -> dict[str, Portable]:
     for name, value in state.items():
         _check_portable(type(results), name, value)
     return state
+
+
+def named_fields(results_class: type[Results]) -> tuple[str, ...]:
+    """The session-local fields that hold objects of the program, which another process has under the same names."""
+    return tuple(name for name, field in results_class.declared_fields.items() if field.is_named)
 
 
 def restore(results_class: type[R], state: Mapping[str, Portable]) -> R:

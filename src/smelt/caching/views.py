@@ -10,6 +10,7 @@ from smelt.caching.cache import CodeCache, default_cache
 from smelt.caching.code import CodeInstance, Owner
 from smelt.caching.edges import Edge
 from smelt.caching.errors import EdgeError, InstanceError, NotCachedError
+from smelt.caching.guards import Pending
 from smelt.caching.locking import exclusively
 from smelt.caching.making import get_or_make, save, source_edges
 from smelt.caching.methods import MethodInstance
@@ -223,6 +224,8 @@ class CacheView(Generic[R]):
         with exclusively():
             if code.guard is not None:
                 code.guard.settle()
+            if isinstance(code.guard, Pending):
+                return code.guard.is_visible_in(self.cache.world_number)
             return code.max_world == OPEN
 
     def _get_in_world(self, code: CodeInstance | None, default: Any) -> Any:
@@ -230,7 +233,9 @@ class CacheView(Generic[R]):
         number = self._world.number
         while code is not None:
             if code.min_world <= number <= code.max_world:
-                return code
+                guard = code.guard
+                if not isinstance(guard, Pending) or guard.is_visible_in(number):
+                    return code
             code = code._older
         return default
 

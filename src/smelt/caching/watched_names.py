@@ -4,8 +4,8 @@
 A callback in Python costs microseconds for each store to a watched dict, whichever name is stored. So whoever has a compiler may put a
 compiled callback before it, which calls the one in Python only for what is in this table: see `watching.use_compiled_callback`.
 
-The table is described by three words, `description`: the address of its slots, their number less one, the address of the callback
-in Python. Slots are words; a free one is 0, one that was freed is 1. The key of a name in a dict is
+`description` is two words: the address of the table, and the address of the callback in Python. The table is words too: the number of
+its slots less one, and the slots. A free one is 0, one that was freed is 1. The key of a name in a dict is
 
     (address of the dict * DICT_FACTOR + hash of the name * NAME_FACTOR) | NEVER_A_KEY
 
@@ -37,49 +37,53 @@ class WatchedNames:
 
     def __init__(self) -> None:
         # LIFETIME: compiled code reads these as long as it is called.
-        self.description = (ctypes.c_uint64 * 3)()
+        self.description = (ctypes.c_uint64 * 2)()
+        self._names: set[tuple[int, str]] = set()
+        # How many names have a key.
         self._counts: dict[int, int] = {}
         self._rebuild()
 
     def use_callback(self, address: int) -> None:
         """Set the address of the callback in Python."""
-        self.description[2] = address
+        self.description[1] = address
 
     def add(self, container: int, name: str) -> None:
-        """Add a name in the dict at an address."""
+        """Add a name in the dict at an address, unless it is here already."""
+        if (container, name) in self._names:
+            return
+        self._names.add((container, name))
         key = _key(container, name)
         self._counts[key] = self._counts.get(key, 0) + 1
-        if self._counts[key] == 1:
-            self._used += 1
-            if 2 * self._used > len(self._slots):
-                self._rebuild()
-            else:
-                _insert(self._slots, key)
+        if self._counts[key] > 1:
+            return
+        self._used += 1
+        if 2 * self._used > self._table[0]:
+            self._rebuild()
+        else:
+            self._table[_position(self._table, key, (_FREE, _FREED))] = key
 
     def remove(self, container: int, name: str) -> None:
-        """Remove what was added."""
+        """Remove what was added, if it is here still."""
+        if (container, name) not in self._names:
+            return
+        self._names.remove((container, name))
         key = _key(container, name)
         self._counts[key] -= 1
         if not self._counts[key]:
             del self._counts[key]
-            self._slots[_slot_of(self._slots, key)] = _FREED
+            self._table[_position(self._table, key, (key,))] = _FREED
 
     def _rebuild(self) -> None:
-        """Make the table anew, with four slots or more for each key, so that most are free."""
+        """Make the table anew, with four slots or more for each key."""
         size = _FEWEST_SLOTS
         while size < 4 * len(self._counts):
             size *= 2
-        slots = (ctypes.c_uint64 * size)()
+        table = (ctypes.c_uint64 * (1 + size))(size - 1)
         for key in self._counts:
-            _insert(slots, key)
-        # Told before the former slots are let go of, and with a mask that fits both: a larger table is announced before its mask, a
-        # smaller one after it.
-        address, mask = ctypes.addressof(slots), size - 1
-        if mask < self.description[1]:
-            raise AssertionError("the table of watched names never shrinks")
-        self.description[0] = address
-        self.description[1] = mask
-        self._slots = slots
+            table[_position(table, key, (_FREE,))] = key
+        # One store, so that compiled code sees the one or the other; and the former table lives until it has happened.
+        self.description[0] = ctypes.addressof(table)
+        self._table = table
         self._used = len(self._counts)
 
 
@@ -87,15 +91,9 @@ def _key(container: int, name: str) -> int:
     return (container * DICT_FACTOR + hash(name) * NAME_FACTOR) & _WORD | NEVER_A_KEY
 
 
-def _insert(slots: ctypes.Array[ctypes.c_uint64], key: int) -> None:
-    index = key >> INDEX_SHIFT
-    while slots[index % len(slots)] not in (_FREE, _FREED):
+def _position(table: ctypes.Array[ctypes.c_uint64], key: int, sought: tuple[int, ...]) -> int:
+    """Where the first slot is, from that of the key on, that has one of these in it."""
+    mask, index = table[0], key >> INDEX_SHIFT
+    while table[1 + (index & mask)] not in sought:
         index += 1
-    slots[index % len(slots)] = key
-
-
-def _slot_of(slots: ctypes.Array[ctypes.c_uint64], key: int) -> int:
-    index = key >> INDEX_SHIFT
-    while slots[index % len(slots)] != key:
-        index += 1
-    return index % len(slots)
+    return 1 + (index & mask)

@@ -3,8 +3,8 @@
 
 The callback is Python, and a thread may be suspended anywhere in Python. Between the callback and the change itself no other
 thread may compile code for the old value, since nobody would tell that code of the change. So the callback ends with the
-test that the name is not watched, or no longer, and nothing stands between that test and the return: CPython hands the
-interpreter lock on only where a function starts, a loop turns or a call has returned. From the return to the change there is
+test that the name is not watched, or was told of this very value last, and nothing stands between that test and the return: CPython
+hands the interpreter lock on only where a function starts, a loop turns or a call has returned. From the return to the change there is
 only C code. The same argument carries `_end`. A build of CPython without the interpreter lock has no such
 guarantee, and namespaces are compared there.
 """
@@ -16,10 +16,12 @@ import ctypes
 import sys
 import threading
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from smelt.caching.locking import exclusively
+from smelt.caching.locking import exclusively, tidy_up
 from smelt.caching.places import MISSING
+from smelt.caching.watched_names import WatchedNames
 
 if TYPE_CHECKING:
     from smelt.caching.namespaces import WatchedNamespace
@@ -45,6 +47,11 @@ class _Holder(weakref.ref["WatchedNamespace"]):
 
 _namespaces: dict[int, _Holder] = {}
 _watched_names: dict[tuple[int, str], _Holder] = {}
+# The same names, for compiled code.
+_names = WatchedNames()
+
+# What the bindings of watched names were told last; nothing for a name that has been watched anew since.
+_told: dict[tuple[int, str], object] = {}
 
 # Which thread is in the callback for which name.
 _being_rebound: dict[tuple[int, str], int] = {}
@@ -63,7 +70,9 @@ class Subscription:
         ctypes.pythonapi.PyDict_Watch(_watcher, namespace.container)
 
     def add(self, name: str) -> None:
+        _told.pop((self._holder.address, name), None)
         _watched_names[self._holder.address, name] = self._holder
+        _names.add(self._holder.address, name)
 
     def remove(self, name: str) -> None:
         _remove(self._holder, name)
@@ -73,6 +82,13 @@ def _remove(holder: _Holder, name: str) -> None:
     key = (holder.address, name)
     if key in _watched_names and _watched_names[key] is holder:
         del _watched_names[key]
+        _told.pop(key, None)
+        tidy_up(partial(_settle_name, *key))
+
+
+def _settle_name(address: int, name: str) -> None:
+    if (address, name) not in _watched_names:
+        _names.remove(address, name)
 
 
 def _end(holder: weakref.ref[WatchedNamespace]) -> None:
@@ -98,6 +114,37 @@ def is_available() -> bool:
     return _watcher is not None
 
 
+def table_of_names() -> int:
+    """The address of the description of the table of watched names, for compiled callbacks: see `watched_names`."""
+    return ctypes.addressof(_names.description)
+
+
+def use_compiled_callback(address: int) -> bool:
+    """Have a compiled callback called before the one here; it passes on at least what concerns a name of `table_of_names`.
+
+    The code at the address has to stay for as long as the process lives. False, and nothing changes, where dicts can't be watched.
+    """
+    global _watcher
+    with exclusively():
+        if _watcher is None:
+            return False
+        _names.use_callback(ctypes.cast(_callback, ctypes.c_void_p).value or 0)
+        try:
+            watcher = ctypes.pythonapi.PyDict_AddWatcher(_Callback(address))
+        except RuntimeError:
+            # CPython has eight watchers, and other packages took them.
+            return False
+        living = [namespace for holder in tuple(_namespaces.values()) if (namespace := holder()) is not None]
+        # At each moment one of them watches, and for some both: to be told twice does no harm.
+        for namespace in living:
+            ctypes.pythonapi.PyDict_Watch(watcher, namespace.container)
+        former, _watcher = _watcher, watcher
+        for namespace in living:
+            ctypes.pythonapi.PyDict_Unwatch(former, namespace.container)
+        ctypes.pythonapi.PyDict_ClearWatcher(former)
+        return True
+
+
 def is_being_rebound(container: dict[str, object], name: str) -> bool:
     """Whether this very thread is about to rebind `name`, so that what stands there is its old value still."""
     return _being_rebound.get((id(container), name)) == threading.get_ident()
@@ -109,21 +156,20 @@ def _on_event(event: int, address: int, key_address: int | None, value_address: 
         # An exact string: a subclass may hash and compare as it likes.
         name = str.__str__(key) if isinstance(key, str) else ""
         value = MISSING if event == _DELETED else _object_at(value_address)
-        while True:
-            if (address, name) not in _watched_names:
-                return 0
-            if _tell(address, name, value):
-                return 0
+        # Told, and by no other thread of another value since, for which code may have been compiled.
+        while (address, name) in _watched_names and not ((address, name) in _told and _told[address, name] is value):
+            _tell(address, name, value)
     if event in (_CLONED, _CLEARED):
         source = _object_at(key_address) if event == _CLONED else {}
         for name in [name for holder, name in tuple(_watched_names) if holder == address]:
-            while (address, name) in _watched_names and not _tell(address, name, source.get(name, MISSING)):
-                pass
+            value = source.get(name, MISSING)
+            while (address, name) in _watched_names and not ((address, name) in _told and _told[address, name] is value):
+                _tell(address, name, value)
     return 0
 
 
-def _tell(address: int, name: str, value: object) -> bool:
-    """Tell the binding of its new value. True if it is still watched then, since what depends on it may stay."""
+def _tell(address: int, name: str, value: object) -> None:
+    """Tell the binding of its new value. It is watched on only if what depends on it may stay."""
     # For as long as this thread is here, also in the listeners that are told.
     _being_rebound[address, name] = threading.get_ident()
     try:
@@ -133,12 +179,13 @@ def _tell(address: int, name: str, value: object) -> bool:
             binding = namespace.bindings.get(name) if namespace is not None else None
             if binding is None:
                 _watched_names.pop((address, name), None)
-                return False
+                _names.remove(address, name)
+                return
             binding.update(value)
-            return binding.place.bindings.get(name) is binding
+            if binding.place.bindings.get(name) is binding:
+                _told[address, name] = value
     except BaseException as error:  # noqa: BLE001 - the program that rebinds a name must not meet our listeners' errors
         _Unraisable(error)
-        return False
     finally:
         _being_rebound.pop((address, name), None)
 
@@ -175,6 +222,7 @@ def _add_watcher() -> int | None:
         return None
     for function in (ctypes.pythonapi.PyDict_Watch, ctypes.pythonapi.PyDict_Unwatch):
         function.argtypes, function.restype = (ctypes.c_int, ctypes.py_object), ctypes.c_int
+    ctypes.pythonapi.PyDict_ClearWatcher.argtypes = (ctypes.c_int,)
     # Not at interpreter shutdown, when the dicts of modules are emptied and little of Python is left to call back to.
     atexit.register(_remove_watcher)
     return watcher
@@ -183,9 +231,7 @@ def _add_watcher() -> int | None:
 def _remove_watcher() -> None:
     global _watcher
     watcher, _watcher = _watcher, None
-    clear = ctypes.pythonapi.PyDict_ClearWatcher
-    clear.argtypes, clear.restype = (ctypes.c_int,), ctypes.c_int
-    clear(watcher)
+    ctypes.pythonapi.PyDict_ClearWatcher(watcher)
 
 
 # LIFETIME: the interpreter calls this until the watcher is removed at exit, so the module holds it.

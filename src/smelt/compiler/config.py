@@ -38,13 +38,19 @@ class Target:
         `native`, for now.
     has_doubles
         Whether it has float64. Without, float32 takes its place.
+    has_recursion
+        Whether functions can call themselves.
     cpu
-        The processor, by LLVM's name; `host` for the one that this runs on.
+        The processor, as the target names it. It is always a certain one: what is compiled for the host names the host's.
+    abi
+        How functions are called, as the target names it.
     """
 
     name: str = _field("native", Enters.OWNER)
     has_doubles: bool = _field(True, Enters.OWNER)
-    cpu: str = _field("host", Enters.KEY)
+    has_recursion: bool = _field(True, Enters.OWNER)
+    cpu: str = _field("x86-64", Enters.KEY)
+    abi: str = _field("sysv", Enters.KEY)
 
 
 NATIVE = Target()

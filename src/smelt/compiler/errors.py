@@ -39,10 +39,13 @@ class KernelError(SmeltError, TypeError):
     def called_from(self, source: FunctionSource, position: Position) -> None:
         """Note that the function with the mistake was reached by a call at `position`. Innermost call first."""
         name = getattr(source.node, "name", "<lambda>")
-        self.callers.append(
+        caller = (
             f"  called from {name}, {source.filename}:{source.first_line + position.line}:{position.column + 1}\n"
             f"{excerpt(source, position)}"
         )
+        # A function that calls itself is shown once.
+        if caller not in self.callers[-1:]:
+            self.callers.append(caller)
 
     def __str__(self) -> str:
         lines = [f"{self.filename}:{self.line}:{self.column}: in {self.name}: {self.message}", self._excerpt]

@@ -6,32 +6,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
-from smelt.caching import (
-    CacheView,
-    CodeInstance,
-    LookupTable,
-    Results,
-    constant_key,
-    session_local,
-)
+from smelt.caching import CacheView, CodeInstance, LookupTable, MethodInstance, Results
 from smelt.compiler.config import CompilerConfig, CompilerJob
+from smelt.compiler.jobs import Jobs, lock_of
+from smelt.compiler.results import InferenceResults
 from smelt.driver import runtime_library
 from smelt.frontend import untyped_program
-from smelt.inference import InferenceResults, Inferrer
+from smelt.inference import Inferrer
+from smelt.inference.recursion import close
 from smelt.ir.typed import Function
 from smelt.lowering import LinkedFunction, LoweredModule, lower_module
 from smelt.types import Type
-
-R = TypeVar("R", bound=Results)
-
-
-class ArtifactResults(Results):
-    """The artifacts of one code instance, by the whole configuration that they were compiled with."""
-
-    by_config: dict[tuple[type[Results], object], Results] = session_local(factory=dict)
-    making: dict[Results, threading.RLock] = session_local(factory=dict)
 
 
 class Backend(Protocol):
@@ -41,10 +28,6 @@ class Backend(Protocol):
 
     def compile(self, job: CompilerJob, lowered: LoweredModule, parameters: tuple[Type, ...], results: Any) -> None:
         """Make the artifact, and set the portable fields of `results`."""
-        ...
-
-    def link(self, results: Any) -> None:
-        """Make what can be launched, and set the session-local fields of `results`."""
         ...
 
     def optimised(self, job: CompilerJob, lowered: LoweredModule, parameters: tuple[Type, ...]) -> tuple[Any, Any]:
@@ -61,6 +44,8 @@ class Driver:
 
     Attributes
     ----------
+    jobs
+        The results of jobs, those that are compiled here too.
     table
         Where calls in kernels are looked up.
     backends
@@ -69,40 +54,49 @@ class Driver:
         How often a kernel's artifact was made.
     """
 
-    def __init__(self, table: LookupTable, backends: Mapping[str, Backend]) -> None:
+    def __init__(self, jobs: Jobs, table: LookupTable, backends: Mapping[str, Backend]) -> None:
+        self.jobs = jobs
         self.table = table
         self.backends = backends
         self.compilations = 0
         self._counting = threading.Lock()
         self._hooks: list[Callable[[CompilerJob], None]] = []
 
-    def view(self, config: CompilerConfig) -> CacheView[InferenceResults]:
-        """The view of code that is inferred for `config`."""
-        return CacheView(config.owner(), InferenceResults, cache=self.table.cache)
+    def infer(
+        self, config: CompilerConfig, view: CacheView[InferenceResults], instance: MethodInstance
+    ) -> CodeInstance:
+        """The code of a method instance, inferred. Raises `KernelError`, `SourceError`."""
+        return self._inferrer(config)(view, instance)
 
     def inferred(self, job: CompilerJob) -> CodeInstance:
-        """The inferred code of a job. Raises `KernelError`, `SourceError`."""
-        inferrer = Inferrer(self.table, untyped_program, has_doubles=job.config.target.has_doubles)
-        return self.view(job.config).get_or_create(job.instance, inferrer)
+        """The code of a job, with its typed function. Raises `KernelError`, `SourceError`."""
+        code = self.jobs.inferred(job)
+        self._complete(job, code)
+        return code
 
-    def cached_results(self, results_class: type[R], job: CompilerJob, code: CodeInstance) -> R:
-        """The results of one class for one whole configuration, on the code instance of a job."""
-        results = code.results(ArtifactResults).by_config.setdefault(
-            (results_class, constant_key(job.config)), results_class()
-        )
-        assert isinstance(results, results_class)
-        return results
-
-    def compiled(self, job: CompilerJob) -> tuple[CodeInstance, Any]:
-        """The code instance of a job, and its results with what can be launched."""
-        code = self.inferred(job)
+    def compile(self, job: CompilerJob, code: CodeInstance, results: Any) -> None:
+        """Make the artifact of a job."""
+        self._complete(job, code)
+        for hook in tuple(self._hooks):
+            hook(job)
         backend = self.backends[job.config.target.name]
-        results: Any = self.cached_results(backend.results_class, job, code)
-        if results.kernel is None:
-            with _lock_of(code, results):
-                if results.kernel is None:
-                    self._compile(job, code, backend, results)
-        return code, results
+        backend.compile(job, self.lowered(job, code), passed_types(code), results)
+        with self._counting:
+            self.compilations += 1
+
+    def _complete(self, job: CompilerJob, code: CodeInstance) -> None:
+        view, inferrer = self.jobs.view(job.config).frozen(), self._inferrer(job.config)
+
+        def code_of(instance: MethodInstance) -> CodeInstance:
+            found = view.get_or_create(instance, inferrer)
+            inferrer.completed(view, found)
+            return found
+
+        close(inferrer.completed(view, code).recursive_calls, code_of)
+
+    def _inferrer(self, config: CompilerConfig) -> Inferrer:
+        target = config.target
+        return Inferrer(self.table, untyped_program, has_doubles=target.has_doubles, has_recursion=target.has_recursion)
 
     def on_compile(self, hook: Callable[[CompilerJob], None]) -> Callable[[], None]:
         """Call `hook` with every job whose artifact is going to be made. Returns what ends that."""
@@ -124,20 +118,22 @@ class Driver:
             is_fast=job.config.fastmath,
             linked=lambda callee: self._linked(nameless, callee),
             name=name,
+            # It is there to be vectorised.
+            has_main=name is None and job.config.opt_level > 1,
         )
 
     def _linked(self, job: CompilerJob, code: CodeInstance) -> LinkedFunction | None:
         """What a function of the runtime library is linked from, compiled if need be; None for other functions."""
         if not runtime_library.is_in_library(code.instance):
             return None
-        results = self.cached_results(runtime_library.RuntimeFunctionResults, job, code)
+        results = self.jobs.cached_results(runtime_library.RuntimeFunctionResults, job, code)
         if not results.bitcode:
             name = runtime_library.symbol_of(code)
             lowered = self._lowered(job, code, name)
             if not runtime_library.is_separate(lowered):
                 return None
             backend = self.backends[job.config.target.name]
-            with _lock_of(code, results):
+            with lock_of(code, results):
                 if not results.bitcode:
                     results.keep(lowered, name, backend.bitcode(job, lowered))
         return results.linked_function()
@@ -146,19 +142,6 @@ class Driver:
         """LLVM's optimised module of a job, and the target machine that it is for."""
         backend = self.backends[job.config.target.name]
         return backend.optimised(job, self.lowered(job, code), passed_types(code))
-
-    def _compile(self, job: CompilerJob, code: CodeInstance, backend: Backend, results: Any) -> None:
-        for hook in tuple(self._hooks):
-            hook(job)
-        backend.compile(job, self.lowered(job, code), passed_types(code), results)
-        with self._counting:
-            self.compilations += 1
-        backend.link(results)
-
-
-def _lock_of(code: CodeInstance, results: Results) -> threading.RLock:
-    """The lock under which an artifact is made. Each has its own: different ones are made side by side."""
-    return code.results(ArtifactResults).making.setdefault(results, threading.RLock())
 
 
 def typed_function(code: CodeInstance) -> Function:

@@ -53,8 +53,8 @@ def is_in_library(instance: MethodInstance) -> bool:
 
 
 def is_separate(lowered: LoweredModule) -> bool:
-    """Whether a function needs nothing of the kernel that calls it: neither the other threads of a group, nor its texts."""
-    return lowered.threadgroups is None and not lowered.prints
+    """Whether a function needs nothing of the kernel that calls it: neither the other threads of a group, nor its texts or stack."""
+    return lowered.threadgroups is None and not lowered.prints and not lowered.is_recursive
 
 
 def symbol_of(code: CodeInstance) -> str:

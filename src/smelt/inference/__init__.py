@@ -2,6 +2,5 @@
 """From untyped to typed programs: abstract interpretation that records an edge for everything that it looks at."""
 
 from smelt.inference.inferrer import Inferrer
-from smelt.inference.results import InferenceResults
 
-__all__ = ["InferenceResults", "Inferrer"]
+__all__ = ["Inferrer"]

@@ -174,8 +174,10 @@ class ArrayInference(RecordInference):
         return given
 
     def _index(self, frame: Frame, node: untyped.Expression) -> Operand | Span:
-        if not isinstance(node, untyped.Slice):
-            return self.evaluate(frame, node)
+        return self.span(frame, node) if isinstance(node, untyped.Slice) else self.evaluate(frame, node)
+
+    def span(self, frame: Frame, node: untyped.Slice) -> Span:
+        """The evaluated limits of a slice."""
         return Span(*(self._limit(frame, part) for part in (node.start, node.stop, node.step)))
 
     def _limit(self, frame: Frame, node: untyped.Expression | None) -> Operand | None:

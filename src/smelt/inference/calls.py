@@ -14,6 +14,7 @@ import numpy as np
 from smelt.caching import (
     MISSING,
     AmbiguousCallError,
+    CodeInstance,
     CycleError,
     MethodInstance,
     SourceError,
@@ -22,12 +23,15 @@ from smelt.caching import (
 )
 from smelt.caching.methods import function_name
 from smelt.compiler.errors import KernelError
+from smelt.compiler.results import InferenceResults
 from smelt.inference.closures import frame_around, handed_over, recursion, run_in_place
-from smelt.inference.context import Closure, Context, Frame, FunctionValue
+from smelt.inference.context import Closure, Context, Frame, FunctionValue, NeverReturns
 from smelt.inference.generators import reduction, temporaries
+from smelt.inference.recursion import RecursiveCall, UnstableError, grows, is_begun
 from smelt.ir import untyped
 from smelt.ir.builder import NONE, Operand, constant
-from smelt.types import BoundMethod, Constant, Struct, Tuple, Type, none
+from smelt.runtime import sequences
+from smelt.types import BoundMethod, Constant, Placeholder, Struct, Tuple, Type, none
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,14 @@ class Primitive:
     """
 
     infer: Callable[..., Operand]
+
+
+# Functions of Python's that take keywords, but don't tell their signature, as functions of the runtime library that have it.
+_WITH_KEYWORDS: dict[Any, types.FunctionType] = {
+    min: sequences.least,
+    max: sequences.greatest,
+    zip: sequences.zipped,
+}
 
 
 class CallInference(Context):
@@ -83,12 +95,9 @@ class CallInference(Context):
                 help="sum, min, max, any and all take one as their first argument; else use a tuple, or an array",
             )
         statements, result = reduced
-        before = frame.variables
         self.statements(frame, statements)
         if not self.builder.is_reachable:
-            # It was found to fail always, so what it evaluates to can be anything.
-            frame.variables = before
-            return constant(0)
+            raise NeverReturns
         value = self.evaluate(frame, result)
         for name in temporaries(statements):
             frame.variables.pop(name, None)
@@ -121,6 +130,8 @@ class CallInference(Context):
         special = self.call_special(function, arguments, keywords, node)
         if special is not None:
             return special
+        if keywords and function in _WITH_KEYWORDS:
+            function = _WITH_KEYWORDS[function]
         if isinstance(function, types.FunctionType):
             bound = self._bind(function, arguments, keywords, node)
             arguments = tuple(handed_over(self, argument, node) for argument in bound)
@@ -137,12 +148,22 @@ class CallInference(Context):
         source = outcome.instance.source
         if isinstance(source, Primitive):
             # `print` takes any number of arguments, so that its keywords are bound to no place.
-            return source.infer(self, arguments, node, **keywords) if function is print else source.infer(self, arguments, node)
+            return (
+                source.infer(self, arguments, node, **keywords)
+                if function is print
+                else source.infer(self, arguments, node)
+            )
         return self._call_instance(outcome.instance, arguments, node)
 
     def _call_instance(self, instance: MethodInstance, arguments: tuple[Operand, ...], node: untyped.Node) -> Operand:
-        if instance is self.instance:
-            raise recursion(self, str(instance), node)
+        if is_begun(instance):
+            return self._call_recursively(instance, arguments, node)
+        if grows(instance):
+            raise self.error(
+                f"{function_name(instance.source)} calls itself, and each time with arguments of other types",
+                node,
+                help="pass values of the same types; what grows goes into an array",
+            )
         try:
             code = self.view.get_or_create(instance, self.infer)
         except KernelError as error:
@@ -150,20 +171,58 @@ class CallInference(Context):
             raise
         except SourceError as error:
             raise self.error(str(error), node) from error
-        except CycleError as error:
-            raise recursion(self, str(instance), node) from error
+        except CycleError:
+            # Another thread is inferring it, and waits for what this one infers.
+            return self._call_recursively(instance, arguments, node)
         self.edges.append(code)
-        results = self.view.results(code)
+        results = self.infer.completed(self.view, code)
+        self.recursive_calls += results.recursive_calls
+        return self._call_typed(code, results, arguments)
+
+    def _call_recursively(
+        self, instance: MethodInstance, arguments: tuple[Operand, ...], node: untyped.Node
+    ) -> Operand:
+        """As `_call_instance`, where the code of the function can't be there yet."""
+        if not self.infer.has_recursion:
+            raise recursion(self, str(instance), node)
+        try:
+            results = self.assumptions.of(instance)
+        except UnstableError as error:
+            raise self.error(
+                f"what {function_name(instance.source)} returns has another type each time that it calls itself",
+                node,
+                help="return values of one type on every way",
+            ) from error
+        if not results.returns and self.assumptions.are_final:
+            raise self.error(
+                f"{function_name(instance.source)} never returns: it calls itself on every way",
+                node,
+                help="return a value on some way without calling it again",
+            )
+        self.edges.append(instance)
+        self.builder.do("recur", ())
+        block = self.builder.current
+        operand = self._call_typed(instance, results, arguments)
+        call = next(other for other in reversed(block.instructions) if other.operation == "call")
+        self.recursive_calls.append(RecursiveCall(call, instance, results))
+        return operand
+
+    def _call_typed(
+        self, callee: CodeInstance | MethodInstance, results: InferenceResults, arguments: tuple[Operand, ...]
+    ) -> Operand:
+        passed = [self.builder.value(argument) for argument in arguments if is_passed(argument.type)]
+        for name, array in zip(results.captured_names, results.captured, strict=True):
+            passed.append(self.builder.value(self.captured_array(array, name)))
+        if not results.returns:
+            self.builder.do_call(passed, callee)
+            self.builder.fail("RuntimeError", "a function that always raises has returned")
+            raise NeverReturns
         result = results.result
         assert result is not None
-        assert results.function is not None
-        passed = [self.builder.value(argument) for argument in arguments if is_passed(argument.type)]
-        for parameter, array in zip(results.function.parameters[len(passed) :], results.captured, strict=True):
-            passed.append(self.builder.value(self.captured_array(array, parameter.name)))
         if not is_passed(result):
-            self.builder.do_call(passed, code)
+            self.builder.do_call(passed, callee)
             return NONE if result == none else Operand(result, constant=(result.value,))  # type: ignore[attr-defined]
-        return Operand(result, self.builder.emit("call", passed, result, callee=code))
+        return Operand(result, self.builder.emit("call", passed, result, callee=callee))
 
     def _call_closure(
         self,
@@ -216,6 +275,9 @@ class CallInference(Context):
             value = parameters[name].default
             return None if value is inspect.Parameter.empty else self.constant(value, node)
 
+        # What is left out at the end is left out: a default of None says nothing of what a kernel's method does.
+        while names[-1] not in keywords and len(names) > len(arguments) and parameters[names[-1]].default is None:
+            names = names[:-1]
         matched = untyped.Parameters((), names, None, (), frozenset())
         return tuple(self.match(function_name(function), matched, arguments, keywords, default, node).values())
 
@@ -252,7 +314,7 @@ class CallInference(Context):
 
 def is_passed(kind: Type) -> bool:
     """Whether values of this type exist when a kernel runs."""
-    return not isinstance(kind, (Constant, BoundMethod)) and kind != none
+    return not isinstance(kind, (Constant, BoundMethod, Placeholder)) and kind != none
 
 
 def parameters_of(function: types.FunctionType) -> untyped.Parameters:

@@ -81,7 +81,8 @@ def frame_around(context: Context, function: Operand) -> tuple[Definition, Frame
 
 
 def recursion(context: Context, name: str, node: untyped.Node) -> KernelError:
-    return context.error(f"{name} calls itself", node, help="write a loop, with a thread_array for what is to do")
+    can = "write a function of the module, which can call itself, or " if context.infer.has_recursion else ""
+    return context.error(f"{name} calls itself", node, help=f"{can}write a loop, with a thread_array for what is to do")
 
 
 def _captured(context: Context, frame: Frame | None, name: str, node: untyped.Node) -> Operand | None:

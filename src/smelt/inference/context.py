@@ -6,11 +6,12 @@ from __future__ import annotations
 import types
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from smelt.caching import (
     BindingError,
     CacheView,
+    CodeInstance,
     Edge,
     LookupTable,
     MethodInstance,
@@ -18,8 +19,9 @@ from smelt.caching import (
 )
 from smelt.caching.sources import FunctionSource
 from smelt.compiler.errors import KernelError
+from smelt.compiler.results import InferenceResults
 from smelt.inference.environment import Environment, Way
-from smelt.inference.results import InferenceResults
+from smelt.inference.recursion import Assumptions, RecursiveCall
 from smelt.ir import untyped
 from smelt.ir.builder import FunctionBuilder, Operand, constant, make_tuple
 from smelt.ir.typed import Block
@@ -103,6 +105,19 @@ class FunctionValue(Struct):
     __repr__ = __str__
 
 
+class NeverReturns(Exception):  # noqa: N818 - no mistake: it unwinds inference to where something else can be reached
+    """What is being evaluated never comes to its end: a function that it calls always raises. Nothing comes behind it."""
+
+
+class Infers(Protocol):
+    """Makes the code of method instances that calls need."""
+
+    has_recursion: bool
+
+    def __call__(self, view: CacheView[InferenceResults], instance: MethodInstance, /) -> CodeInstance: ...
+    def completed(self, view: CacheView[InferenceResults], code: CodeInstance, /) -> InferenceResults: ...
+
+
 class Context:
     """One method instance that is being inferred."""
 
@@ -112,7 +127,8 @@ class Context:
         instance: MethodInstance,
         table: LookupTable,
         source: FunctionSource,
-        infer: Callable[[CacheView[InferenceResults], MethodInstance], Any],
+        infer: Infers,
+        assumptions: Assumptions,
         *,
         has_doubles: bool,
     ) -> None:
@@ -121,6 +137,8 @@ class Context:
         self.table = table
         self.source = source
         self.infer = infer
+        self.assumptions = assumptions
+        self.recursive_calls: list[RecursiveCall] = []
         self.edges: list[Edge] = []
         self.builder = FunctionBuilder(str(instance), has_doubles=has_doubles)
         self.is_checked = True
@@ -151,6 +169,10 @@ class Context:
         self, function: Operand, arguments: tuple[Operand, ...], keywords: dict[str, Operand], node: untyped.Node
     ) -> Operand:
         """What calling `function` with these arguments evaluates to."""
+        raise NotImplementedError
+
+    def method_of(self, operand: Operand, name: str, node: untyped.Node) -> Operand | None:
+        """The method that the class of `operand` defines under a name, bound to it; None if it defines none."""
         raise NotImplementedError
 
     def call_runtime(self, function: Callable[..., Any], arguments: tuple[Operand, ...], node: untyped.Node) -> Operand:

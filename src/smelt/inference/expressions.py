@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from smelt.caching import MISSING, read_attribute, read_cell, read_global
-from smelt.inference import operators
+from smelt.inference import operators, ranges
 from smelt.inference.arrays import ArrayInference
-from smelt.inference.context import Closure, Frame
+from smelt.inference.comparisons import compare
+from smelt.inference.context import Closure, Frame, NeverReturns
 from smelt.inference.environment import Unusable, Way, Ways, join, leave
 from smelt.inference.iteration import rounds
 from smelt.inference.texts import text_of
@@ -27,6 +29,7 @@ from smelt.types import (
     Tuple,
     Weak,
     part_type,
+    placeholder,
     weak_float,
     weak_int,
 )
@@ -44,6 +47,8 @@ class ExpressionInference(ArrayInference):
         match node:
             case untyped.Literal(value=value):
                 return self.constant(value, node)
+            case untyped.Unset():
+                return Operand(placeholder)
             case untyped.Local(name=name):
                 return self._variable(frame, name, node)
             case untyped.Captured(name=name):
@@ -84,7 +89,10 @@ class ExpressionInference(ArrayInference):
 
     def evaluate_truth(self, frame: Frame, node: untyped.Expression) -> Operand:
         """Whether `node` counts as true."""
-        return operators.truth(self, self.evaluate(frame, node), node)
+        operand = self.evaluate(frame, node)
+        if isinstance(operand.type, Range):
+            return ranges.truth(self, operand, node)
+        return operators.truth(self, operand, node)
 
     def evaluate_all(self, frame: Frame, nodes: tuple[untyped.Expression, ...]) -> tuple[Operand, ...]:
         """The operands of several nodes, with the items of starred ones in their places."""
@@ -135,6 +143,11 @@ class ExpressionInference(ArrayInference):
             return self.array_item(frame, operand, index, node)
         if isinstance(kind, Tuple) or (isinstance(kind, Struct) and kind.is_tuple):
             return self._tuple_item(frame, operand, index, node)
+        if isinstance(kind, Range):
+            if isinstance(index, untyped.Slice):
+                span = self.span(frame, index)
+                return ranges.part(self, operand, span.start, span.stop, span.step, node)
+            return ranges.item(self, operand, self.evaluate(frame, index), node)
         if isinstance(kind, Struct):
             name = self.evaluate(frame, index)
             if isinstance(name.type, Constant) and isinstance(name.known, str):
@@ -182,7 +195,9 @@ class ExpressionInference(ArrayInference):
             holds, fails = self.decide(frame, node.operand)
             return fails, holds
         if not isinstance(node, untyped.Logical):
-            return self.fork(frame, self.evaluate_truth(frame, node))
+            with suppress(NeverReturns):
+                return self.fork(frame, self.evaluate_truth(frame, node))
+            return [], []
         first, *rest = node.operands
         holds, fails = self.decide(frame, first)
         for following in rest:
@@ -217,7 +232,7 @@ class ExpressionInference(ArrayInference):
         (symbol, following), *further = rest
         right = self.evaluate(frame, following)
         self.builder.position = node.position
-        result = operators.compare(self, symbol, left, right, node)
+        result = compare(self, symbol, left, right, node)
         if not further:
             return result
         # Each further operand is evaluated only where what stands before it holds.
@@ -262,17 +277,15 @@ class ExpressionInference(ArrayInference):
     ) -> Operand:
         """What `then` evaluates to where a test holds, and `otherwise` where it doesn't."""
         builder = self.builder
-        before = frame.variables
         ways: list[Way] = []
         for begins, evaluate in zip(tests, (then, otherwise), strict=True):
             if begins:
                 frame.variables = join(builder, begins, "choice")
-                operand = evaluate()
-                ways += leave(builder, {**frame.variables, _CHOSEN: operand})
+                with suppress(NeverReturns):
+                    operand = evaluate()
+                    ways += leave(builder, {**frame.variables, _CHOSEN: operand})
         if not ways:
-            # Nothing comes here, so it can be anything.
-            frame.variables = before
-            return constant(False)
+            raise NeverReturns
         merged = join(builder, ways, "chosen")
         chosen = merged.pop(_CHOSEN)
         frame.variables = merged

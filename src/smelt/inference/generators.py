@@ -26,6 +26,7 @@ from smelt.ir.untyped import (
     Raise,
     Statement,
     Unary,
+    Unset,
 )
 from smelt.ir.variables import assigned_by, assigned_by_target
 
@@ -39,15 +40,16 @@ def reduction(function: Any, node: Call) -> tuple[Statements, Expression] | None
     """
     generator, *others = node.arguments
     assert isinstance(generator, Generator)
-    reduce, keyword = _REDUCTIONS.get(function, (None, ""))
-    given = [*others, *(value for name, value in node.keywords if name == keyword)]
-    if reduce is None or len(given) > (keyword != "") or len(given) < len(others) + len(node.keywords):
-        return None
-    if others and function is not sum:
+    reduce, names = _REDUCTIONS.get(function, (None, ()))
+    given = dict(node.keywords)
+    if function is sum and len(others) == 1 and not given:
+        # The one that can also be given by its position.
+        given, others = {"start": others[0]}, []
+    if reduce is None or others or not set(given) <= set(names):
         return None
     place = generator.position
     # Variables that no name of Python's can be, one set for each place where a generator stands.
-    return reduce(generator, f"{place.line}.{place.column}", given[0] if given else None)
+    return reduce(generator, f"{place.line}.{place.column}", *map(given.get, names))
 
 
 def temporaries(statements: Statements) -> frozenset[str]:
@@ -64,24 +66,32 @@ def _sum(generator: Generator, names: str, start: Expression | None) -> tuple[St
 
 
 def _extreme(function: Any, symbol: str) -> Callable[..., tuple[Statements, Expression]]:
-    def reduce(generator: Generator, names: str, start: Expression | None) -> tuple[Statements, Expression]:
+    def reduce(
+        generator: Generator, names: str, default: Expression | None, key: Expression | None
+    ) -> tuple[Statements, Expression]:
         place = generator.position
-        best, found, item = (Local(place, f"{purpose}.{names}") for purpose in ("best", "found", "item"))
-        is_better = Logical(place, "or", (Unary(place, "not", found), Compare(place, item, ((symbol, best),))))
-        take = (Assign(place, (best,), item), Assign(place, (found,), Literal(place, True)))
-        body = (Assign(place, (item,), generator.element), If(place, is_better, take, ()))
-        # What `best` is before anything was found is never seen; a weak integer joins with every number.
-        begin = (Assign(place, (best,), Literal(place, 0)), Assign(place, (found,), Literal(place, False)))
+        best, found, item, least, rank = (
+            Local(place, f"{purpose}.{names}") for purpose in ("best", "found", "item", "least", "rank")
+        )
+        is_better = Logical(place, "or", (Unary(place, "not", found), Compare(place, rank, ((symbol, least),))))
+        take = (Assign(place, (best,), item), Assign(place, (least,), rank), Assign(place, (found,), Literal(place, True)))
+        ranked = item if key is None else Call(place, key, (item,), ())
+        body = (
+            Assign(place, (item,), generator.element),
+            Assign(place, (rank,), ranked),
+            If(place, is_better, take, ()),
+        )
+        begin = (Assign(place, (best, least), Unset(place)), Assign(place, (found,), Literal(place, False)))
         statements = (*begin, *_loops(generator, body, ()))
-        if start is None:
+        if default is None:
             return (*statements, _require(place, found, function)), best
-        return statements, Conditional(place, found, best, start)
+        return statements, Conditional(place, found, best, default)
 
     return reduce
 
 
 def _any_or_all(*, stops_at: bool) -> Callable[..., tuple[Statements, Expression]]:
-    def reduce(generator: Generator, names: str, start: Expression | None) -> tuple[Statements, Expression]:  # noqa: ARG001
+    def reduce(generator: Generator, names: str) -> tuple[Statements, Expression]:
         place = generator.position
         stopped = Local(place, f"stopped.{names}")
         test = generator.element if stops_at else Unary(place, "not", generator.element)
@@ -116,11 +126,11 @@ def _require(place: Position, found: Expression, function: Any) -> Statement:
     return If(place, Unary(place, "not", found), (error,), ())
 
 
-# Each with the one other argument that it takes.
-_REDUCTIONS: dict[Any, tuple[Callable[..., tuple[Statements, Expression]], str]] = {
-    builtins.sum: (_sum, "start"),
-    builtins.min: (_extreme(min, "<"), "default"),
-    builtins.max: (_extreme(max, ">"), "default"),
-    builtins.any: (_any_or_all(stops_at=True), ""),
-    builtins.all: (_any_or_all(stops_at=False), ""),
+# Each with the names of the other arguments that it takes.
+_REDUCTIONS: dict[Any, tuple[Callable[..., tuple[Statements, Expression]], tuple[str, ...]]] = {
+    builtins.sum: (_sum, ("start",)),
+    builtins.min: (_extreme(min, "<"), ("default", "key")),
+    builtins.max: (_extreme(max, ">"), ("default", "key")),
+    builtins.any: (_any_or_all(stops_at=True), ()),
+    builtins.all: (_any_or_all(stops_at=False), ()),
 }

@@ -104,17 +104,36 @@ def _iteration_rounds(context: Context, kind: Iteration, operand: Operand, node:
     inner = [rounds(context, part, node) for part in context.builder.parts(operand)]
     if kind.kind == "reversed":
         (over,) = inner
+        (reversed_kind,) = kind.items
+        if isinstance(reversed_kind, Iteration):
+            raise context.error(f"a {reversed_kind} can't be reversed", node, help="reverse what it runs over")
         last = operators.binary(context, "-", over.count, constant(1), node)
         return Rounds(
             over.count, lambda number: over.item(operators.binary(context, "-", last, number, node)), over.is_unrolled
         )
     is_unrolled = any(over.is_unrolled for over in inner)
     count = inner[0].count
-    for over in inner[1:]:
+    for number, over in enumerate(inner[1:], 2):
+        if kind.kind == "strict zip":
+            _require_as_many(context, count, over.count, number, node)
         count = _least(context, count, over.count)
     if is_unrolled and not count.is_constant:
         raise context.error("a tuple and an array can't be zipped", node, help="index the array with range(len(tuple))")
     return Rounds(count, lambda number: _together([over.item(number) for over in inner]), is_unrolled)
+
+
+def _require_as_many(context: Context, first: Operand, other: Operand, number: int, node: untyped.Node) -> None:
+    """Refuse lengths that differ, or check them when the kernel runs, as `zip(strict=True)` does when it comes to their end."""
+    builder = context.builder
+    before = "argument 1" if number == 2 else f"arguments 1-{number - 1}"
+    for operation, word in (("ge", "shorter"), ("le", "longer")):
+        message = f"zip() argument {number} is {word} than {before}"
+        if first.is_constant and other.is_constant:
+            if other.known < first.known if operation == "ge" else other.known > first.known:
+                raise context.error(message, node)
+            continue
+        fits = builder.emit(operation, (builder.value(other), builder.value(first)))
+        builder.do("check", (fits,), error="ValueError", message=message)
 
 
 def _least(context: Context, first: Operand, second: Operand) -> Operand:

@@ -108,24 +108,26 @@ class RecordInference(CallInference):
     def binary(self, symbol: str, left: Operand, right: Operand, node: untyped.Node) -> Operand:
         """`left symbol right`, by the method of a class if that has one."""
         for owner, other, prefix in ((left, right, "__"), (right, left, "__r")):
-            method = self._method(owner, f"{prefix}{_METHODS.get(symbol, '')}__", node)
+            method = self.method_of(owner, f"{prefix}{_METHODS.get(symbol, '')}__", node)
             if method is not None:
                 return self.call_operand(method, (other,), {}, node)
         return operators.binary(self, symbol, left, right, node)
 
     def unary(self, symbol: str, operand: Operand, node: untyped.Node) -> Operand:
         """`symbol operand`, by the method of a class if that has one."""
-        method = self._method(operand, _UNARY_METHODS[symbol], node)
+        method = self.method_of(operand, _UNARY_METHODS[symbol], node)
         return (
             operators.unary(self, symbol, operand, node) if method is None else self.call_operand(method, (), {}, node)
         )
 
-    def _method(self, operand: Operand, name: str, node: untyped.Node) -> Operand | None:
+    def method_of(self, operand: Operand, name: str, node: untyped.Node) -> Operand | None:
         kind = operand.type
         if not isinstance(kind, Struct) or kind.python_class is None:
             return None
         found = self.read(read_attribute, kind.python_class, name, node)
-        return Operand(BoundMethod(found, kind), parts=(operand,)) if isinstance(found, types.FunctionType) else None
+        if not isinstance(found, types.FunctionType) or _is_made(found):
+            return None
+        return Operand(BoundMethod(found, kind), parts=(operand,))
 
     def _refuse_own_construction(self, cls: type, node: untyped.Node) -> None:
         """Refuse a class that computes its fields itself: what it does there is not what this compiler does."""
@@ -133,13 +135,17 @@ class RecordInference(CallInference):
         for name in ("__new__",) if is_tuple else ("__new__", "__init__", "__post_init__"):
             found = self.read(read_attribute, cls, name, node)
             inner = getattr(found, "__func__", found)
-            # What `dataclass` and `namedtuple` make themselves is compiled from a string.
-            if isinstance(inner, types.FunctionType) and inner.__code__.co_filename != "<string>":
+            if isinstance(inner, types.FunctionType) and not _is_made(inner):
                 raise self.error(
                     f"{cls.__qualname__} has its own {name}, which kernels don't run",
                     node,
                     help="make the value in a function of its own, and leave the class without it",
                 )
+
+
+def _is_made(method: types.FunctionType) -> bool:
+    """Whether `dataclass` or `namedtuple` made a method, which they compile from a string."""
+    return method.__code__.co_filename == "<string>"
 
 
 def _is_keyword_only(cls: Any, name: str) -> bool:

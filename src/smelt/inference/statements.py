@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from smelt.caching import read_global
 from smelt.inference.assignment import AssignmentInference
 from smelt.inference.calls import is_passed
-from smelt.inference.context import Frame, Loop
+from smelt.inference.context import Frame, Loop, NeverReturns
 from smelt.inference.environment import Unusable, Way, Ways, common_type, join, join_operands, leave
 from smelt.inference.iteration import Rounds, rounds
 from smelt.ir import untyped
@@ -33,6 +34,8 @@ class StatementInference(AssignmentInference):
         self.statements(frame, frame.body.statements)
         if self.builder.is_reachable:
             self._return(frame, NONE)
+        if not frame.returns:
+            raise NeverReturns
         result = join_operands(self.builder, frame.returns, "returned")
         if result is None:
             kinds = " or ".join(dict.fromkeys(str(operand.type) for _, operand in frame.returns))
@@ -44,7 +47,8 @@ class StatementInference(AssignmentInference):
             if not self.builder.is_reachable:
                 return
             self.builder.position = node.position
-            self.statement(frame, node)
+            with suppress(NeverReturns):
+                self.statement(frame, node)
 
     def statement(self, frame: Frame, node: untyped.Statement) -> None:
         match node:
@@ -110,7 +114,8 @@ class StatementInference(AssignmentInference):
             return self.fork(frame, Operand(boolean, builder.emit("lt", (builder.value(number()), count))))
 
         def body() -> None:
-            self.assign(frame, node.target, over.item(number()))
+            with suppress(NeverReturns):
+                self.assign(frame, node.target, over.item(number()))
             self.statements(frame, node.body)
 
         def advance() -> None:
@@ -132,7 +137,8 @@ class StatementInference(AssignmentInference):
                 break
             loop = Loop()
             frame.loops.append(loop)
-            self.assign(frame, node.target, over.item(constant(number)))
+            with suppress(NeverReturns):
+                self.assign(frame, node.target, over.item(constant(number)))
             self.statements(frame, node.body)
             frame.loops.pop()
             breaks += loop.breaks

@@ -11,7 +11,7 @@ from smelt.inference.context import Context
 from smelt.ir import untyped
 from smelt.ir.builder import FunctionBuilder, Operand, constant
 from smelt.ir.typed import Value
-from smelt.types import Array, Layout, Struct, weak_int
+from smelt.types import Array, Layout, Struct, boolean, weak_int
 
 
 @dataclass(frozen=True)
@@ -103,15 +103,25 @@ def field(builder: FunctionBuilder, array: Operand, name: str) -> Operand | None
     return Operand(result, builder.emit("field", (builder.value(array),), result, index=index))
 
 
-def slice_axis(
+@dataclass(frozen=True)
+class SliceLimits:
+    """What Python's `slice.indices` gives: the first position, the position at which it ends, and the step between positions."""
+
+    first: Operand
+    end: Operand
+    step: Operand
+    is_backward: Operand
+
+
+def slice_limits(
     context: Context,
     count: Operand,
     start: Operand | None,
     stop: Operand | None,
     step: Operand | None,
     node: untyped.Node,
-) -> Axis:
-    """The axis that a slice takes of an axis with `count` elements: limits as in Python's `slice.indices`."""
+) -> SliceLimits:
+    """The limits of a slice of `count` elements. Raises `KernelError` for a step of 0."""
     builder = context.builder
     step = step if step is not None else constant(1)
     zero, one = constant(0), constant(1)
@@ -124,7 +134,7 @@ def slice_axis(
     if not step.is_constant:
         is_zero = builder.emit("ne", (builder.value(step), builder.value(zero)))
         builder.do("check", (is_zero,), error="ValueError", message="slice step cannot be zero")
-    is_backward = operators.compare(context, "<", step, zero, node)
+    is_backward = _is_negative(builder, step)
     # The least and the greatest position that a limit can be.
     lowest = _either(builder, is_backward, constant(-1), zero)
     highest = _either(builder, is_backward, binary("-", count, one), count)
@@ -132,13 +142,32 @@ def slice_axis(
     def limit(given: Operand | None, default: Operand) -> Operand:
         if given is None:
             return default
-        is_negative = operators.compare(context, "<", given, zero, node)
+        is_negative = _is_negative(builder, given)
         from_the_end = binary("+", given, count) if not (is_negative.is_constant and not is_negative.known) else given
         counted = _either(builder, is_negative, from_the_end, given)
         return _extreme(builder, "min", _extreme(builder, "max", counted, lowest), highest)
 
     first = limit(start, _either(builder, is_backward, highest, lowest))
-    end = limit(stop, _either(builder, is_backward, lowest, highest))
+    return SliceLimits(first, limit(stop, _either(builder, is_backward, lowest, highest)), step, is_backward)
+
+
+def slice_axis(
+    context: Context,
+    count: Operand,
+    start: Operand | None,
+    stop: Operand | None,
+    step: Operand | None,
+    node: untyped.Node,
+) -> Axis:
+    """The axis that a slice takes of an axis with `count` elements."""
+    builder = context.builder
+    limits = slice_limits(context, count, start, stop, step, node)
+    first, end, step, is_backward = limits.first, limits.end, limits.step, limits.is_backward
+    zero, one = constant(0), constant(1)
+
+    def binary(symbol: str, left: Operand, right: Operand) -> Operand:
+        return operators.binary(context, symbol, left, right, node)
+
     span = _either(builder, is_backward, binary("-", first, end), binary("-", end, first))
     size = _either(builder, is_backward, operators.unary(context, "-", step, node), step)
     if not (size.is_constant and size.known == 1):
@@ -147,6 +176,12 @@ def slice_axis(
     number = _extreme(builder, "max", span, zero)
     is_unit = step.is_constant and step.known == 1
     return Axis("slice", tuple(map(builder.value, (first, number, step))), is_unit)
+
+
+def _is_negative(builder: FunctionBuilder, number: Operand) -> Operand:
+    if number.is_constant:
+        return constant(number.known < 0)
+    return Operand(boolean, builder.emit("lt", (builder.value(number), builder.value(constant(0)))))
 
 
 def _either(builder: FunctionBuilder, test: Operand, then: Operand, otherwise: Operand) -> Operand:

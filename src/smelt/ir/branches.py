@@ -93,6 +93,38 @@ def loops(blocks: list[Block]) -> dict[Block, set[Block]]:
     return found
 
 
+def dominators(blocks: list[Block]) -> dict[Block, Block]:
+    """The last block that every way to a block goes through; the entry has none. `blocks` are in order.
+
+    Source: Cooper, Harvey and Kennedy, "A simple, fast dominance algorithm" (2001).
+    """
+    place = {block: number for number, block in enumerate(blocks)}
+    before = predecessors(blocks)
+    found: dict[Block, Block] = {blocks[0]: blocks[0]}
+    has_changed = True
+    while has_changed:
+        has_changed = False
+        for block in blocks[1:]:
+            known = [way for way in before[block] if way in found]
+            last = common_dominator(known, found, place)
+            if found.get(block) is not last:
+                found[block] = last
+                has_changed = True
+    del found[blocks[0]]
+    return found
+
+
+def common_dominator(ways: list[Block], known: dict[Block, Block], place: dict[Block, int]) -> Block:
+    """The last block that every way to one of `ways` goes through."""
+    last = ways[0]
+    for other in ways[1:]:
+        while last is not other:
+            if place[last] < place[other]:
+                last, other = other, last
+            last = known[last]
+    return last
+
+
 def _decision(target: Block, uses: Counter[Value]) -> Branch | None:
     """How a block branches that does nothing but branch on the one value that is handed to it."""
     terminator = target.terminator

@@ -17,6 +17,7 @@ from smelt.ir.untyped import Position
 from smelt.types import (
     Array,
     Constant,
+    Iteration,
     Kind,
     Range,
     Scalar,
@@ -27,6 +28,7 @@ from smelt.types import (
     WeakKind,
     boolean,
     none,
+    placeholder,
     promote,
     typeof,
     weak_float,
@@ -229,6 +231,8 @@ class FunctionBuilder:
         """The operand with type `kind`, to which its own type is known to convert: a number, an array, or a tuple of such."""
         if operand.type == kind:
             return operand
+        if operand.type == placeholder:
+            return self._zero(kind)
         if isinstance(kind, (Tuple, Struct)):
             wanted = kind.items if isinstance(kind, Tuple) else tuple(kind for _, kind in kind.fields)
             parts = tuple(self.convert(part, item) for part, item in zip(self.parts(operand), wanted, strict=True))
@@ -243,8 +247,19 @@ class FunctionBuilder:
             operand = self.convert(operand, weak_float)
         return Operand(kind, self.emit("convert", (self.value(operand),), kind))
 
+    def _zero(self, kind: Type) -> Operand:
+        """What stands for a value that is never looked at."""
+        if isinstance(kind, (Tuple, Struct)):
+            kinds = kind.items if isinstance(kind, Tuple) else tuple(field for _, field in kind.fields)
+            return Operand(kind, parts=tuple(map(self._zero, kinds)))
+        if isinstance(kind, Constant):
+            return Operand(kind, constant=(kind.value,))
+        if kind == none:
+            return NONE
+        return Operand(kind, self.emit("constant", (), kind, value=0))
+
     def parts(self, operand: Operand) -> tuple[Operand, ...]:
-        """The items of a tuple, the fields of a struct, or start, stop and step of a range."""
+        """The items of a tuple, the fields of a struct, start, stop and step of a range, or what an iteration runs over."""
         if operand.parts is not None:
             return operand.parts
         value = self.value(operand)
@@ -253,6 +268,8 @@ class FunctionBuilder:
             kinds = kind.items
         elif isinstance(kind, Struct):
             kinds = tuple(field for _, field in kind.fields)
+        elif isinstance(kind, Iteration):
+            kinds = kind.items
         else:
             assert isinstance(kind, Range)
             kinds = (kind.element,) * 3

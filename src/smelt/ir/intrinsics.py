@@ -73,6 +73,8 @@ def _rows() -> dict[str, Intrinsic]:
         Intrinsic("distance", ("array", "array"), "weak int"),
         Intrinsic("field", ("array",), "declared", attributes=("index",)),
         Intrinsic("check", ("bool",), "none", Effect.MAY_FAIL, ("error", "message")),
+        # Before a recursive call: there is room for it on the stack.
+        Intrinsic("recur", (), "none", Effect.MAY_FAIL),
         Intrinsic("call", ("any", "..."), "declared or none", Effect.CALLS, ("callee",)),
         # A template of `compiler.texts`, whose values are the operands.
         Intrinsic("print", ("any", "..."), "none", Effect.PRINTS, ("template",)),

@@ -37,6 +37,11 @@ class Literal(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Unset(Node):
+    """What a variable holds that is assigned again before it is read."""
+
+
+@dataclass(frozen=True, slots=True)
 class Local(Node):
     """A variable of this function."""
 
@@ -181,6 +186,7 @@ class FormattedString(Node):
 
 Expression: TypeAlias = (
     Literal
+    | Unset
     | Local
     | Captured
     | Global

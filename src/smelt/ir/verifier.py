@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from smelt.ir.intrinsics import INTRINSICS
 from smelt.ir.typed import Block, Branch, Fail, Function, Instruction, Jump, Return, Value, successors
-from smelt.types import Array, Kind, Range, Scalar, Struct, Tuple, Type, Weak, boolean, none, weak_int
+from smelt.types import Array, Iteration, Kind, Range, Scalar, Struct, Tuple, Type, Weak, boolean, none, weak_int
 
 
 class MalformedError(AssertionError):
@@ -205,7 +205,7 @@ def _is_a(kind: Type, word: str) -> bool:
             return isinstance(kind, Array)
         case "aggregate":
             # A complex number has a real and an imaginary part.
-            return isinstance(kind, (Tuple, Struct, Range)) or (is_number and bool(kind.is_complex))  # type: ignore[attr-defined]
+            return isinstance(kind, (Tuple, Struct, Range, Iteration)) or (is_number and bool(kind.is_complex))  # type: ignore[attr-defined]
     raise AssertionError(word)
 
 

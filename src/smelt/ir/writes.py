@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which of its parameters a typed function may write to, itself or through the functions that it calls."""
+"""What a typed function does besides computing its result, itself or through the functions that it calls: which of its parameters it may
+write to, and whether it waits for other threads.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +43,16 @@ def written_parameters(function: Function, written_by: Callable[[Any], frozenset
                 written += [operand for number, operand in enumerate(instruction.operands) if number in positions]
     roots = {group(value) for value in written}
     return frozenset(number for number, value in enumerate(function.parameters) if group(value) in roots)
+
+
+def waits(function: Function, callee_waits: Callable[[Any], bool]) -> bool:
+    """Whether a function waits for other threads, itself or in what it calls. `callee_waits` tells it of a callee."""
+    return any(
+        INTRINSICS[instruction.operation].effect is Effect.WAITS
+        or (instruction.operation == "call" and callee_waits(instruction.attributes["callee"]))
+        for block in function.blocks
+        for instruction in block.instructions
+    )
 
 
 def _links(function: Function) -> Iterator[tuple[Value, Value]]:

@@ -19,7 +19,7 @@ def error_of_thread(results: Any, status: int, position: tuple[int, int, int]) -
     """The Python exception that a thread ended with, with the place in the kernel and the thread in its notes."""
     name, message, number, line, column, end_line, end_column = results.error_sites[status - 1]
     error: Exception = getattr(builtins, name)(message)
-    source = function_source(results.functions[number].source)
+    source = function_source(results.functions[number])
     function = getattr(source.node, "name", "<lambda>")
     error.add_note(
         f"in thread {position} of the grid, {function} at {source.filename}:{source.first_line + line}:\n"

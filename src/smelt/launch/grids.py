@@ -70,6 +70,19 @@ def check_groups(name: str, grid: Grid, results: Any) -> None:
         )
 
 
+def limits_of_groups(results: Any) -> tuple[int, int, int]:
+    """What `check_groups` comes down to: the most threads of a group, and the least and the most bytes of memory given at launch.
+
+    Where no grid fits, the most is less than the least.
+    """
+    is_sized = results.is_sized_at_launch
+    least_memory, most_memory = (1, _MOST_THREADS) if is_sized else (0, 0)
+    if not results.works_together:
+        return _MOST_THREADS, least_memory, most_memory
+    room = threadgroups.MOST_THREADGROUP_BYTES - results.threadgroup_memory_bytes
+    return threadgroups.MOST_THREADS, least_memory, min(most_memory, room)
+
+
 def _sizes(given: tuple[Any, ...], what: str) -> Sizes:
     if not 1 <= len(given) <= 3:
         raise LaunchError(f"a grid has 1, 2 or 3 dimensions, not {len(given)}")

@@ -4,27 +4,43 @@
 from __future__ import annotations
 
 import functools
+import operator
 import types
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from smelt.caching import CacheView, CodeInstance, LookupTable, MethodInstance
+from smelt.caching import CacheView, CodeInstance, MethodInstance
 from smelt.compiler.config import CompilerConfig, CompilerJob
 from smelt.launch.arguments import packer
 from smelt.launch.binding import bind, check_count, parameter_names
 from smelt.launch.errors import LaunchError, error_of_thread
 from smelt.launch.grids import Grid, check_groups, grid_of_groups, grid_of_threads
+from smelt.launch.hits import Unpackers, entry_of
 from smelt.launch.overlaps import arrays_in, refuse_overlaps
+from smelt.targets.native.dispatch import Entry, EntryTable, Launch
 from smelt.types import Type, declared_types, none, typeof
+
+Launches = Callable[..., None]
+"""What is called with a kernel's arguments."""
+
+_MOST_LAUNCHERS = 256
+"""So many launchers of `kernel[...]` are kept, to be found again."""
+
+_LAUNCHES_BEFORE_STUB = 2
 
 
 class Compile(Protocol):
-    """What a launch asks for what it misses: the driver, handed in by whoever wires them together."""
+    """What a launch asks for what it misses: the results of jobs, handed in by whoever wires them together."""
 
-    table: LookupTable
-
+    def instance(self, function: Any, types: tuple[Type, ...]) -> MethodInstance: ...
     def view(self, config: CompilerConfig) -> CacheView[Any]: ...
     def compiled(self, job: CompilerJob) -> tuple[CodeInstance, Any]: ...
+
+
+class Stubs(Unpackers, Protocol):
+    """Compiled launches, where this Python has them, handed in likewise."""
+
+    def launcher(self, launch: Launch) -> Launches: ...
 
 
 class Kernel:
@@ -40,6 +56,7 @@ class Kernel:
         config: CompilerConfig,
         driver: Callable[[], Compile],
         signatures: Sequence[tuple[Any, ...]] = (),
+        stubs: Callable[[], Stubs | None] = lambda: None,
     ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
@@ -49,34 +66,52 @@ class Kernel:
         self.signatures = tuple(self._signature(declared) for declared in signatures)
         self._driver = driver
         self._loaded: dict[tuple[Type, ...], Loaded] = {}
+        self.table = EntryTable()
+        self.stubs = stubs
+        self._launchers: dict[Any, Launches] = {}
 
     @property
     def __kernel_function__(self) -> types.FunctionType:
         """What a kernel is inside of another one: an ordinary function."""
         return self.function
 
-    def __getitem__(self, size: Any) -> Launcher:
+    def __getitem__(self, size: Any) -> Launches:
         """A launcher: for a number, of that many threads in all; for two, of groups and threads per group."""
+        if type(size) is int or (type(size) is tuple and len(size) == 2 and type(size[0]) is type(size[1]) is int):
+            found = self._launchers.get(size)
+            if found is None:
+                if len(self._launchers) >= _MOST_LAUNCHERS:
+                    self._launchers.clear()
+                found = self._launchers[size] = self._launcher_of(size)
+            return found
+        return self._launcher_of(size)
+
+    def over(self, *threads: int) -> Launches:
+        """A launcher of that many threads in all, in one, two or three dimensions, x first."""
+        return self._launcher(grid_of_threads(*threads))
+
+    def configure(
+        self, groups: int | tuple[int, ...], threads: int | tuple[int, ...], *, threadgroup_memory: int = 0
+    ) -> Launches:
+        """A launcher of `groups` groups of `threads` threads: the fastest form, if it is kept and called again and again.
+
+        `threadgroup_memory` is how many bytes `threadgroup_array(None, dtype)` takes.
+        """
+        return self._launcher(grid_of_groups(groups, threads, threadgroup_memory))
+
+    def _launcher_of(self, size: Any) -> Launches:
         if isinstance(size, tuple):
             if len(size) != 2:
                 raise LaunchError(
                     f"write kernel[threads] or kernel[groups, threads], not {size!r}; for more dimensions kernel.over"
                 )
             return self.configure(*size)
-        return Launcher(self, grid_of_threads(size))
+        return self._launcher(grid_of_threads(size))
 
-    def over(self, *threads: int) -> Launcher:
-        """A launcher of that many threads in all, in one, two or three dimensions, x first."""
-        return Launcher(self, grid_of_threads(*threads))
-
-    def configure(
-        self, groups: int | tuple[int, ...], threads: int | tuple[int, ...], *, threadgroup_memory: int = 0
-    ) -> Launcher:
-        """A launcher of `groups` groups of `threads` threads.
-
-        `threadgroup_memory` is how many bytes `threadgroup_array(None, dtype)` takes.
-        """
-        return Launcher(self, grid_of_groups(groups, threads, threadgroup_memory))
+    def _launcher(self, grid: Grid) -> Launches:
+        """A builtin where this Python has compiled launches. `__self__` of it is the `Launcher`."""
+        launcher, stubs = Launcher(self, grid), self.stubs()
+        return launcher if stubs is None else stubs.launcher(launcher)
 
     def __call__(self, /, *arguments: Any, **keywords: Any) -> None:  # noqa: ARG002 - whatever they are
         raise LaunchError(
@@ -118,9 +153,7 @@ class Kernel:
     def instance(self, kinds: tuple[Type, ...]) -> MethodInstance:
         """The method instance for arguments of these types. Raises `LaunchError` if their number is wrong."""
         check_count(self.name, self.function, len(kinds))
-        instance = self._driver().table.method_instance(self.function, kinds)
-        assert instance is not None
-        return instance
+        return self._driver().instance(self.function, kinds)
 
     def __repr__(self) -> str:
         return f"<kernel {self.__module__}.{self.name}>"
@@ -135,17 +168,18 @@ class Loaded:
         self._view = driver.view(kernel.config)
         self._code, self.results = driver.compiled(self.job)
         inferred = self._code.results(self._view.results_class)
-        if inferred.result != none:
-            raise LaunchError(f"{self.name} returns a {inferred.result}; a kernel returns nothing: write to an array")
+        if inferred.signature != str(none):
+            raise LaunchError(f"{self.name} returns a {inferred.signature}; a kernel returns nothing: write to an array")
         # The arrays that it captured are passed behind its arguments.
         self._captured = inferred.captured
         self._captured_kinds = tuple(map(typeof, self._captured))
-        passed = inferred.function.parameters
-        captured_names = [value.name for value in passed[len(passed) - len(self._captured) :]]
-        self._names = (*parameter_names(self.name, kernel.function), *captured_names)
-        self._written = {passed[number].name for number in inferred.written}
-        self._pack = packer((*kinds, *self._captured_kinds))
+        self._names = (*parameter_names(self.name, kernel.function), *inferred.captured_names)
+        self._written = frozenset(inferred.written_names)
+        self._kinds = (*kinds, *self._captured_kinds)
+        self._pack = packer(self._kinds)
         self._kernel = self.results.kernel
+        self._launches = 0
+        self._entries: dict[int, Entry | None] = {}
 
     def is_current(self) -> bool:
         """Whether nothing that the kernel was compiled from has changed."""
@@ -163,6 +197,30 @@ class Loaded:
         if failure is not None:
             raise error_of_thread(self.results, *failure)
 
+    def entry(self, values: Sequence[Any], given: int, stubs: Unpackers) -> Entry | None:
+        """The entry for launches with `given` arguments, of which this is one. None if it isn't time for one, or of no use.
+
+        A kernel that is launched once gets none: making one takes as long as some hundred launches without.
+        """
+        self._launches += 1
+        if given in self._entries:
+            present = self._entries[given]
+            if present is None or present.is_current():
+                return present
+        if self._launches < _LAUNCHES_BEFORE_STUB:
+            return None
+        entry = entry_of(
+            self._code,
+            self.results,
+            self._kinds,
+            (*values, *self._captured),
+            given,
+            [name in self._written for name in self._names],
+            stubs,
+        )
+        self._entries[given] = entry
+        return entry
+
     def _check(self, values: Sequence[Any]) -> None:
         for array, kind in zip(self._captured, self._captured_kinds, strict=True):
             if typeof(array) != kind:
@@ -175,10 +233,11 @@ class Loaded:
             refuse_overlaps(self.name, [one for one in given if one.name in self._written], given)
 
 
-class Launcher:
+class Launcher(Launch):
     """A kernel and a grid: call it with the kernel's arguments. It can be kept, and called again and again."""
 
     def __init__(self, kernel: Kernel, grid: Grid) -> None:
+        super().__init__(kernel.table, grid.threads, grid.group, grid.threadgroup_memory)
         self.kernel = kernel
         self.grid = grid
 
@@ -188,8 +247,15 @@ class Launcher:
         Raises `LaunchError` for a wrong launch, before anything runs; `KernelError` if the kernel can't be compiled for these
         arguments; and what the first thread that failed raised.
         """
-        values, kinds = bind(self.kernel.name, self.kernel.function, arguments, keywords)
-        self.kernel.loaded(kinds).launch(self.grid, values)
+        kernel = self.kernel
+        values, kinds = bind(kernel.name, kernel.function, arguments, keywords)
+        loaded = kernel.loaded(kinds)
+        stubs = kernel.stubs()
+        if stubs is not None and not keywords and all(map(operator.is_, arguments, values)):
+            entry = loaded.entry(values, len(arguments), stubs)
+            if entry is not None:
+                kernel.table.add(entry)
+        loaded.launch(self.grid, values)
 
     def __repr__(self) -> str:
         return f"<launcher of {self.kernel.name}, {self.grid.threads} threads in groups of {self.grid.group}>"

@@ -13,15 +13,22 @@ from smelt.compiler.texts import Template
 from smelt.ir.typed import Block, Branch, Fail, Function, Instruction, Jump, Return, Value
 from smelt.ir.untyped import Position
 from smelt.lowering import arithmetic, memory
+from smelt.lowering.assumptions import Assumptions
 from smelt.lowering.layout import item_span, row_types, scalar_type
 from smelt.lowering.printing import print_text
-from smelt.lowering.threadgroups import PRINTER, ThreadgroupLowering
-from smelt.types import Array, Scalar, Type, int64, part_type
+from smelt.lowering.threadgroups import PRINTER, STACK, ThreadgroupLowering
+from smelt.types import Array, Memory, Scalar, Type, int64, part_type
+
+MOST_STACK_BYTES = 1 << 19
+"""Of the recursive functions of a thread: half of the smallest stack that threads usually have."""
 
 _UNARY = ("neg", "invert", "abs")
 _COMPARE = ("eq", "ne", "lt", "le", "gt", "ge")
 
 _FAST = ("fadd", "fsub", "fmul", "fdiv", "frem", "fneg", "fcmp")
+
+INDEPENDENT = ", !llvm.access.group !1"
+"""Written behind accesses to memory of which LLVM may take for granted that no thread of a row waits for what another one wrote."""
 
 # The words of a thread's state, each for three axes.
 THREAD_QUANTITIES = ("thread_position_in_grid", "threads_per_grid", "threads_per_threadgroup")
@@ -35,11 +42,26 @@ class Module(Protocol):
     is_fast: bool
 
     def declare(self, name: str, result: str, parameters: tuple[str, ...]) -> str: ...
-    def callee(self, code: Any) -> tuple[str, int]: ...
+    def callee(self, code: Any, assumptions: Assumptions | None) -> tuple[str, int]: ...
     def error_site(self, error: str, message: str, position: Position) -> int: ...
     def print_site(self, template: Template) -> int: ...
+    def recursion(self) -> None: ...
     def threadgroup_memory(self, size_bytes: int) -> int: ...
     def launch_memory(self) -> None: ...
+
+
+class _Access:
+    """Writes accesses to memory with something behind them."""
+
+    def __init__(self, writer: memory.Writer, note: str) -> None:
+        self._writer = writer
+        self._note = note
+
+    def emit(self, instruction: str) -> str:
+        return self._writer.emit(instruction + self._note if instruction.startswith("load ") else instruction)
+
+    def do(self, instruction: str) -> None:
+        self._writer.do(instruction + self._note if instruction.startswith("store ") else instruction)
 
 
 class FunctionLowering(ThreadgroupLowering):
@@ -47,11 +69,15 @@ class FunctionLowering(ThreadgroupLowering):
 
     module: Module
 
-    def __init__(self, module: Module, function: Function, name: str) -> None:
+    def __init__(self, module: Module, function: Function, name: str, assumptions: Assumptions | None = None) -> None:
         self.module = module
-        self.function = function
+        self.function = function = assumptions.function if assumptions is not None else function
+        self._assumptions = assumptions or Assumptions(function)
+        self._is_assumed = assumptions is not None
         self.name = name
         self._rows: dict[Value, list[str]] = {}
+        # Whether the next call is recursive.
+        self._recurs = False
         self._lines: dict[str, list[str]] = {}
         self._label = ""
         self._count = 0
@@ -213,6 +239,9 @@ class FunctionLowering(ThreadgroupLowering):
         dimension = instruction.attributes["dimension"]
         extent = self._row(array)[1 + dimension]
         given = arithmetic.convert(self, self._scalar(index.type), int64, self._row(index)[0])
+        if instruction in self._assumptions.inside:
+            is_from_end = self._assumptions.inside[instruction]
+            return [self.emit(f"add i64 {given}, {extent}") if is_from_end else given]
         is_negative = self.emit(f"icmp slt i64 {given}, 0")
         from_the_end = self.emit(f"add i64 {given}, {extent}")
         counted = self.emit(f"select i1 {is_negative}, i64 {from_the_end}, i64 {given}")
@@ -258,13 +287,17 @@ class FunctionLowering(ThreadgroupLowering):
     def _lower_load(self, instruction: Instruction) -> list[str]:
         array, *indices = instruction.operands
         kind, address = self._element(array, indices)
-        return memory.load(self, kind.element, address, is_aligned=kind.aligned)
+        return memory.load(self._access(kind), kind.element, address, is_aligned=kind.aligned)
 
     def _lower_store(self, instruction: Instruction) -> list[str]:
         array, value, *indices = instruction.operands
         kind, address = self._element(array, indices)
-        memory.store(self, kind.element, address, self._row(value), is_aligned=kind.aligned)
+        memory.store(self._access(kind), kind.element, address, self._row(value), is_aligned=kind.aligned)
         return []
+
+    def _access(self, kind: Array) -> memory.Writer:
+        """What writes an access to an array: with the note that threads are independent, but for memory of a thread's own."""
+        return _Access(self, INDEPENDENT) if self._is_assumed and kind.memory is Memory.DEVICE else self
 
     def _element(self, array: Value, indices: list[Value]) -> tuple[Array, str]:
         kind = array.type
@@ -273,6 +306,8 @@ class FunctionLowering(ThreadgroupLowering):
         return kind, memory.element_address(self, kind, self._row(array), places)
 
     def _lower_check(self, instruction: Instruction) -> list[str]:
+        if instruction in self._assumptions.holding:
+            return []
         attributes = instruction.attributes
         condition = self._row(instruction.operands[0])[0]
         self._require(condition, attributes["error"], attributes["message"], instruction.position)
@@ -287,13 +322,26 @@ class FunctionLowering(ThreadgroupLowering):
         self._require(is_printed, "RuntimeError", "this could not be printed", instruction.position)
         return []
 
+    def _lower_recur(self, instruction: Instruction) -> list[str]:
+        self.module.recursion()
+        # The stack grows down on every processor that there is code for.
+        address = self.declare("llvm.frameaddress.p0", "ptr", ("i32",))
+        here = self.emit(f"ptrtoint ptr {self.emit(f'call ptr {address}(i32 0)')} to i64")
+        used = self.emit(f"sub i64 {self._load(STACK)}, {here}")
+        has_room = self.emit(f"icmp slt i64 {used}, {MOST_STACK_BYTES}")
+        self._require(has_room, "RecursionError", "maximum recursion depth exceeded", instruction.position)
+        self._recurs = True
+        return []
+
     def _lower_thread(self, instruction: Instruction) -> list[str]:
         place = THREAD_QUANTITIES.index(instruction.attributes["quantity"]) * 3 + instruction.attributes["axis"]
         address = self.emit(f"getelementptr i64, ptr %state, i64 {place}")
         return [self.emit(f"load i64, ptr {address}, align 8")]
 
     def _lower_call(self, instruction: Instruction) -> list[str]:
-        name, first_error = self.module.callee(instruction.attributes["callee"])
+        name, first_error = self.module.callee(
+            instruction.attributes["callee"], self._assumptions.calls.get(instruction)
+        )
         arguments = ["ptr %state"]
         for operand in instruction.operands:
             kinds = self._row_types(operand.type)
@@ -302,7 +350,9 @@ class FunctionLowering(ThreadgroupLowering):
         kind = "{ " + ", ".join(["i32", *results]) + " }"
         if name.startswith('@"'):
             self.declare(name[1:], kind, tuple(argument.split(" ")[0] for argument in arguments))
-        returned = self.emit(f"call {kind} {name}({', '.join(arguments)})")
+        # Where the last thing that a function does is to call itself, LLVM would make a loop of it, which might run for ever.
+        marker, self._recurs = "notail " if self._recurs else "", False
+        returned = self.emit(f"{marker}call {kind} {name}({', '.join(arguments)})")
         status = self.emit(f"extractvalue {kind} {returned}, 0")
         succeeded = self.emit(f"icmp eq i32 {status}, 0")
         failed, goes_on = f"failed{self._count}", f"on{self._count}"
@@ -332,6 +382,8 @@ class FunctionLowering(ThreadgroupLowering):
         match block.terminator:
             case Jump(target=target):
                 self.do(f"br label %{self._labels[target]}")
+            case Branch() if block in self._assumptions.ways:
+                self.do(f"br label %{self._labels[self._assumptions.ways[block]]}")
             case Branch(condition=condition, then=then, otherwise=otherwise):
                 test = self._row(condition)[0]
                 self.do(f"br i1 {test}, label %{self._labels[then]}, label %{self._labels[otherwise]}")

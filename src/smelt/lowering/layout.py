@@ -7,6 +7,7 @@
 | complex | real and imaginary part |
 | tuple, struct | the rows of their items |
 | range | start, stop, step |
+| iteration | the rows of what it runs over |
 | array | address of the first element, extents, and the strides in bytes if the layout is not known |
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 from smelt.types import (
     Array,
+    Iteration,
     Kind,
     Layout,
     Range,
@@ -60,7 +62,7 @@ def row_types(kind: Type, *, has_doubles: bool = True) -> list[str]:
     match kind:
         case Array(dimensions=dimensions, layout=layout):
             return ["ptr"] + ["i64"] * (dimensions * (2 if layout is Layout.STRIDED else 1))
-        case Tuple(items=items):
+        case Tuple(items=items) | Iteration(items=items):
             return [part for item in items for part in row_types(item, has_doubles=has_doubles)]
         case Struct(fields=fields):
             return [part for _, field in fields for part in row_types(field, has_doubles=has_doubles)]
@@ -74,7 +76,7 @@ def row_types(kind: Type, *, has_doubles: bool = True) -> list[str]:
 
 def item_span(kind: Type, index: int, *, has_doubles: bool = True) -> slice:
     """Where in the row of a tuple, struct, range or complex number one item stands."""
-    if isinstance(kind, Tuple):
+    if isinstance(kind, (Tuple, Iteration)):
         items: tuple[Type, ...] = kind.items
     elif isinstance(kind, Struct):
         items = tuple(field for _, field in kind.fields)

@@ -9,10 +9,23 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from smelt.compiler.texts import Template
-from smelt.ir.intrinsics import INTRINSICS, Effect
+from smelt.ir.loops import has_loop
 from smelt.ir.typed import Function
 from smelt.ir.untyped import Position
+from smelt.ir.writes import waits
+from smelt.lowering.assumptions import Assumptions, Row
 from smelt.lowering.function import FunctionLowering
+from smelt.lowering.invariants import Invariants
+from smelt.lowering.limits import limits_function
+
+_METADATA = (
+    # Failing is unlikely: the way on is laid out straight.
+    '!0 = !{!"branch_weights", i32 1048576, i32 1}',
+    # The accesses to memory in which the threads of a row are independent, and the loop over such threads.
+    "!1 = distinct !{}",
+    "!2 = distinct !{!2, !3}",
+    '!3 = !{!"llvm.loop.parallel_accesses", !1}\n',
+)
 
 _ALIGNMENT = 64
 """Of each array that the threads of a group share: no type needs more."""
@@ -116,6 +129,15 @@ class LoweredModule:
         The bitcode that is linked into it, by the names of the functions.
     threadgroups
         What its threads need to work together; None if each runs alone.
+    main
+        The LLVM name of the function that runs in place of the kernel's for most threads of a row, see `assumptions`; None if
+        there is no such function.
+    limits
+        The LLVM name of the function that tells for which of them; None if for all.
+    is_recursive
+        Whether there is a function in it that calls itself.
+    has_loops
+        Whether there is a loop in it, those of linked functions aside.
     """
 
     text: str
@@ -127,6 +149,10 @@ class LoweredModule:
     symbols: tuple[str, ...]
     linked: tuple[tuple[str, bytes], ...] = ()
     threadgroups: Threadgroups | None = None
+    main: str | None = None
+    limits: str | None = None
+    is_recursive: bool = False
+    has_loops: bool = False
 
 
 def lower_module(
@@ -138,18 +164,19 @@ def lower_module(
     is_fast: bool = False,
     linked: Callable[[Any], LinkedFunction | None] = lambda _: None,
     name: str | None = None,
+    has_main: bool = False,
 ) -> LoweredModule:
     """Lower a kernel's code instance and all that it calls.
 
     `typed` gives the typed function of a code instance; `is_checked` keeps the bounds checks; `is_fast` lets floating arithmetic be
     reordered; `linked` gives what was compiled of a callee by itself, None where that is lowered here. Names are numbers in the
     order in which functions are first called, so that one job gives one text; with a `name`, the first function has that one and
-    is seen from outside.
+    is seen from outside. `has_main` asks for a second function for most threads of a row.
     """
     module = _ModuleLowering(
         typed, linked, has_doubles=has_doubles, is_checked=is_checked, is_fast=is_fast, exported=name
     )
-    return module.lowered(code)
+    return module.lowered(code, has_main=has_main)
 
 
 class _ModuleLowering:
@@ -172,21 +199,29 @@ class _ModuleLowering:
         # All functions, as error sites number them, and the names of those that are called.
         self._functions: list[Any] = []
         self._names: dict[Any, str] = {}
-        self._waiting_to_be_lowered: list[tuple[int, Any]] = []
+        self._waiting_to_be_lowered: list[tuple[int, Any, str, Assumptions | None]] = []
         self._first_errors: dict[Any, int] = {}
         self._bitcode: dict[str, bytes] = {}
         self._linked_symbols: set[str] = set()
         self._declared: dict[str, str] = {}
         self._errors: dict[ErrorSite, int] = {}
         self._prints: dict[Template, int] = {}
+        self._is_recursive = self._has_loops = False
+        self._lowered_count = 0
+        self._result_type = ""
         self._current = 0
         self._waiting: dict[Any, bool] = {}
         self._memory_bytes = 0
         self._has_threadgroup_memory = False
         self._is_sized_at_launch = False
 
-    def callee(self, code: Any) -> tuple[str, int]:
+    def callee(self, code: Any, assumptions: Assumptions | None = None) -> tuple[str, int]:
         """The name of a function that is called, and what is added to a status that it returns."""
+        if assumptions:
+            self.callee(code)
+            name = f"m{len(self._waiting_to_be_lowered)}"
+            self._waiting_to_be_lowered.append((self._functions.index(code), code, f"@{name}", assumptions))
+            return f"@{name}", 0
         if code not in self._names:
             linked = self._linked(code)
             if linked is None or self._bitcode.get(linked.name, linked.bitcode[0][1]) != linked.bitcode[0][1]:
@@ -197,7 +232,7 @@ class _ModuleLowering:
 
     def _to_be_lowered(self, code: Any, name: str) -> None:
         self._names[code] = f"@{name}"
-        self._waiting_to_be_lowered.append((len(self._functions), code))
+        self._waiting_to_be_lowered.append((len(self._functions), code, f"@{name}", None))
         self._functions.append(code)
 
     def _link(self, code: Any, linked: LinkedFunction) -> None:
@@ -221,6 +256,10 @@ class _ModuleLowering:
     def print_site(self, template: Template) -> int:
         return self._prints.setdefault(template, len(self._prints))
 
+    def recursion(self) -> None:
+        """Take note that there is a function that calls itself."""
+        self._is_recursive = True
+
     def threadgroup_memory(self, size_bytes: int) -> int:
         """Take some of the memory that the threads of a group share: its offset."""
         self._has_threadgroup_memory = True
@@ -235,12 +274,9 @@ class _ModuleLowering:
     def _waits(self, code: Any) -> bool:
         """Whether a function waits for other threads, itself or in what it calls."""
         if code not in self._waiting:
-            self._waiting[code] = any(
-                INTRINSICS[instruction.operation].effect is Effect.WAITS
-                or (instruction.operation == "call" and self._waits(instruction.attributes["callee"]))
-                for block in self._typed(code).blocks
-                for instruction in block.instructions
-            )
+            # Functions that call each other don't wait: that was refused.
+            self._waiting[code] = False
+            self._waiting[code] = waits(self._typed(code), self._waits)
         return self._waiting[code]
 
     def _threadgroups(self, kernel: Any) -> Threadgroups | None:
@@ -250,22 +286,31 @@ class _ModuleLowering:
         exhausted = self.error_site("MemoryError", "there is no memory to run a threadgroup", Position(0, 0, 0, 0))
         return Threadgroups(self._memory_bytes, self._is_sized_at_launch, exhausted)
 
-    def lowered(self, kernel: Any) -> LoweredModule:
+    def _row(self, kernel: Any) -> Row | None:
+        """What the threads of a row may assume, once the kernel is lowered; None if nothing."""
+        if self._waits(kernel) or self._has_threadgroup_memory:
+            return None
+        invariants = Invariants(self.declare, has_doubles=self.has_doubles)
+        row = Row(kernel, self._typed_unless_linked, invariants, is_checked=self.is_checked)
+        return row if row.assumptions is not None else None
+
+    def _typed_unless_linked(self, code: Any) -> Function | None:
+        return self._typed(code) if self._linked(code) is None else None
+
+    def lowered(self, kernel: Any, *, has_main: bool) -> LoweredModule:
         name = "f0" if self._exported is None else f'"{self._exported}"'
         self._to_be_lowered(kernel, name)
-        texts: list[str] = []
-        result_type = ""
-        # Lowering a function finds the functions that it calls.
-        for number, code in self._waiting_to_be_lowered:
-            self._current = number
-            function = FunctionLowering(self, self._typed(code), self._names[code])
-            # What waits has to be inlined: it is a part of the kernel's coroutine.
-            is_inlined = self._waits(code) or (code is kernel and self._exported is None)
-            is_internal = code is not kernel or self._exported is None
-            texts.append(function.text("internal" if is_internal else "", "alwaysinline" if is_inlined else ""))
-            result_type = result_type or function.result_type()
-        # Failing is unlikely: the way on is laid out straight.
-        texts += [*sorted(self._declared.values()), '!0 = !{!"branch_weights", i32 1048576, i32 1}\n']
+        texts = self._lowered_functions(kernel)
+        result_type = self._result_type
+        row = self._row(kernel) if has_main else None
+        main = limits = None
+        if row is not None:
+            main, _ = self.callee(kernel, row.assumptions)
+            texts += self._lowered_functions(kernel)
+            if row.is_limited:
+                limits = "limits"
+                texts.append(limits_function(self, limits, row, self._typed(kernel).parameters))
+        texts += [*sorted(self._declared.values()), *_METADATA]
         outside = (name for name in self._declared if not name.startswith(("llvm.", '"')))
         threadgroups = self._threadgroups(kernel)
         return LoweredModule(
@@ -278,4 +323,24 @@ class _ModuleLowering:
             tuple(sorted({*outside, *self._linked_symbols})),
             tuple(self._bitcode.items()),
             threadgroups,
+            main and main.removeprefix("@"),
+            limits,
+            self._is_recursive,
+            self._has_loops,
         )
+
+    def _lowered_functions(self, kernel: Any) -> list[str]:
+        """The texts of what waits to be lowered, and of all that is called there."""
+        texts = []
+        while self._lowered_count < len(self._waiting_to_be_lowered):
+            number, code, name, assumptions = self._waiting_to_be_lowered[self._lowered_count]
+            self._lowered_count += 1
+            self._current = number
+            self._has_loops |= has_loop(self._typed(code))
+            function = FunctionLowering(self, self._typed(code), name, assumptions)
+            # What waits has to be inlined: it is a part of the kernel's coroutine.
+            is_inlined = self._waits(code) or (code is kernel and self._exported is None)
+            is_internal = code is not kernel or self._exported is None
+            texts.append(function.text("internal" if is_internal else "", "alwaysinline" if is_inlined else ""))
+            self._result_type = self._result_type or function.result_type()
+        return texts

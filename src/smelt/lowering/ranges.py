@@ -8,7 +8,7 @@ that no term has more than 45 bits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -61,39 +61,45 @@ class Ranges:
     Blocks are entered in order, each with the ways that lead to it; bounds are asked for in blocks that were entered.
     """
 
-    def __init__(self, blocks: list[Block], parameters: Sequence[Value], arguments: Sequence[Known], invariants: Invariants) -> None:
+    def __init__(self, blocks: list[Block], parameters: Sequence[Value], arguments: Sequence[Known], heads: Container[Block], invariants: Invariants) -> None:
         self.invariants = invariants
         self.definitions: dict[Value, Instruction] = {}
         self.results: dict[Value, Known] = {}
         self._arguments = dict(zip(parameters, arguments, strict=True))
         self._same: dict[Value, Value] = {}
         self._numbered: dict[object, Value] = {}
-        self._joins: dict[Value, tuple[Block, int]] = {}
+        self._joins: dict[Value, Block] = {}
+        self._places = {block: place for place, block in enumerate(blocks)}
+        self._sources: dict[Value, list[tuple[Block, Value]]] = {}
         self._ways: dict[Block, list[Block]] = {}
-        self._heads: set[Block] = set()
+        self._heads = heads
         self._facts: dict[Block, dict[Value, list[tuple[str, Value, int]]]] = {}
         self._exact: dict[Value, Linear | None] = {}
         self._bounds: dict[tuple[Value, Block, str], tuple[Bound, ...]] = {}
         self._asked: set[tuple[Value, Block, str]] = set()
         for block in blocks:
-            for place, value in enumerate(block.parameters):
-                self._joins[value] = (block, place)
+            self._joins.update(dict.fromkeys(block.parameters, block))
             for instruction in block.instructions:
                 self._define(instruction)
+            if isinstance(block.terminator, Jump):
+                for value, argument in zip(block.terminator.target.parameters, block.terminator.arguments, strict=True):
+                    self._sources.setdefault(value, []).append((block, argument))
 
     def enter(
-        self, block: Block, ways: list[Block], *, is_head: bool, after: Block | None, facts: list[tuple[Value, str, Value, int]]
+        self, block: Block, ways: list[Block], *, after: Block | None, facts: list[tuple[Value, str, Value, int]]
     ) -> None:
         """Begin a block that is reached from the blocks `ways`. What held in `after` holds, and `facts`: `a is at most|least b + c`."""
         self._ways[block] = ways
-        if is_head:
-            self._heads.add(block)
         known = {value: list(found) for value, found in self._facts[after].items()} if after is not None else {}
         for value, relation, other, distance in facts:
             opposite = "least" if relation == "most" else "most"
             known.setdefault(self.same(value), []).append((relation, other, distance))
             known.setdefault(self.same(other), []).append((opposite, value, -distance))
         self._facts[block] = known
+
+    def has_entered(self, block: Block) -> bool:
+        """Whether a block was begun."""
+        return block in self._facts
 
     def _define(self, instruction: Instruction) -> None:
         value = instruction.result
@@ -256,7 +262,9 @@ class Ranges:
             return ()
         self._asked.add(key)
         exact = self.exact(value)
-        found = [Bound(exact)] if exact is not None else self._found(value, block, side)
+        found = [] if exact is not None and exact.is_constant else self._found(value, block, side)
+        if exact is not None:
+            found.insert(0, Bound(exact))
         for relation, other, distance in self._facts[block].get(value, ()):
             if relation == side:
                 found += _moved(self._bounds_of(other, block, side), distance)
@@ -375,41 +383,50 @@ class Ranges:
 
     def _joined(self, value: Value, side: str) -> list[Bound]:
         arguments = self._arriving(value)
-        if arguments is None:
+        if value not in self._joins or not arguments:
             return []
-        block, place = self._joins[value]
+        block = self._joins[value]
         if block in self._heads:
-            return self._counted(value, block, place, arguments, side)
+            return self._counted(value, arguments, side)
         return self._chosen([self._bounds_of(argument, way, side) for way, argument in arguments], side)
 
-    def _counted(
-        self, value: Value, head: Block, place: int, arguments: list[tuple[Block, Value]], side: str
-    ) -> list[Bound]:
+    def _counted(self, value: Value, arguments: list[tuple[Block, Value]], side: str) -> list[Bound]:
         """The bounds of what a loop counts up or down: on one side it stays at what it began with."""
-        begins = [(way, argument) for way, argument in arguments if way in self._facts]
-        steps = [
-            way.terminator.arguments[place]
-            for way in self._ways[head]
-            if way not in self._facts and isinstance(way.terminator, Jump)
-        ]
-        if len(begins) != 1 or not steps or not all(self._goes(step, value, side) for step in steps):
+        # The blocks that lead back to the loop's head were not entered yet when it was.
+        begins = [(way, argument) for way, argument in arguments if self._is_before(way, value)]
+        steps = [argument for way, argument in arguments if not self._is_before(way, value)]
+        if len(begins) != 1:
             return []
         ((way, begin),) = begins
-        return list(self._bounds_of(begin, way, side))
+        if all(self._goes(step, value, side, set()) for step in steps):
+            return list(self._bounds_of(begin, way, side))
+        if all(self._is_part(step, value) for step in steps):
+            nonnegative = [bound for bound in self._bounds_of(begin, way, "least") if self.invariants.signs.surely(bound.linear)]
+            if nonnegative:
+                return [Bound(number(0), nonnegative[0].needs)] if side == "least" else list(self._bounds_of(begin, way, side))
+        return []
 
-    def _goes(self, step: Value, value: Value, side: str) -> bool:
+    def _is_before(self, way: Block, value: Value) -> bool:
+        return self._places[way] < self._places[self._joins[value]]
+
+    def _is_part(self, step: Value, value: Value) -> bool:
+        """Whether `step` is `value` divided by a positive constant."""
+        definition = self.definitions.get(self.same(step))
+        if definition is None or definition.operation != "floordiv" or self.same(definition.operands[0]) is not value:
+            return False
+        divisor = self.exact(definition.operands[1])
+        return divisor is not None and divisor.is_constant and divisor.constant > 0
+
+    def _goes(self, step: Value, value: Value, side: str, asked: set[Value]) -> bool:
         """Whether `step` is `value`, or that with constants added which lead away from this side."""
         step = self.same(step)
-        if step is value:
+        if step is value or step in asked:
             return True
         definition = self.definitions.get(step)
         if definition is None:
-            join = self._joins.get(step)
-            if join is None or join[0] in self._heads or join[0] not in self._ways:
-                # Not one that this loop chooses from; what was not entered yet is looked at as it is written.
-                return self._goes_by_any(step, value, side)
-            arguments = self._arriving(step)
-            return arguments is not None and all(self._goes(argument, value, side) for _, argument in arguments)
+            asked.add(step)
+            sources = self._sources.get(step)
+            return sources is not None and all(self._goes(argument, value, side, asked) for _, argument in sources)
         if definition.operation not in ("add", "sub"):
             return False
         first, second = definition.operands
@@ -420,17 +437,13 @@ class Ranges:
         if distance is None or not distance.is_constant:
             return False
         is_up = (distance.constant >= 0) == (definition.operation == "add")
-        return (distance.constant == 0 or is_up == (side == "least")) and self._goes(first, value, side)
+        return (distance.constant == 0 or is_up == (side == "least")) and self._goes(first, value, side, asked)
 
     def _arriving(self, value: Value) -> list[tuple[Block, Value]] | None:
         """Where a value comes from that a block is handed: blocks, and what they hand to it."""
-        join = self._joins.get(value)
-        if join is None:
-            return None
-        block, place = join
-        return [
-            (way, way.terminator.arguments[place]) for way in self._ways[block] if isinstance(way.terminator, Jump)
-        ]
+        sources = self._sources.get(value)
+        ways = self._ways.get(self._joins[value]) if value in self._joins else None
+        return sources if ways is None or sources is None else [source for source in sources if source[0] in ways]
 
 
 _UINT64 = Scalar(Kind.UNSIGNED, 64)

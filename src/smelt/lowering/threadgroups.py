@@ -30,19 +30,21 @@ EXCHANGE_BYTES = SLOTS_OFFSET + 2 * SIMD_WIDTH * SLOT_BYTES
 # The words of a thread's state that follow those of its position and sizes.
 PRINTER = 9
 """What shows the texts of this launch; set where the kernel prints."""
-ALONE_WORDS = 10
+STACK = 10
+"""An address on the stack, where the threads begin; set where functions call themselves."""
+ALONE_WORDS = 11
 # Of a thread that is alone only those before are there.
-THREADGROUP_MEMORY = 10
-LAUNCH_MEMORY = 11
-LAUNCH_MEMORY_BYTES = 12
-EXCHANGE = 13
-LANE = 14
-PARITY = 15
-WAITS_AT = 16
+THREADGROUP_MEMORY = 11
+LAUNCH_MEMORY = 12
+LAUNCH_MEMORY_BYTES = 13
+EXCHANGE = 14
+LANE = 15
+PARITY = 16
+WAITS_AT = 17
 """Twice the error site that tells of a thread that waits where it is alone, and 1 more if its simdgroup waits; 0 once it has ended."""
-STATUS = 17
-HANDLE = 18
-STATE_WORDS = 19
+STATUS = 18
+HANDLE = 19
+STATE_WORDS = 20
 
 LEFT = -1
 

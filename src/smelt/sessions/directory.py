@@ -40,7 +40,8 @@ def default_directory() -> Path | None:
     if sys.platform == "darwin":
         return home / "Library" / "Caches" / "smelt"
     base = os.environ.get("XDG_CACHE_HOME", "")
-    return Path(base) / "smelt" if os.path.isabs(base) else home / ".cache" / "smelt"
+    # A relative path is to be ignored, says the XDG Base Directory Specification.
+    return Path(base) / "smelt" if Path(base).is_absolute() else home / ".cache" / "smelt"
 
 
 class Directory:
@@ -59,7 +60,7 @@ class Directory:
         if not self._can_be_trusted():
             return None
         try:
-            with open(self.path / name, "rb") as file:
+            with (self.path / name).open("rb") as file:
                 status = os.fstat(file.fileno())
                 if _can_be_changed_by_others(status) or status.st_size > _MOST_BYTES_OF_FILE:
                     return None
@@ -73,14 +74,16 @@ class Directory:
         # In the same directory, so that it is renamed within one file system.
         temporary = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}{_TEMPORARY}")
         try:
-            if not self._can_be_trusted(make=True):
+            # Somebody may have removed it; made with its files, others could write to it.
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if not self._can_be_trusted():
                 return False
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
             try:
-                with open(descriptor, "wb") as file:
+                with os.fdopen(descriptor, "wb") as file:
                     file.write(contents)
-                os.replace(temporary, path)
+                temporary.replace(path)
             except BaseException:
                 _remove(temporary)
                 raise
@@ -140,7 +143,7 @@ class Directory:
         for inner in self.folders(folder):
             try:
                 # Succeeds for an empty one.
-                os.rmdir(self.path / inner)
+                (self.path / inner).rmdir()
             except OSError:
                 continue
         return removed
@@ -165,13 +168,11 @@ class Directory:
             # Removed meanwhile, or never there.
             return
 
-    def _can_be_trusted(self, *, make: bool = False) -> bool:
+    def _can_be_trusted(self) -> bool:
         if self._is_trusted is not None:
             return self._is_trusted
         try:
-            if make:
-                self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            status = os.stat(self.path)
+            status = self.path.stat()
         except FileNotFoundError:
             # It may be made later on.
             return False
@@ -192,7 +193,7 @@ def _can_be_changed_by_others(status: os.stat_result) -> bool:
 
 def _remove(path: Path) -> bool:
     try:
-        os.unlink(path)
+        path.unlink()
     except OSError:
         return False
     return True

@@ -2,8 +2,8 @@
 """The edges of code as an entry keeps them: what was read and called, by references, with descriptions of what was found.
 
 The edges of all code that a kernel calls stand in one list, in the order in which they were found, which is an order in which each
-names only what is known by then. To check them is to read the same names again. Edges in functions of smelt are left out: they
-are part of the compiler, which has a fingerprint of its own.
+names only what is known by then. To check them is to read the same names again. Of functions of smelt only the code is an edge: the rest
+is part of the compiler, which has a fingerprint of its own.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 from smelt.caching import (
     MISSING,
     BindingError,
+    CacheView,
     CodeInstance,
     Dispatch,
     Edge,
@@ -99,10 +100,13 @@ class Reader:
 class Recorder:
     """Writes down the edges of code and of all that it calls. Raises `UnnamedError` where one can't be."""
 
-    def __init__(self, code: CodeInstance, overlays: LookupTable, fingerprints: Fingerprints) -> None:
+    def __init__(
+        self, view: CacheView[Any], code: CodeInstance, overlays: LookupTable, fingerprints: Fingerprints
+    ) -> None:
         self.objects = Objects(code.instance.source, code.instance.types)
         self.edges: list[ReadEdge | CallEdge] = []
         self.readers: list[Reader] = []
+        self._view = view
         self._overlays = overlays
         self._fingerprints = fingerprints
         self._seen: set[object] = set()
@@ -122,10 +126,10 @@ class Recorder:
             if isinstance(edge, CodeInstance):
                 self._record(edge, reader)
             elif isinstance(edge, MethodInstance):
-                callee = edge._code.get(code._owner)
+                callee = self._view.get(edge)
                 if callee is not None:
                     self._record(callee, reader)
-            elif is_foreign and isinstance(edge, Read):
+            elif isinstance(edge, Read) and (is_foreign or edge.name == "__code__"):
                 self._read(edge, reader)
             elif is_foreign and isinstance(edge, Dispatch):
                 self._call(edge, reader)
@@ -171,7 +175,7 @@ class Recorder:
 def described(objects: Objects, fingerprints: Fingerprints, container: Any, name: str, value: Any) -> bytes:
     """What stands for a value that was read under `name`."""
     if isinstance(value, types.CodeType):
-        return frame("code", b"" if is_of_smelt(container) else fingerprints(container))
+        return frame("code", fingerprints(container))
     if name == "__kwdefaults__":
         # Which dict it is matters in one process only; what is in it is read by name.
         return frame("keyword defaults", b"" if value is None else b"\1")

@@ -11,7 +11,6 @@ count by identity are told apart by whether they were met before, and where.
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import enum
 import functools
@@ -19,7 +18,7 @@ import pkgutil
 import struct
 import types
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -91,12 +90,10 @@ class Objects:
         known = self._references.get(id(value))
         if known is not None:
             return known
-        if isinstance(value, np.ufunc):
-            names = ("numpy", value.__name__)
-        else:
-            names = (getattr(value, "__module__", None), getattr(value, "__qualname__", None))
-        if all(isinstance(name, str) for name in names) and _import(*names) is value:
-            return names
+        module = "numpy" if isinstance(value, np.ufunc) else getattr(value, "__module__", None)
+        name = getattr(value, "__qualname__", getattr(value, "__name__", None))
+        if isinstance(module, str) and isinstance(name, str) and _import(module, name) is value:
+            return (module, name)
         raise UnnamedError(f"{_shown(value)} was not read under any name, and can't be imported")
 
     def resolve(self, reference: Reference) -> Any:
@@ -157,8 +154,7 @@ _ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
 _BY_IDENTITY = (type, types.FunctionType, types.ModuleType, np.ndarray)
 
 
-@functools.lru_cache(maxsize=64)
-def _field_names(cls: type) -> tuple[str, ...]:
+def _field_names(cls: Any) -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(cls))
 
 
@@ -262,9 +258,9 @@ def _description_of_class(cls: type, describe: Callable[[Any], bytes]) -> bytes:
         names.append(describe(declared) if declared is not None else b"")
         names.append(describe(defaults[name]) if name in defaults else b"")
     if dataclasses.is_dataclass(cls):
-        names += [encode_int(field.kw_only) + encode_int(field.init) for field in dataclasses.fields(cls)]
+        names += [encode_int(field.kw_only is True) + encode_int(field.init) for field in dataclasses.fields(cls)]
     # Whether it says itself how it is made: there are edges to its other methods.
-    names += [encode_int(name in vars(cls)) for name in ("__init__", "__new__", "__post_init__")]
+    names += [encode_int(int(name in vars(cls))) for name in ("__init__", "__new__", "__post_init__")]
     return sequence(names, "value class")
 
 
@@ -286,7 +282,7 @@ _DESCRIPTORS = (
     types.MemberDescriptorType,
     types.ClassMethodDescriptorType,
 )
-_TUPLE_GETTER = type(vars(collections.namedtuple("_Probe", "field"))["field"])
+_TUPLE_GETTER = type(vars(NamedTuple("_Probe", [("field", int)]))["field"])
 
 
 def _module_name(function: types.FunctionType) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a compilation depends on besides the program: the compiler itself, and the processor for `host`.
+"""What a compilation depends on besides the program: the compiler itself.
 
 The compiler's fingerprint is made of smelt's sources and of the version of llvmlite, which decides that of LLVM. Neither is imported or
 read to find out that nothing has changed: the fingerprint is remembered under what the file system says of the files.
@@ -7,13 +7,9 @@ read to find out that nothing has changed: the fingerprint is remembered under w
 
 from __future__ import annotations
 
-import ctypes
-import functools
 import importlib.metadata
 import importlib.util
 import os
-import platform
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,19 +46,6 @@ def llvmlite_version() -> str:
         return ""
 
 
-@functools.cache
-def host_processor() -> bytes:
-    """The digest of what tells the processor of this machine from others that need other code."""
-    parts = [sys.platform, platform.machine()]
-    if sys.platform == "linux":
-        parts += _linux_processor()
-    elif sys.platform == "darwin":
-        parts.append(_system_control("machdep.cpu.brand_string"))
-    else:
-        parts.append(platform.processor())
-    return digest(sequence(map(encode_str, parts)))
-
-
 def _sources(folder: Path | str) -> Iterator[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -81,23 +64,3 @@ def _llvmlite() -> Path | None:
     """The file of llvmlite's that any installation of it writes anew."""
     found = importlib.util.find_spec("llvmlite")
     return Path(found.origin) if found is not None and found.origin is not None else None
-
-
-_PROCESSOR_LINES = ("vendor_id", "cpu family", "model", "stepping", "flags", "CPU implementer", "CPU part", "Features")
-
-
-def _linux_processor() -> list[str]:
-    try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
-            text = file.read(8192)
-    except OSError:
-        return [platform.processor()]
-    # Of the first processor.
-    lines = (line.partition(":") for line in text.partition("\n\n")[0].splitlines())
-    return [f"{name.strip()}: {value.strip()}" for name, _, value in lines if name.strip() in _PROCESSOR_LINES]
-
-
-def _system_control(name: str) -> str:
-    size, text = ctypes.c_size_t(256), ctypes.create_string_buffer(256)
-    ctypes.CDLL(None).sysctlbyname(name.encode(), text, ctypes.byref(size), None, ctypes.c_size_t(0))
-    return text.value.decode(errors="replace")

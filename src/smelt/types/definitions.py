@@ -237,6 +237,16 @@ class Nothing(Type):
     __repr__ = __str__
 
 
+@dataclass(frozen=True, slots=True)
+class Placeholder(Type):
+    """The type of a variable that is never read before it is assigned again: joined with any other type it takes that."""
+
+    def __str__(self) -> str:
+        return "nothing yet"
+
+    __repr__ = __str__
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Constant(Type):
     """A value that is known when a kernel is compiled and does not exist when it runs: a function, class, module or string.
@@ -332,6 +342,7 @@ weak_float = Weak(WeakKind.FLOATING)
 weak_complex = Weak(WeakKind.COMPLEX)
 
 none = Nothing()
+placeholder = Placeholder()
 
 SCALARS = (
     boolean,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from smelt.types.definitions import Array, Kind, Range, Scalar, Struct, Tuple, Type, Weak
+from smelt.types.definitions import Array, Iteration, Kind, Range, Scalar, Struct, Tuple, Type, Weak
 
 
 @dataclass(frozen=True)
@@ -41,4 +41,5 @@ floating = TypePattern("floating", lambda kind: isinstance(kind, (Scalar, Weak))
 complex_number = TypePattern("complex", lambda kind: isinstance(kind, (Scalar, Weak)) and kind.is_complex, (number,))
 array = TypePattern("array", lambda kind: isinstance(kind, Array))
 tuple_like = TypePattern("tuple", lambda kind: isinstance(kind, Tuple) or (isinstance(kind, Struct) and kind.has_items))
+iteration = TypePattern("iteration", lambda kind: isinstance(kind, Iteration))
 range_type = TypePattern("range", lambda kind: isinstance(kind, Range))

@@ -14,8 +14,11 @@ import numpy as np
 
 from smelt.types.definitions import (
     Array,
+    Constant,
     Kind,
     Layout,
+    Nothing,
+    Placeholder,
     Scalar,
     Struct,
     Tuple,
@@ -54,6 +57,9 @@ def promote(first: Type, second: Type, *, has_doubles: bool = True) -> Type | No
     """
     if first == second:
         return first
+    if Placeholder() in (first, second):
+        other = second if first == Placeholder() else first
+        return other if _has_a_zero(other) else None
     if isinstance(first, Tuple) and isinstance(second, Tuple) and len(first.items) == len(second.items):
         items = [promote(a, b, has_doubles=has_doubles) for a, b in zip(first.items, second.items, strict=True)]
         return Tuple(tuple(item for item in items if item is not None)) if None not in items else None
@@ -90,6 +96,14 @@ def true_division_type(kind: Type, *, has_doubles: bool = True) -> Type:
     if isinstance(kind, Scalar) and (kind.is_integer or kind.kind is Kind.BOOLEAN):
         return float64 if has_doubles else float32
     return kind
+
+
+def _has_a_zero(kind: Type) -> bool:
+    if isinstance(kind, Tuple):
+        return all(map(_has_a_zero, kind.items))
+    if isinstance(kind, Struct):
+        return all(_has_a_zero(field) for _, field in kind.fields)
+    return isinstance(kind, (Scalar, Weak, Constant, Nothing))
 
 
 def _common_array(first: Array, second: Array) -> Array | None:

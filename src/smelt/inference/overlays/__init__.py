@@ -12,13 +12,12 @@ from smelt.inference.overlays import bits, builtin_functions, library, numbers, 
 @functools.cache
 def standard_overlays() -> MethodTable:
     """The overlay methods that every target has."""
-    table = MethodTable("kernel language")
+    table = MethodTable("kernel language", timeless=True)
     for module in (bits, builtin_functions, library, numbers, threadgroups, threads):
         module.define(table)
     return table
 
 
-@functools.cache
-def standard_table() -> StackedMethodTable:
-    """Where calls in kernels are looked up: the overlays, and Python's functions below them."""
-    return StackedMethodTable(standard_overlays(), FunctionTable(), name="kernels")
+def table_of(overlays: MethodTable, functions: FunctionTable) -> StackedMethodTable:
+    """Where calls in kernels are looked up: the overlays of users, those of smelt, and below them Python's functions."""
+    return StackedMethodTable(overlays, standard_overlays(), functions, name="kernels")

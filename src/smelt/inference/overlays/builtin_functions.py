@@ -16,6 +16,7 @@ from smelt.inference.overlays.numbers import absolute, to_integer
 from smelt.inference.statements import UNCHECKED
 from smelt.ir import untyped
 from smelt.ir.builder import Operand, constant, is_boolean, is_integer, is_number
+from smelt.runtime import sequences
 from smelt.types import (
     Array,
     Constant,
@@ -35,7 +36,7 @@ from smelt.types import (
     weak_float,
     weak_int,
 )
-from smelt.types.patterns import array, integer, number, range_type, real, tuple_like
+from smelt.types.patterns import array, integer, iteration, number, range_type, real, tuple_like
 
 
 def define(table: MethodTable) -> None:
@@ -44,6 +45,9 @@ def define(table: MethodTable) -> None:
     for function, operation in ((min, "min"), (max, "max")):
         add_method(table, function, (real, real, Variadic(real)), Primitive(_extreme(operation)))
         add_method(table, function, (tuple_like,), Primitive(_extreme_of_tuple(operation)))
+        by_items = Primitive(_by_runtime(_OF_ITEMS[operation]))
+        add_method(table, function, (iteration,), by_items)
+        add_method(table, function, (tuple_like, tuple_like, Variadic(tuple_like)), by_items)
     add_method(table, pow, (number, number), Primitive(_binary("**")))
     add_method(table, divmod, (real, real), Primitive(_divmod))
     add_method(table, round, (real,), Primitive(_round))
@@ -60,12 +64,14 @@ def define(table: MethodTable) -> None:
     add_method(table, enumerate, (Any,), Primitive(_enumerate))
     add_method(table, enumerate, (Any, integer), Primitive(_enumerate))
     add_method(table, zip, (Any, Variadic(Any)), Primitive(_iteration("zip")))
+    add_method(table, sequences.strictly_zipped, (Any, Variadic(Any)), Primitive(_iteration("strict zip")))
     add_method(table, reversed, (Any,), Primitive(_iteration("reversed")))
     add_method(table, sum, (tuple_like,), Primitive(_sum))
     add_method(table, any, (tuple_like,), Primitive(_any_or_all("or", start=False)))
     add_method(table, all, (tuple_like,), Primitive(_any_or_all("and", start=True)))
     add_method(table, isinstance, (Any, Any), Primitive(_isinstance))
-    add_method(table, tuple, (tuple_like,), Primitive(_tuple))
+    for kind in (tuple_like, range_type, iteration):
+        add_method(table, tuple, (kind,), Primitive(_tuple))
     add_method(table, print, (Variadic(Any),), Primitive(texts.infer_print))
     add_method(table, str, (Any,), Primitive(texts.infer_str))
     add_method(table, repr, (Any,), Primitive(texts.infer_repr))
@@ -92,11 +98,24 @@ def _extreme(operation: str) -> Any:
     return infer
 
 
+_OF_ITEMS = {"min": sequences.least, "max": sequences.greatest}
+
+
+def _by_runtime(function: Any) -> Any:
+    def infer(context: Any, operands: tuple[Operand, ...], node: untyped.Node) -> Operand:
+        result: Operand = context.call_runtime(function, operands, node)
+        return result
+
+    return infer
+
+
 def _extreme_of_tuple(operation: str) -> Any:
     def infer(context: Any, operands: tuple[Operand, ...], node: untyped.Node) -> Operand:
         parts = context.builder.parts(operands[0])
         if not parts:
             raise context.error(f"{operation} of an empty tuple", node)
+        if not all(is_number(part.type) for part in parts):
+            return _by_runtime(_OF_ITEMS[operation])(context, operands, node)  # type: ignore[no-any-return]
         result: Operand = _extreme(operation)(context, parts, node)
         return result
 
@@ -232,8 +251,8 @@ def _is_instance(kind: Type, cls: type) -> bool:
     return False
 
 
-def _tuple(context: Any, operands: tuple[Operand, ...], node: untyped.Node) -> Operand:  # noqa: ARG001
-    parts = context.builder.parts(operands[0])
+def _tuple(context: Any, operands: tuple[Operand, ...], node: untyped.Node) -> Operand:
+    parts = context.items_of(operands[0], node)
     return Operand(Tuple(tuple(part.type for part in parts)), parts=parts)
 
 

@@ -12,14 +12,24 @@ from typing import Any
 import numpy as np
 
 from smelt.caching import MethodTable, add_method
-from smelt.inference import operators
+from smelt.inference import comparisons, operators
 from smelt.inference.calls import Primitive
 from smelt.inference.overlays.numbers import as_floating
 from smelt.ir import untyped
 from smelt.ir.builder import Operand, constant
 from smelt.runtime import floats, integers, powers, scalars
 from smelt.types import Kind, Scalar, Type, strong
-from smelt.types.patterns import array, complex_number, floating, integer, number, range_type, real, tuple_like
+from smelt.types.patterns import (
+    array,
+    complex_number,
+    floating,
+    integer,
+    iteration,
+    number,
+    range_type,
+    real,
+    tuple_like,
+)
 
 _BINARY: dict[Any, str] = {
     np.add: "+",
@@ -83,6 +93,9 @@ _FUNCTIONS: list[tuple[Any, tuple[Any, ...], Callable[..., Any]]] = [
     (builtins.max, (array,), scalars.greatest),
     (builtins.max, (range_type,), scalars.greatest),
     (builtins.any, (array,), scalars.is_any),
+    (builtins.sum, (iteration,), scalars.total),
+    (builtins.any, (iteration,), scalars.is_any),
+    (builtins.all, (iteration,), scalars.is_all),
     (builtins.any, (range_type,), scalars.is_any),
     (builtins.all, (array,), scalars.is_all),
     (builtins.all, (range_type,), scalars.is_all),
@@ -136,7 +149,7 @@ def define(table: MethodTable) -> None:
     for function, symbol in _BINARY.items():
         add_method(table, function, (number, number), Primitive(_operator(operators.binary, symbol)))
     for function, symbol in _COMPARISONS.items():
-        add_method(table, function, (number, number), Primitive(_operator(operators.compare, symbol)))
+        add_method(table, function, (number, number), Primitive(_operator(comparisons.compare, symbol)))
     for function, symbol in _UNARY.items():
         add_method(table, function, (number,), Primitive(_operator(operators.unary, symbol)))
     for function, signature, source in _FUNCTIONS:

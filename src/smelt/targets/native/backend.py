@@ -10,7 +10,6 @@ from smelt.lowering import LoweredModule
 from smelt.lowering.llvm import emit_object
 from smelt.targets.native.compilation import ENTRY, compile_function, compile_module
 from smelt.targets.native.flat import flatten
-from smelt.targets.native.loading import link
 from smelt.targets.native.results import NativeResults
 from smelt.types import Type
 
@@ -25,25 +24,23 @@ class NativeBackend:
     ) -> None:
         """Make the flat code."""
         module, machine = self.optimised(job, lowered, parameters)
+        results.processor, results.abi = job.config.target.cpu, job.config.target.abi
         results.entry = ENTRY
+        results.is_brief = not (lowered.has_loops or lowered.is_recursive or lowered.threadgroups)
         if lowered.threadgroups is not None:
             results.works_together = True
             results.threadgroup_memory_bytes = lowered.threadgroups.memory_bytes
             results.is_sized_at_launch = lowered.threadgroups.is_sized_at_launch
         results.error_sites = tuple(site.as_tuple() for site in lowered.errors)
         results.prints = lowered.prints
-        results.functions = tuple(function.instance for function in lowered.functions)
+        results.functions = tuple(function.instance.source for function in lowered.functions)
         # Last, for it says that everything was compiled.
         results.keep_flat_code(flatten(emit_object(module, machine)))
 
-    def link(self, results: NativeResults) -> None:
-        """Load the flat code."""
-        link(results)
-
     def optimised(self, job: CompilerJob, lowered: LoweredModule, parameters: tuple[Type, ...]) -> tuple[Any, Any]:
         """LLVM's optimised module, and the target machine."""
-        return compile_module(lowered, parameters, opt_level=job.config.opt_level, cpu=job.config.target.cpu)
+        return compile_module(lowered, parameters, job.config)
 
     def bitcode(self, job: CompilerJob, lowered: LoweredModule) -> bytes:
         """LLVM's bitcode of a function that kernels link."""
-        return compile_function(lowered, opt_level=job.config.opt_level, cpu=job.config.target.cpu)
+        return compile_function(lowered, job.config)

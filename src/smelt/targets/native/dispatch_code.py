@@ -20,6 +20,9 @@ from smelt.targets.native.words import LAUNCH_WORDS, STATUS_WORD
 
 LAUNCH = "launch"
 
+STATUS_WORDS = 4
+"""The status of the thread that failed, and its position."""
+
 
 def dispatch_text() -> str:
     """The LLVM IR of `launch`."""
@@ -38,12 +41,12 @@ def _loads(record: type[ctypes.Structure], holder: str, *names: str) -> str:
 
 _OUTSIDE = """
 @_Py_NoneStruct = external global i8
-@position_format = private unnamed_addr constant [5 x i8] c"LLLL\\00"
 declare void @Py_IncRef(ptr)
 declare void @Py_DecRef(ptr)
 declare ptr @PyEval_SaveThread()
 declare void @PyEval_RestoreThread(ptr)
-declare ptr @PyObject_CallFunction(ptr, ptr, ...)
+declare ptr @PyBytes_FromStringAndSize(ptr, i64)
+declare ptr @PyObject_CallOneArg(ptr, ptr)
 declare ptr @PyObject_Vectorcall(ptr, ptr, i64, ptr)
 declare void @llvm.memcpy.inline.p0.p0.i64(ptr, ptr, i64, i1 immarg)
 declare i64 @llvm.smin.i64(i64, i64)
@@ -52,9 +55,8 @@ declare i64 @llvm.smax.i64(i64, i64)
 
 
 def _launch_text() -> str:
-    status = STATUS_WORD
     return f"""
-define ptr @{LAUNCH}(ptr %self, ptr %arguments, i64 %count, ptr %names) nounwind {{
+define ptr @{LAUNCH}(ptr %self, ptr %arguments, i64 %count, ptr %names) {{
 entry:
   %words = alloca [{MOST_WORDS} x i64], align 16
   %found_arrays = alloca [{MOST_ARRAYS} x ptr], align 16
@@ -96,7 +98,7 @@ check_arrays:
   %are_apart = call i1 @are_apart(ptr %found_arrays, i64 %arrays, ptr %written, i64 %written_arrays)
   br i1 %are_apart, label %check_groups, label %other
 check_groups:
-{_loads(LauncherRecord, "%launcher", "group_threads", "threadgroup_memory", "releases_lock")}
+{_loads(LauncherRecord, "%launcher", "threads", "group_threads", "threadgroup_memory")}
 {_loads(EntryRecord, "%entry_here", "most_group_threads", "least_threadgroup_memory", "most_threadgroup_memory")}
   %fits_threads = icmp sle i64 %group_threads, %most_group_threads
   %fits_least = icmp sge i64 %threadgroup_memory, %least_threadgroup_memory
@@ -111,8 +113,8 @@ check_guard:
 prepare:
   %grid = getelementptr i8, ptr %launcher, i64 {LauncherRecord.words.offset}
   call void @llvm.memcpy.inline.p0.p0.i64(ptr align 16 %launch, ptr align 8 %grid, i64 {8 * LAUNCH_WORDS}, i1 false)
-{_loads(EntryRecord, "%entry_here", "run")}
-  %keeps_lock = icmp eq i64 %releases_lock, 0
+{_loads(EntryRecord, "%entry_here", "run", "most_locked_threads")}
+  %keeps_lock = icmp sle i64 %threads, %most_locked_threads
   br i1 %keeps_lock, label %run_at_once, label %run_unlocked
 run_at_once:
   call void %run(ptr %launch, ptr %words)
@@ -124,7 +126,7 @@ run_unlocked:
   br label %done
 done:
   call void @release(ptr %held)
-  %status_at = getelementptr i64, ptr %launch, i64 {status}
+  %status_at = getelementptr i64, ptr %launch, i64 {STATUS_WORD}
   %status = load i64, ptr %status_at
   %succeeded = icmp eq i64 %status, 0
   br i1 %succeeded, label %success, label %failure
@@ -132,17 +134,16 @@ success:
   call void @Py_IncRef(ptr @_Py_NoneStruct)
   br label %end
 failure:
-  %x_at = getelementptr i64, ptr %launch, i64 {status + 1}
-  %x = load i64, ptr %x_at
-  %y_at = getelementptr i64, ptr %launch, i64 {status + 2}
-  %y = load i64, ptr %y_at
-  %z_at = getelementptr i64, ptr %launch, i64 {status + 3}
-  %z = load i64, ptr %z_at
+  %status_bytes = call ptr @PyBytes_FromStringAndSize(ptr %status_at, i64 {8 * STATUS_WORDS})
+  %has_none = icmp eq ptr %status_bytes, null
+  br i1 %has_none, label %end, label %raise
+raise:
 {_loads(EntryRecord, "%entry_here", "failed")}
-  %raised = call ptr (ptr, ptr, ...) @PyObject_CallFunction(ptr %failed, ptr @position_format, i64 %status, i64 %x, i64 %y, i64 %z)
+  %raised = call ptr @PyObject_CallOneArg(ptr %failed, ptr %status_bytes)
+  call void @Py_DecRef(ptr %status_bytes)
   br label %end
 end:
-  %result = phi ptr [ @_Py_NoneStruct, %success ], [ %raised, %failure ]
+  %result = phi ptr [ @_Py_NoneStruct, %success ], [ null, %failure ], [ %raised, %raise ]
   call void @Py_DecRef(ptr %holder)
   ret ptr %result
 other:
@@ -159,7 +160,7 @@ slow:
 
 
 _GUARD = """
-define internal i1 @guard_holds(ptr %guard, i64 %count) nounwind {
+define internal i1 @guard_holds(ptr %guard, i64 %count) {
 entry:
   br label %next
 next:
@@ -189,7 +190,7 @@ moved:
 def _apart_text() -> str:
     """Whether each array that is written has no byte in common with another one, or is the very same object."""
     return f"""
-define internal i1 @are_apart(ptr %arrays, i64 %count, ptr %written, i64 %written_count) nounwind {{
+define internal i1 @are_apart(ptr %arrays, i64 %count, ptr %written, i64 %written_count) {{
 entry:
   %ends = alloca [{MOST_ARRAYS} x [2 x i64]], align 16
   %is_alone = icmp ult i64 %count, 2
@@ -290,7 +291,7 @@ unsure:
 
 
 _RELEASE = """
-define internal void @release(ptr %held) nounwind {
+define internal void @release(ptr %held) {
 entry:
   %count = load i64, ptr %held
   %is_none = icmp eq i64 %count, 0

@@ -24,9 +24,9 @@ class LauncherRecord(ctypes.Structure):
 
     _fields_ = (
         ("table", ctypes.c_void_p),
+        ("threads", ctypes.c_int64),
         ("group_threads", ctypes.c_int64),
         ("threadgroup_memory", ctypes.c_int64),
-        ("releases_lock", ctypes.c_int64),
         ("words", ctypes.c_int64 * LAUNCH_WORDS),
     )
 
@@ -36,8 +36,9 @@ class EntryRecord(ctypes.Structure):
 
     `given` arguments are expected. `unpack` is the stub, `objects` what it is given, `run` the kernel. `guard` has `guard_words` pairs of
     addresses: while the words at both are equal, nothing has changed. `written` has the numbers of the arrays that are written, among
-    the `arrays` of the launch. The limits are of the grids that the kernel can run over. `failed` is an object to call with the status
-    and the position of a thread that failed.
+    the `arrays` of the launch. The limits are of the grids that the kernel can run over; up to `most_locked_threads` in all it keeps the
+    interpreter lock. `failed` is an object to call with the words
+    of the status and the position of a thread that failed, as bytes.
     """
 
     _fields_ = (
@@ -50,6 +51,7 @@ class EntryRecord(ctypes.Structure):
         ("written", ctypes.c_void_p),
         ("written_arrays", ctypes.c_int64),
         ("arrays", ctypes.c_int64),
+        ("most_locked_threads", ctypes.c_int64),
         ("most_group_threads", ctypes.c_int64),
         ("least_threadgroup_memory", ctypes.c_int64),
         ("most_threadgroup_memory", ctypes.c_int64),

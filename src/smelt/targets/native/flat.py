@@ -180,7 +180,7 @@ class _Flattening:
     def _target(self, relocation: Relocation, kind: Kind) -> int:
         symbol, addend = relocation.symbol, relocation.addend
         if symbol.section == UNDEFINED:
-            if kind.wants is Wants.WORD:
+            if kind.wants is Wants.WORD or self._loads(relocation, kind):
                 return self._table[symbol.name] + addend
             if kind.wants is Wants.CALL:
                 return self._jumps[symbol.name] + addend
@@ -193,6 +193,13 @@ class _Flattening:
         if kind.wants is Wants.POINTER and not 0 <= target + addend <= len(self._code):
             raise FlatError(f"{kind.name} at {self._shown(relocation)} points out of the blob")
         return target + addend
+
+
+    def _loads(self, relocation: Relocation, kind: Kind) -> bool:
+        """Whether an instruction that computes the address of what is outside could be made to load it."""
+        in_code = self._file.sections[relocation.section].flags & EXECUTE
+        place = self._place_of(relocation, kind)
+        return bool(in_code) and kind.wants is Wants.ADDRESS and self._machine.load_address(self._code, place)
 
 
 def _is_part(section: Section) -> bool:

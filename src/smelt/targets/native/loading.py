@@ -8,6 +8,7 @@ from typing import Any
 
 from smelt.compiler.texts import Template
 from smelt.targets.native.flat import FlatCode
+from smelt.targets.native.host import check_runs_here
 from smelt.targets.native.mapping import MappedCode
 from smelt.targets.native.printing import Printer
 from smelt.targets.native.results import NativeResults
@@ -54,5 +55,9 @@ class NativeKernel:
 
 
 def link(results: NativeResults) -> None:
-    """Load what was compiled, and set the session-local half of its results. Raises `LinkError` as `NativeKernel` does."""
+    """Load what was compiled, and set the session-local half of its results.
+
+    Raises `LinkError` if it was compiled for what this process is not, and as `NativeKernel` does.
+    """
+    check_runs_here(results.processor, results.abi)
     results.kernel = NativeKernel(results.flat_code(), results.entry, results.prints)

@@ -51,12 +51,15 @@ class Machine:
         The size of a jump.
     jump
         The code of a jump, given its place and that of the word that holds the address to jump to.
+    load_address
+        Make an instruction load an address from a word that computes it, given the place of its reference; whether it was one.
     """
 
     name: str
     kinds: Mapping[int, Kind]
     jump_bytes: int
     jump: Callable[[int, int], bytes]
+    load_address: Callable[[bytearray, int], bool]
 
 
 def _signed(value: int, bits: int) -> int:
@@ -87,6 +90,18 @@ def _x86_64_jump(place: int, word: int) -> bytes:
     return b"\xff\x25" + _signed(word - (place + 6), 32).to_bytes(4, "little") + b"\xcc\xcc"
 
 
+def _x86_64_load_address(code: bytearray, place: int) -> bool:
+    """`lea symbol(%rip), register` to `mov word(%rip), register`.
+
+    For Windows LLVM takes everything to be near, also what is outside.
+    """
+    prefix, operation, operands = code[place - 3 : place] if place >= 3 else bytes(3)
+    if prefix & 0xF8 != 0x48 or operation != 0x8D or operands & 0xC7 != 0x05:
+        return False
+    code[place - 2] = 0x8B
+    return True
+
+
 _X86_64 = Machine(
     "x86-64",
     {
@@ -100,6 +115,7 @@ _X86_64 = Machine(
     },
     8,
     _x86_64_jump,
+    _x86_64_load_address,
 )
 
 
@@ -189,6 +205,7 @@ _AARCH64 = Machine(
     },
     12,
     _aarch64_jump,
+    lambda code, place: False,  # noqa: ARG005 - LLVM asks for a word itself
 )
 
 MACHINES = {X86_64: _X86_64, AARCH64: _AARCH64}

@@ -10,17 +10,11 @@ from smelt.compiler.texts import Template
 from smelt.targets.native.flat import FlatCode
 
 
-class NativeResults(Results):
-    """A kernel for the CPU. `code` is None as long as it was inferred but not compiled.
+class FlatResults(Results):
+    """Machine code as an artifact. `code` is None as long as it was not compiled.
 
-    Portable: the parts of its `FlatCode`, which are `machine`, `code` (the blob), `entries`, `relocations` (the functions outside that it
-    refers to) and `pointers`; `entry`, the one of the entries that runs the kernel; `error_sites`, where its threads can fail, each as
-    (class of the exception, message, number of the function, line, column, end line, end column); `prints`, the templates of the texts
-    that they print, by their numbers; `works_together`, whether the threads
-    of a group wait for each other or share memory, `threadgroup_memory_bytes`, how much of it, and `is_sized_at_launch`, whether the
-    launch gives more.
-
-    Session-local: `kernel`, the loaded function; `functions`, the method instances that `error_sites` number.
+    Portable: the parts of a `FlatCode`, which are `machine`, `code` (the blob), `entries`, `relocations` (the functions outside that it
+    refers to) and `pointers`.
     """
 
     machine: str = portable(default="")
@@ -28,14 +22,6 @@ class NativeResults(Results):
     entries: tuple[tuple[str, int], ...] = portable(default=())
     relocations: tuple[str, ...] = portable(default=())
     pointers: tuple[tuple[int, int], ...] = portable(default=())
-    entry: str = portable(default="")
-    error_sites: tuple[tuple[str, str, int, int, int, int, int], ...] = portable(default=())
-    prints: tuple[Template, ...] = portable(default=())
-    works_together: bool = portable(default=False)
-    threadgroup_memory_bytes: int = portable(default=0)
-    is_sized_at_launch: bool = portable(default=False)
-    kernel: Any = session_local()
-    functions: tuple[Any, ...] = session_local(factory=tuple)
 
     def flat_code(self) -> FlatCode:
         """The code as one object. Raises `FlatError` if its parts don't hold together."""
@@ -51,3 +37,28 @@ class NativeResults(Results):
             flat.pointers,
         )
         self.code = flat.blob
+
+
+class NativeResults(FlatResults):
+    """A kernel for the CPU.
+
+    Portable: its code; `processor` and `abi`, what it was compiled for, as in a target; `entry`, the one of the entries that runs the kernel; `is_brief`, whether no thread of it runs for long; `error_sites`, where its threads can fail, each as
+    (class of the exception, message, number of the function, line, column, end line, end column); `prints`, the templates of the texts
+    that they print, by their numbers; `works_together`, whether the threads
+    of a group wait for each other or share memory, `threadgroup_memory_bytes`, how much of it, and `is_sized_at_launch`, whether the
+    launch gives more.
+
+    Session-local: `kernel`, the loaded function; `functions`, the functions that `error_sites` number.
+    """
+
+    processor: str = portable(default="")
+    abi: str = portable(default="")
+    entry: str = portable(default="")
+    is_brief: bool = portable(default=False)
+    error_sites: tuple[tuple[str, str, int, int, int, int, int], ...] = portable(default=())
+    prints: tuple[Template, ...] = portable(default=())
+    works_together: bool = portable(default=False)
+    threadgroup_memory_bytes: int = portable(default=0)
+    is_sized_at_launch: bool = portable(default=False)
+    kernel: Any = session_local()
+    functions: tuple[Any, ...] = session_local(factory=tuple, is_named=True)

@@ -54,7 +54,7 @@ class _Stub:
         outside += [kind for kind in self._outside.values() if kind]
         lines = [
             *sorted(outside),
-            f"define i32 @{UNPACK}(ptr %objects, ptr %arguments, ptr %words, ptr %arrays, ptr %held) nounwind {{",
+            f"define i32 @{UNPACK}(ptr %objects, ptr %arguments, ptr %words, ptr %arrays, ptr %held) {{",
             "entry:",
             "  %overflow = alloca i32, align 4",
             *self._lines,

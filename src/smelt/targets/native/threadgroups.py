@@ -17,6 +17,7 @@ from smelt.lowering.threadgroups import (
     LAUNCH_MEMORY_BYTES,
     PARITY,
     PRINTER,
+    STACK,
     STATE_WORDS,
     STATUS,
     THREADGROUP_MEMORY,
@@ -43,6 +44,7 @@ def group_entry_point(lowered: LoweredModule, entry: str, loads: str, arguments:
         threadgroup_memory=THREADGROUP_MEMORY,
         launch_memory=LAUNCH_MEMORY,
         printer=PRINTER,
+        stack=STACK,
         launch_memory_bytes=LAUNCH_MEMORY_BYTES,
         exchange=EXCHANGE,
         lane=LANE,
@@ -155,6 +157,8 @@ thread_begins:
   store ptr %exchange, ptr %exchange_word
   %own_printer_word = getelementptr i64, ptr %state, i64 {printer}
   store i64 %printer, ptr %own_printer_word
+  %stack_word = getelementptr i64, ptr %state, i64 {stack}
+  store ptr %frames, ptr %stack_word
   %lane = urem i64 %thread, {width}
   %lane_word = getelementptr i64, ptr %state, i64 {lane}
   store i64 %lane, ptr %lane_word

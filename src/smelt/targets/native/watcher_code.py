@@ -27,7 +27,7 @@ def watcher_text(dict_factor: int, name_factor: int, index_shift: int, never_a_k
 @"{TABLE}" = external global i8
 declare i64 @PyObject_Hash(ptr)
 
-define i32 @{NAMESPACE_CHANGED}(i32 %event, ptr %dict, ptr %key, ptr %value) nounwind {{
+define i32 @{NAMESPACE_CHANGED}(i32 %event, ptr %dict, ptr %key, ptr %value) {{
 entry:
   %has_key = icmp ule i32 %event, {_ADDED_MODIFIED_OR_DELETED}
   br i1 %has_key, label %check_key, label %without_key
@@ -46,9 +46,9 @@ begin:
   %name_part = mul i64 %hash, {_signed(name_factor)}
   %sum = add i64 %dict_part, %name_part
   %wanted = or i64 %sum, {never_a_key}
-  %slots = load ptr, ptr @"{TABLE}"
-  %mask_at = getelementptr i8, ptr @"{TABLE}", i64 8
-  %mask = load i64, ptr %mask_at
+  %table = load ptr, ptr @"{TABLE}"
+  %mask = load i64, ptr %table
+  %slots = getelementptr i64, ptr %table, i64 1
   %first = lshr i64 %wanted, {index_shift}
   br label %look
 look:
@@ -67,7 +67,7 @@ other:
 unwatched:
   ret i32 0
 tell:
-  %callback_at = getelementptr i8, ptr @"{TABLE}", i64 16
+  %callback_at = getelementptr i8, ptr @"{TABLE}", i64 8
   %callback = load ptr, ptr %callback_at
   %answer = call i32 %callback(i32 %event, ptr %dict, ptr %key, ptr %value)
   ret i32 %answer

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The results of jobs: found where they are known, else in the store, and only then asked of the compiler.
+
+What is found needs nothing of the compiler, which is not even imported then.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol, TypeVar
+
+from smelt.caching import (
+    CacheView,
+    CodeInstance,
+    FunctionTable,
+    MethodInstance,
+    MethodTable,
+    Results,
+    ResultStore,
+    SmeltError,
+    StackedMethodTable,
+    constant_key,
+)
+from smelt.compiler.config import CompilerConfig, CompilerJob
+from smelt.compiler.results import ArtifactResults, InferenceResults
+
+R = TypeVar("R", bound=Results)
+
+
+class Linker(Protocol):
+    """What a target brings to a session: the way from an artifact to what can be launched."""
+
+    @property
+    def results_class(self) -> type[Results]: ...
+
+    def is_compiled(self, results: Any) -> bool:
+        """Whether there is an artifact."""
+        ...
+
+    def link(self, results: Any) -> None:
+        """Make what can be launched, and set the session-local fields of `results`."""
+        ...
+
+
+class Compiler(Protocol):
+    """Who makes what is missing."""
+
+    def infer(
+        self, config: CompilerConfig, view: CacheView[InferenceResults], instance: MethodInstance
+    ) -> CodeInstance: ...
+    def compile(self, job: CompilerJob, code: CodeInstance, results: Any) -> None: ...
+
+
+class JobStore(ResultStore, Protocol):
+    """A store that several processes share."""
+
+    def claim(self, instance: MethodInstance) -> AbstractContextManager[None]:
+        """While this lasts no other process makes what this one misses for `instance`."""
+        ...
+
+    def refresh(self, view: CacheView[Any], code: CodeInstance) -> None:
+        """Take over the artifacts of `code` that another process has made meanwhile."""
+        ...
+
+
+class Jobs:
+    """The results of jobs.
+
+    Attributes
+    ----------
+    overlays
+        The overlay methods that users define.
+    functions
+        Where Python functions are their own methods.
+    store
+        Where results of earlier processes are, or None.
+    """
+
+    def __init__(self, linkers: Mapping[str, Linker], compiler: Callable[[], Compiler]) -> None:
+        self.overlays = MethodTable("overlays")
+        self.functions = FunctionTable()
+        self.cache = self.functions.cache
+        self.store: JobStore | None = None
+        self._kernels = StackedMethodTable(self.overlays, self.functions, name="kernels")
+        self._linkers = linkers
+        self._compiler = compiler
+
+    def view(self, config: CompilerConfig) -> CacheView[InferenceResults]:
+        """The view of code that is inferred for `config`."""
+        return CacheView(config.owner(), InferenceResults, cache=self.cache, store=self.store)
+
+    def instance(self, function: Any, types: tuple[Any, ...]) -> MethodInstance:
+        """The method instance that a launch of `function` runs."""
+        found = self._kernels.method_instance(function, types)
+        assert found is not None
+        return found
+
+    def inferred(self, job: CompilerJob) -> CodeInstance:
+        """The inferred code of a job, which may come from the store. Raises `KernelError`, `SourceError`."""
+        return self.view(job.config).get_or_create(
+            job.instance, lambda view, instance: self._compiler().infer(job.config, view, instance)
+        )
+
+    def cached_results(self, results_class: type[R], job: CompilerJob, code: CodeInstance) -> R:
+        """The results of one class for one whole configuration, on the code instance of a job."""
+        artifacts, key = code.results(ArtifactResults), constant_key(job.config)
+        artifacts.configs[key] = job.config
+        results = artifacts.by_config.setdefault((results_class, key), results_class())
+        assert isinstance(results, results_class)
+        return results
+
+    def compiled(self, job: CompilerJob) -> tuple[CodeInstance, Any]:
+        """The code instance of a job, and its results with what can be launched. Raises as `inferred`."""
+        linker = self._linkers[job.config.target.name]
+        claim = self.store.claim(job.instance) if self.store is not None else nullcontext()
+        with claim:
+            code = self.inferred(job)
+            results: Any = self.cached_results(linker.results_class, job, code)
+            if results.kernel is None:
+                with lock_of(code, results):
+                    if results.kernel is None:
+                        self._make(job, code, results, linker)
+        return code, results
+
+    def _make(self, job: CompilerJob, code: CodeInstance, results: Any, linker: Linker) -> None:
+        view = self.view(job.config)
+        if not linker.is_compiled(results) and self.store is not None:
+            self.store.refresh(view, code)
+        if linker.is_compiled(results):
+            try:
+                linker.link(results)
+            except SmeltError:
+                # What another process made is no reason to fail; what is made here and now may be.
+                pass
+            else:
+                return
+        self._compiler().compile(job, code, results)
+        view.save(code)
+        linker.link(results)
+
+
+def lock_of(code: CodeInstance, results: Results) -> threading.RLock:
+    """The lock under which an artifact is made. Each has its own: different ones are made side by side."""
+    return code.results(ArtifactResults).making.setdefault(results, threading.RLock())

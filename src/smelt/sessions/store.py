@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The store of one session: looks code up in images and in the user's directory, and keeps in the directory what was compiled."""
+
+from __future__ import annotations
+
+import threading
+import types
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from smelt.caching import (
+    CacheView,
+    CodeInstance,
+    LookupTable,
+    MethodInstance,
+    Results,
+    ResultsError,
+    SourceError,
+    StoreError,
+    constant_key,
+    restore,
+)
+from smelt.caching.encoding import encode
+from smelt.compiler.config import CompilerConfig
+from smelt.compiler.results import ArtifactResults
+from smelt.sessions.container import digest
+from smelt.sessions.directory import Directory
+from smelt.sessions.edges import CallEdge, ReadEdge, Recorder, Replay
+from smelt.sessions.entries import (
+    VOCABULARY,
+    Entry,
+    State,
+    decode_entry,
+    encode_entry,
+    group_of,
+    key_of,
+    name_prefix,
+    state_of,
+)
+from smelt.sessions.fingerprints import Fingerprints
+from smelt.sessions.locks import locked
+from smelt.sessions.objects import Objects, UnnamedError, is_of_smelt
+
+_FOLDER = "entries"
+_FOLDERS = 256
+_MOST_MISSES = 1000
+
+
+@dataclass(frozen=True)
+class StoreMiss:
+    """Why nothing was found for a method instance."""
+
+    instance: str
+    reason: str
+
+
+class Source(Protocol):
+    """Where entries are: the user's directory, an image."""
+
+    def names(self, key: bytes) -> Sequence[str]:
+        """The names of the entries of a key, the most likely first."""
+        ...
+
+    def entry(self, key: bytes, name: str) -> Entry | None:
+        """One of them; None if it is gone or damaged."""
+        ...
+
+
+class Session:
+    """The store of this process: a `ResultStore`, and what jobs need of one that processes share.
+
+    Attributes
+    ----------
+    misses
+        Why the latest lookups found nothing, the latest last.
+    store_hits, image_hits
+        How many method instances were found, by where.
+    """
+
+    def __init__(
+        self,
+        overlays: LookupTable,
+        results_classes: Sequence[type[Results]],
+        *,
+        directory: Directory | None,
+        most_bytes: int = 10**9,
+        images: Callable[[str], Sequence[Source]] = lambda _: (),
+    ) -> None:
+        self.directory = directory
+        self.fingerprints = Fingerprints(directory)
+        self.misses: deque[StoreMiss] = deque(maxlen=_MOST_MISSES)
+        self.store_hits = self.image_hits = 0
+        self._overlays = overlays
+        self._results_classes = {cls.__name__: cls for cls in results_classes}
+        self._most_bytes = most_bytes
+        self._images = images
+        self._saved: weakref.WeakSet[Results] = weakref.WeakSet()
+        self._claims = threading.local()
+
+    def __repr__(self) -> str:
+        return str(self.directory.path) if self.directory is not None else "in images only"
+
+    # As a ResultStore
+
+    def load(self, view: CacheView[Any], instance: MethodInstance) -> CodeInstance | None:
+        """The code of `instance` that an earlier process kept, if it is right for what this process has."""
+        if not _can_be_kept(instance):
+            return None
+        found = self._find(view, instance)
+        claim = getattr(self._claims, "current", None)
+        if found is None and claim is not None and claim.instance is instance and claim.take():
+            # Whoever held the lock may have made it.
+            found = self._find(view, instance)
+        if found is None:
+            return None
+        entries, replay, is_image = found
+        code = view.code_instance(instance, replay.edges)
+        code.attach(_restored(view.results_class, entries[0].inferred, replay.objects))
+        self._attach(code, entries, replay.objects)
+        if is_image:
+            self.image_hits += 1
+        else:
+            self.store_hits += 1
+        return code
+
+    def save(self, view: CacheView[Any], code: CodeInstance) -> None:
+        """Keep the artifacts of `code` that were compiled since it was last kept."""
+        if self.directory is None or not _can_be_kept(code.instance):
+            return
+        attached = code.results(ArtifactResults)
+        # Made, but not loaded from here.
+        new = [(key, results) for key, results in attached.by_config.items() if results not in self._saved]
+        new = [(key, results) for key, results in new if type(results).__name__ in self._results_classes]
+        if not new:
+            return
+        try:
+            key = key_of(code.instance, code.owner)
+            entries = [self._entry(view, code, attached.configs[known], results) for (_, known), results in new]
+        except (UnnamedError, SourceError) as error:
+            self._missed(code.instance, f"it can't be kept: {error}")
+            return
+        if not code.is_current:
+            # What was described may not be what it was compiled for.
+            return
+        self._saved.update(results for _, results in new)
+        folder = _folder_of(key)
+        for entry in entries:
+            self.directory.write(f"{folder}/{entry.name()}", encode_entry(key, entry))
+        self.directory.prune(folder.rpartition("/")[0], self._most_bytes // _FOLDERS)
+
+    # Among processes
+
+    @contextmanager
+    def claim(self, instance: MethodInstance) -> Iterator[None]:
+        """While this lasts no other process makes what this one misses for `instance`."""
+        with ExitStack() as held:
+            before = getattr(self._claims, "current", None)
+            self._claims.current = _Claim(instance, lambda: self._lock(instance, held))
+            try:
+                yield
+            finally:
+                self._claims.current = before
+
+    def refresh(self, view: CacheView[Any], code: CodeInstance) -> None:
+        """Take over the artifacts of `code` that another process has made meanwhile."""
+        if not _can_be_kept(code.instance):
+            return
+        claim = getattr(self._claims, "current", None)
+        if claim is not None and claim.instance is code.instance:
+            claim.take()
+        try:
+            found = self._find(view, code.instance)
+        except StoreError:
+            return
+        if found is not None:
+            self._attach(code, found[0], found[1].objects)
+
+    def _lock(self, instance: MethodInstance, held: ExitStack) -> bool:
+        if self.directory is None:
+            return False
+        number = digest(str(instance).encode())[:1].hex()
+        return held.enter_context(locked(self.directory.path / "locks" / number))
+
+    # Looking up
+
+    def _find(self, view: CacheView[Any], instance: MethodInstance) -> tuple[list[Entry], Replay, bool] | None:
+        """All entries for one set of edges that hold now, the replay that found this out, and whether they are of an image."""
+        try:
+            key = key_of(instance, view.owner)
+            prefix = name_prefix(self.fingerprints.of_compiler(), self.fingerprints.of(instance.source))
+        except (UnnamedError, SourceError) as error:
+            self._missed(instance, str(error))
+            return None
+        reason = "nothing was ever kept for it"
+        for source, is_image in self._sources(instance):
+            names = source.names(key)
+            if names:
+                reason = _why_not_one_of(names, prefix)
+            refused: set[str] = set()
+            for name in names:
+                group = group_of(name)
+                if not name.startswith(prefix) or group in refused:
+                    continue
+                entry = source.entry(key, name)
+                if entry is None or not self._is_for_this_session(entry, instance):
+                    continue
+                replay = Replay(instance, self._overlays, view.world, self.fingerprints.of)
+                failed = replay.check(entry.edges)
+                if failed is not None:
+                    refused.add(group)
+                    reason = _why_failed(entry, failed)
+                    continue
+                others = [source.entry(key, other) for other in names if group_of(other) == group and other != name]
+                rest = [e for e in others if e is not None and self._is_for_this_session(e, instance)]
+                return [entry, *rest], replay, is_image
+        self._missed(instance, reason)
+        return None
+
+    def _sources(self, instance: MethodInstance) -> Iterator[tuple[Source, bool]]:
+        module = instance.source.__globals__.get("__name__")
+        for image in self._images(module) if isinstance(module, str) else ():
+            yield image, True
+        if self.directory is not None:
+            yield _InDirectory(self.directory), False
+
+    def _is_for_this_session(self, entry: Entry, instance: MethodInstance) -> bool:
+        # Names are short, and so only a hint.
+        return entry.compiler == self.fingerprints.of_compiler() and entry.own == self.fingerprints.of(instance.source)
+
+    def _missed(self, instance: MethodInstance, reason: str) -> None:
+        self.misses.append(StoreMiss(str(instance), reason))
+
+    # Between entries and results
+
+    def _entry(self, view: CacheView[Any], code: CodeInstance, config: CompilerConfig, results: Results) -> Entry:
+        recorder = Recorder(view, code, self._overlays, self.fingerprints.of)
+        return Entry(
+            text=str(code.instance),
+            owner=encode(code.owner, "the owner"),
+            compiler=self.fingerprints.of_compiler(),
+            own=self.fingerprints.of(code.instance.source),
+            readers=tuple(recorder.readers),
+            edges=tuple(recorder.edges),
+            inferred=state_of(view.results(code), recorder.objects),
+            config=config,
+            artifact=VOCABULARY.encode(state_of(results, recorder.objects)),
+        )
+
+    def _attach(self, code: CodeInstance, entries: list[Entry], objects: Objects) -> None:
+        attached = code.results(ArtifactResults)
+        for entry in entries:
+            state = VOCABULARY.decode(entry.artifact)
+            cls = self._results_classes.get(state.results_class)
+            if cls is None:
+                continue
+            restored = _restored(cls, state, objects)
+            key = (cls, constant_key(entry.config))
+            attached.configs[constant_key(entry.config)] = entry.config
+            existing = attached.by_config.setdefault(key, restored)
+            if existing is not restored and existing not in self._saved:
+                for name in cls.declared_fields:
+                    setattr(existing, name, getattr(restored, name))
+            self._saved.add(existing)
+
+
+class _Claim:
+    """The right to make one method instance's code, which is taken when it turns out to be missing."""
+
+    def __init__(self, instance: MethodInstance, take: Callable[[], bool]) -> None:
+        self.instance = instance
+        self._take = take
+        self._is_taken: bool | None = None
+
+    def take(self) -> bool:
+        """Wait for the lock; whether it was got now."""
+        if self._is_taken is not None:
+            return False
+        self._is_taken = self._take()
+        return self._is_taken
+
+
+class _InDirectory:
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+
+    def names(self, key: bytes) -> list[str]:
+        return [name.rpartition("/")[2] for name in self._directory.names(_folder_of(key))]
+
+    def entry(self, key: bytes, name: str) -> Entry | None:
+        file = f"{_folder_of(key)}/{name}"
+        contents = self._directory.read(file)
+        if contents is None:
+            return None
+        try:
+            entry = decode_entry(key, contents)
+        except StoreError as error:
+            self._directory.warn(f"holds a damaged file, {file}: {error}")
+            return None
+        self._directory.mark_as_used(file)
+        return entry
+
+
+def _folder_of(key: bytes) -> str:
+    return f"{_FOLDER}/{key[:1].hex()}/{key.hex()}"
+
+
+def _can_be_kept(instance: MethodInstance) -> bool:
+    return isinstance(instance.source, types.FunctionType) and not is_of_smelt(instance.source)
+
+
+def _restored(cls: type[Results], state: State, objects: Objects) -> Any:
+    try:
+        results = restore(cls, dict(state.portable))
+        for name, references in state.named:
+            setattr(results, name, tuple(objects.resolve(reference) for reference in references))
+    except ResultsError as error:
+        raise StoreError(f"what was kept is no {cls.__qualname__}: {error}") from error
+    return results
+
+
+def _why_not_one_of(names: Sequence[str], prefix: str) -> str:
+    compiler = prefix[: prefix.index("-")]
+    if any(name.startswith(compiler) for name in names):
+        return "its own text was another"
+    return "what is kept was made by another version of smelt or of LLVM"
+
+
+def _why_failed(entry: Entry, failed: ReadEdge | CallEdge) -> str:
+    if isinstance(failed, CallEdge):
+        what = "an overlay of a function that it calls was added or removed"
+    elif failed.name == "__code__":
+        what = f"{failed.label} changed"
+    else:
+        what = f"{failed.label}.{failed.name} changed"
+    callers, reader = [], failed.reader
+    while reader > 0:
+        callers.append(entry.readers[reader].text)
+        reader = entry.readers[reader].caller
+    return what + "".join(f", which {caller} depends on" for caller in callers)

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What LLVM is told of a target: the machine, and what holds for each function that is compiled for it.
+
+Object files are ELF whatever the system is, so that there is one format to make flat; the calling convention is the system's. On AArch64
+it is what all systems have in common: x18 is left alone, which macOS and Windows keep for themselves.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from smelt.compiler.config import Target
+from smelt.lowering.llvm import target_machine
+from smelt.targets.native.conversions import conversions
+from smelt.targets.native.processors import LEVELS, Processor, parse_processor
+
+# No system is named where it makes no difference: LLVM would call what only its libraries have.
+_TRIPLES = {
+    ("x86-64", "sysv"): "x86_64-unknown-none-elf",
+    ("x86-64", "windows"): "x86_64-pc-windows-msvc-elf",
+    ("aarch64", "aapcs64"): "aarch64-unknown-none-elf",
+}
+_ALWAYS = {"x86-64": (), "aarch64": ("reserve-x18",)}
+
+_DEFINITION = re.compile(r"^(define .*?)((?: ![a-z]+ ![0-9]+)*) \{$", re.MULTILINE)
+
+
+def machine_for(target: Target, *, opt_level: int) -> Any:
+    """LLVM's target machine."""
+    processor = parse_processor(target.cpu)
+    features = ",".join(f"+{name}" for name in (*processor.features, *_ALWAYS[processor.machine]))
+    triple = _TRIPLES[processor.machine, target.abi]
+    return target_machine(triple, LEVELS[processor.level].cpu, features, opt_level=opt_level)
+
+
+def missing_conversions(text: str, target: Target) -> str:
+    """The LLVM IR of what a module with this text may call, since the processor has no instructions for it."""
+    return conversions(text) if parse_processor(target.cpu).machine == "x86-64" else ""
+
+
+def with_attributes(text: str, target: Target) -> str:
+    """The text of a module, each of its functions with the attributes that it has on a target."""
+    return _DEFINITION.sub(rf"\1 {_attributes(parse_processor(target.cpu))}\2 {{", text)
+
+
+def _attributes(processor: Processor) -> str:
+    # Nothing unwinds the stack. A frame larger than a page is touched page by page, for the system puts one guarding page below the stack.
+    attributes = ["nounwind", '"probe-stack"="inline-asm"']
+    if processor.tuning:
+        attributes.append(f'"tune-cpu"="{processor.tuning}"')
+    return " ".join(attributes)

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The CPU in a session: what is compiled for it becomes something that can be launched."""
+
+from __future__ import annotations
+
+from smelt.targets.native.loading import link
+from smelt.targets.native.results import NativeResults
+
+
+class NativeLinker:
+    """Loads kernels."""
+
+    results_class = NativeResults
+
+    def is_compiled(self, results: NativeResults) -> bool:
+        """Whether there is code to load."""
+        return results.code is not None
+
+    def link(self, results: NativeResults) -> None:
+        """Load the code. Raises `LinkError` if this process can't run it."""
+        link(results)

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Launch stubs and what belongs to them, from LLVM IR to flat code."""
+
+from __future__ import annotations
+
+from smelt.lowering.llvm import emit_object, optimise, parsed
+from smelt.targets.native.code_generation import machine_for, with_attributes
+from smelt.targets.native.flat import FlatCode, flatten
+from smelt.targets.native.target import least_target
+
+
+def compile_stub(text: str, opt_level: int) -> FlatCode:
+    """Compile LLVM IR for every processor of this machine's kind: a stub has no use for what only some of them have.
+
+    At level 0 the text is translated as it stands, which takes least time.
+    """
+    target = least_target()
+    machine = machine_for(target, opt_level=opt_level)
+    module = parsed(with_attributes(text, target), machine)
+    if opt_level:
+        optimise(module, machine, opt_level)
+    return flatten(emit_object(module, machine))

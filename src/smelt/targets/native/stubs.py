@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The machine code of launches: compiled once, kept by the code cache as anything that is compiled, loaded into this process.
+
+It depends on the ABIs of Python and NumPy, which kernels don't; so it hangs on code instances of its own, whose owner names them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from smelt.caching import CacheView, CodeInstance, FunctionTable, MethodInstance, session_local, watched_names, watching
+from smelt.targets.native import object_layouts as layouts
+from smelt.targets.native.dispatch import Launch
+from smelt.targets.native.dispatch_code import LAUNCH, dispatch_text
+from smelt.targets.native.flat import FlatCode
+from smelt.targets.native.mapping import MappedCode
+from smelt.targets.native.results import FlatResults
+from smelt.targets.native.stub_code import UNPACK, unpack_text
+from smelt.targets.native.stub_shapes import Shape
+from smelt.targets.native.symbols import provide, resolve
+from smelt.targets.native.watcher_code import NAMESPACE_CHANGED, TABLE, watcher_text
+
+Compile = Callable[[str, int], FlatCode]
+"""From LLVM IR and the level of optimisation to flat code."""
+
+
+class StubResults(FlatResults):
+    """Machine code of a launch. Session-local: `mapped`, the code in memory."""
+
+    mapped: Any = session_local()
+
+
+class Stubs:
+    """The stubs of this process.
+
+    Attributes
+    ----------
+    view
+        The view of them.
+    """
+
+    def __init__(self, compile_text: Compile) -> None:
+        self._compile = compile_text
+        self.table = FunctionTable("launch stubs")
+        owner = ("smelt launch stubs", *layouts.interface_versions())
+        self.view: CacheView[StubResults] = CacheView(owner, StubResults, cache=self.table.cache)
+        for cls in _named_classes():
+            provide(f"numpy.{cls.__name__}", id(cls))
+
+    def unpacker(self, shapes: tuple[Shape, ...], given: int, first_value: int) -> MappedCode | None:
+        """The stub for these shapes, see `stub_code`; None where they are too many."""
+        return self._mapped(unpack_text, 0, shapes, given, first_value)
+
+    def launcher(self, launch: Launch) -> Callable[..., None]:
+        """A builtin that launches, or calls `launch` where it can't."""
+        return _new_builtin(self._method, launch)
+
+    @functools.cached_property
+    def _method(self) -> Any:
+        code = self._mapped(dispatch_text, 2)
+        assert code is not None
+        self._watch()
+        method = _Method(b"launch", code.address(LAUNCH), _FAST_CALL | _KEYWORDS, None)
+        # LIFETIME: builtins may be called as long as the process lives, longer than any module; so this is never let go of.
+        for held in (code, method):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(held))
+        return method
+
+    def _watch(self) -> None:
+        """Have stores to watched namespaces looked at by compiled code."""
+        if watching.is_available():
+            provide(TABLE, watching.table_of_names())
+            numbers = (watched_names.DICT_FACTOR, watched_names.NAME_FACTOR, watched_names.INDEX_SHIFT)
+            code = self._mapped(watcher_text, 2, *numbers, watched_names.NEVER_A_KEY)
+            assert code is not None
+            # LIFETIME: the interpreter calls it for as long as the process lives.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(code))
+            watching.use_compiled_callback(code.address(NAMESPACE_CHANGED))
+
+    def _mapped(self, write: Callable[..., str | None], opt_level: int, *numbers: Any) -> MappedCode | None:
+        """The code whose text `write` gives for some numbers, loaded."""
+
+        def make(view: CacheView[StubResults], instance: MethodInstance) -> CodeInstance:
+            code = view.code_instance(instance)
+            text = write(*numbers)
+            if text is not None:
+                view.results(code).keep_flat_code(self._compile(text, opt_level))
+            return code
+
+        instance = self.table.method_instance(write, numbers)
+        assert instance is not None
+        results = self.view.results(self.view.get_or_create(instance, make))
+        if results.mapped is None and results.code is not None:
+            results.mapped = MappedCode(results.flat_code(), resolve)
+        mapped: MappedCode | None = results.mapped
+        return mapped
+
+
+_FAST_CALL, _KEYWORDS = 0x80, 0x02
+"""METH_FASTCALL and METH_KEYWORDS, Include/methodobject.h of CPython."""
+
+
+class _Method(ctypes.Structure):
+    """A PyMethodDef, Include/methodobject.h of CPython."""
+
+    _fields_ = (
+        ("ml_name", ctypes.c_char_p),
+        ("ml_meth", ctypes.c_void_p),
+        ("ml_flags", ctypes.c_int),
+        ("ml_doc", ctypes.c_char_p),
+    )
+
+
+def _new_builtin(method: _Method, launch: Launch) -> Callable[..., None]:
+    new = ctypes.pythonapi.PyCFunction_NewEx
+    new.argtypes, new.restype = (ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p), ctypes.py_object
+    builtin: Callable[..., None] = new(ctypes.addressof(method), launch, None)
+    return builtin
+
+
+def _named_classes() -> set[type]:
+    names = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+    names += ("float16", "float32", "float64", "complex64", "complex128")
+    return {np.ndarray, *(cls for name in names for cls in layouts.scalar_classes(name))}

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs packages of cases in one process, and prints what became of each as a line of JSON.
+
+    runner.py before DIRECTORY CASE...           runs each as it stands in DIRECTORY
+    runner.py change BEFORE AFTER CASE...        runs each as in BEFORE, replaces its files by those in AFTER, and runs it again
+"""
+
+import importlib
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import smelt
+
+
+def run(main):
+    """The kernel's results, plain Python's, and how often something was compiled and inferred for them."""
+    x = np.linspace(-2.0, 3.0, 5)
+    out = np.zeros(5)
+    before = smelt.stats()
+    main.kernel[5](out, x)
+    after = smelt.stats()
+    expected = np.zeros(5)
+    expected[:] = [main.compute(value) for value in x]
+    return {
+        "result": out.tolist(),
+        "expected": expected.tolist(),
+        "compilations": after.compilations - before.compilations,
+        "inferences": after.inferences - before.inferences,
+        "llvm_loaded": after.llvm_loaded,
+    }
+
+
+def reload(folder, changed):
+    for path in changed:
+        name = path.removesuffix(".py").removesuffix("/__init__").removesuffix("__init__")
+        importlib.reload(sys.modules[f"{folder}.{name}" if name else folder])
+
+
+def main():
+    mode, *arguments = sys.argv[1:]
+    directory, *rest = arguments
+    sys.path.insert(0, directory)
+    after = Path(rest.pop(0)) if mode == "change" else None
+    for package in rest:
+        module = importlib.import_module(f"{package}.main")
+        print(json.dumps({"case": package, **run(module)}))
+        if after is None:
+            continue
+        changed = []
+        for path in sorted((after / package).glob("*.py")):
+            place = Path(directory, package, path.name)
+            if place.read_bytes() != path.read_bytes():
+                shutil.copyfile(path, place)
+                changed.append(path.name)
+        importlib.invalidate_caches()
+        # Compiled files are told apart by the time of the last change, in seconds.
+        shutil.rmtree(Path(directory, package, "__pycache__"), ignore_errors=True)
+        reload(package, [name for name in changed if name != "main.py"] + ["main.py"])
+        print(json.dumps({"case": package, **run(module)}))
+
+
+main()

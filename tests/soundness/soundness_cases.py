@@ -1,0 +1,466 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small programs, changes to them, and whether what was compiled must be compiled again.
+
+Each program is a package. Its `main.py` has a function `compute(x)`, which its kernel runs for each element; what plain Python makes of
+`compute` is what the kernel has to give. A change is a replacement in one of the files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+KERNEL = """
+
+import smelt
+
+@smelt.kernel
+def kernel(out, x):
+    i = smelt.grid(1)
+    out[i] = compute(x[i])
+"""
+
+AGAIN, NOT_AGAIN = "is compiled again", "is not compiled again"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One program and one change.
+
+    Attributes
+    ----------
+    name
+        What is changed.
+    files
+        The files of the package; the kernel is put at the end of `main.py`.
+    edits
+        For each file, replacements of text.
+    expected
+        What must follow.
+    in_process
+        Whether the change can be made by reloading the modules that changed, and `main` after them.
+    """
+
+    name: str
+    files: dict[str, str]
+    edits: dict[str, tuple[str, str]]
+    expected: str
+    in_process: bool = True
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+CASES: list[Case] = []
+
+
+def case(name: str, text: str | dict[str, str], edits: Any, expected: str, **options: Any) -> None:
+    """Add a case; a text is that of `main.py`, and a pair an edit of it."""
+    files = {"main.py": text} if isinstance(text, str) else text
+    edits = {"main.py": edits} if isinstance(edits, tuple) else edits
+    files = {"__init__.py": "", **files}
+    files["main.py"] += KERNEL if "@smelt.kernel" not in files["main.py"] else ""
+    for path, (old, _) in edits.items():
+        assert old in files[path], (name, path, old)
+    CASES.append(Case(name, files, edits, expected, **options))
+
+
+# What must be compiled again: code
+
+HELPER = "def helper(x):\n    return x + 1.0\n"
+EDIT = ("x + 1.0", "x + 2.0")
+
+case("its own body", "def compute(x):\n    return x + 1.0\n", EDIT, AGAIN)
+case("a callee in the same file", HELPER + "def compute(x):\n    return helper(x)\n", EDIT, AGAIN)
+case(
+    "a callee in another module",
+    {"helpers.py": HELPER, "main.py": "from . import helpers\ndef compute(x):\n    return helpers.helper(x)\n"},
+    {"helpers.py": EDIT},
+    AGAIN,
+)
+case(
+    "a callee that was imported by name",
+    {"helpers.py": HELPER, "main.py": "from .helpers import helper as h\ndef compute(x):\n    return h(x)\n"},
+    {"helpers.py": EDIT},
+    AGAIN,
+)
+case(
+    "a callee three modules away",
+    {
+        "c.py": HELPER,
+        "b.py": "from . import c\ndef through(x):\n    return c.helper(x) * 2.0\n",
+        "a.py": "from . import b\ndef further(x):\n    return b.through(x) + 3.0\n",
+        "main.py": "from . import a\ndef compute(x):\n    return a.further(x)\n",
+    },
+    {"c.py": EDIT},
+    AGAIN,
+)
+case(
+    "a callee in the package's __init__",
+    {"__init__.py": HELPER, "main.py": "from . import helper\ndef compute(x):\n    return helper(x)\n"},
+    {"__init__.py": EDIT},
+    AGAIN,
+)
+case(
+    "a callee behind an alias",
+    HELPER + "alias = helper\ndef compute(x):\n    return alias(x)\n",
+    EDIT,
+    AGAIN,
+)
+case(
+    "an alias that means another function",
+    HELPER + "def other(x):\n    return x * 3.0\nalias = helper\ndef compute(x):\n    return alias(x)\n",
+    ("alias = helper", "alias = other"),
+    AGAIN,
+)
+case(
+    "a static method of a class",
+    "class Tools:\n    @staticmethod\n    def helper(x):\n        return x + 1.0\n"
+    "def compute(x):\n    return Tools.helper(x)\n",
+    EDIT,
+    AGAIN,
+)
+case(
+    "a static method of a base class",
+    "class Base:\n    @staticmethod\n    def helper(x):\n        return x + 1.0\nclass Tools(Base):\n    pass\n"
+    "def compute(x):\n    return Tools.helper(x)\n",
+    EDIT,
+    AGAIN,
+)
+case(
+    "a class that overrides what its base has",
+    "class Base:\n    factor = 2.0\nclass Tools(Base):\n    pass\ndef compute(x):\n    return x * Tools.factor\n",
+    ("class Tools(Base):\n    pass", "class Tools(Base):\n    factor = 3.0"),
+    AGAIN,
+)
+case(
+    "a function that a closure captured",
+    "def make(f):\n    def inner(x):\n        return f(x) * 2.0\n    return inner\n"
+    + HELPER
+    + "compute = make(helper)\n",
+    EDIT,
+    AGAIN,
+)
+case(
+    "a factory called with another value",
+    "def make(a):\n    def inner(x):\n        return x * a\n    return inner\ncompute = make(2.0)\n",
+    ("make(2.0)", "make(3.0)"),
+    AGAIN,
+)
+case(
+    "a captured variable that another function changed",
+    "def make(a):\n    def inner(x):\n        return x * a\n    def change(b):\n        nonlocal a\n        a = b\n"
+    "    return inner, change\ncompute, change = make(2.0)\nchange(2.0)\n",
+    ("change(2.0)\n", "change(5.0)\n"),
+    AGAIN,
+)
+case(
+    "a default",
+    "def helper(x, a=2.0):\n    return x * a\ndef compute(x):\n    return helper(x)\n",
+    ("a=2.0", "a=3.0"),
+    AGAIN,
+)
+case(
+    "a keyword default",
+    "def helper(x, *, a=2.0):\n    return x * a\ndef compute(x):\n    return helper(x)\n",
+    ("a=2.0", "a=3.0"),
+    AGAIN,
+)
+case(
+    "__defaults__",
+    "def helper(x, a=2.0):\n    return x * a\nhelper.__defaults__ = (4.0,)\ndef compute(x):\n    return helper(x)\n",
+    ("(4.0,)", "(5.0,)"),
+    AGAIN,
+)
+case(
+    "__code__",
+    HELPER + "def other(x):\n    return x * 7.0\nFLAG = False\nif FLAG:\n    helper.__code__ = other.__code__\n"
+    "def compute(x):\n    return helper(x)\n",
+    ("FLAG = False", "FLAG = True"),
+    AGAIN,
+)
+case("a lambda", "helper = lambda x: x + 1.0\ndef compute(x):\n    return helper(x)\n", EDIT, AGAIN)
+case(
+    "one of two lambdas on a line",
+    "f, g = lambda x: x + 1.0, lambda x: x + 1.5\ndef compute(x):\n    return f(x) * g(x)\n",
+    ("x + 1.5", "x + 2.5"),
+    AGAIN,
+)
+case(
+    "two lambdas that change places",
+    "f, g = lambda x: x + 1.0, lambda x: x * 1.5\ndef compute(x):\n    return f(x) - g(x)\n",
+    ("f, g =", "g, f ="),
+    AGAIN,
+)
+case(
+    "a decorator's wrapper",
+    "import functools\ndef twice(f):\n    @functools.wraps(f)\n    def wrapper(x):\n        return f(x) * 2.0\n    return wrapper\n"
+    "@twice\ndef helper(x):\n    return x + 1.0\ndef compute(x):\n    return helper(x)\n",
+    ("f(x) * 2.0", "f(x) * 4.0"),
+    AGAIN,
+)
+case(
+    "what a decorator wrapped",
+    "import functools\ndef twice(f):\n    @functools.wraps(f)\n    def wrapper(x):\n        return f(x) * 2.0\n    return wrapper\n"
+    "@twice\ndef helper(x):\n    return x + 1.0\ndef compute(x):\n    return helper(x)\n",
+    EDIT,
+    AGAIN,
+)
+case(
+    "a function that is an argument",
+    "def apply(f, x):\n    return f(x)\n" + HELPER + "def compute(x):\n    return apply(helper, x)\n",
+    EDIT,
+    AGAIN,
+)
+case(
+    "which function is an argument",
+    "def apply(f, x):\n    return f(x)\n"
+    + HELPER
+    + "def other(x):\n    return x * 9.0\ndef compute(x):\n    return apply(helper, x)\n",
+    ("apply(helper, x)", "apply(other, x)"),
+    AGAIN,
+)
+case(
+    "which of two functions of one name is defined",
+    "FLAG = True\nif FLAG:\n    def helper(x):\n        return x + 1.0\nelse:\n    def helper(x):\n        return x * 2.0\n"
+    "def compute(x):\n    return helper(x)\n",
+    ("FLAG = True", "FLAG = False"),
+    AGAIN,
+)
+case(
+    "a method of a record",
+    "from typing import NamedTuple\nclass Pair(NamedTuple):\n    a: float\n    b: float\n    def total(self):\n        return self.a + self.b\n"
+    "def compute(x):\n    return Pair(x, 2.0).total()\n",
+    ("self.a + self.b", "self.a - self.b"),
+    AGAIN,
+)
+case(
+    "a property of a record",
+    "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass Pair:\n    a: float\n    b: float\n    @property\n"
+    "    def total(self):\n        return self.a + self.b\ndef compute(x):\n    return Pair(x, 2.0).total\n",
+    ("self.a + self.b", "self.a - self.b"),
+    AGAIN,
+)
+case(
+    "a module global that shadows a builtin",
+    "def compute(x):\n    return abs(x)\n",
+    ("def compute", "def abs(x):\n    return x * 2.0\ndef compute"),
+    AGAIN,
+)
+case(
+    "a callee in another place of the same file with another global",
+    {
+        "helpers.py": "factor = 2.0\ndef helper(x):\n    return x * factor\n",
+        "main.py": "from .helpers import helper\ndef compute(x):\n    return helper(x)\n",
+    },
+    {"helpers.py": ("factor = 2.0", "factor = 6.0")},
+    AGAIN,
+)
+
+# What must be compiled again: values
+
+for kind, before, after in [
+    ("an integer", "2", "3"),
+    ("a float", "2.0", "3.0"),
+    ("an integer that becomes a float", "2", "2.0"),
+    ("an integer that becomes a boolean", "1", "True"),
+    ("a zero that becomes negative", "0.0", "-0.0"),
+]:
+    case(
+        f"a global: {kind}",
+        f"import math\nvalue = {before}\ndef compute(x):\n    return math.copysign(x, value) + x * value / 2\n",
+        (f"value = {before}\n", f"value = {after}\n"),
+        AGAIN,
+    )
+case(
+    "a global of another module",
+    {
+        "settings.py": "factor = 2.0\n",
+        "main.py": "from . import settings\ndef compute(x):\n    return x * settings.factor\n",
+    },
+    {"settings.py": ("2.0", "4.0")},
+    AGAIN,
+)
+case(
+    "a global tuple",
+    "values = (1.0, 2.0)\ndef compute(x):\n    return x * values[1] + values[0]\n",
+    ("(1.0, 2.0)", "(1.0, 3.0)"),
+    AGAIN,
+)
+case(
+    "a member of an enumeration",
+    "import enum\nclass Mode(enum.IntEnum):\n    FAST = 1\n    SLOW = 2\nmode = Mode.FAST\n"
+    "def compute(x):\n    return x * 2.0 if mode == Mode.FAST else x\n",
+    ("mode = Mode.FAST", "mode = Mode.SLOW"),
+    AGAIN,
+)
+case(
+    "the value of a member of an enumeration",
+    "import enum\nclass Scale(enum.IntEnum):\n    SMALL = 1\n    LARGE = 2\ndef compute(x):\n    return x * Scale.LARGE\n",
+    ("LARGE = 2", "LARGE = 3"),
+    AGAIN,
+)
+case(
+    "a global record",
+    "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass Pair:\n    a: float\n    b: float\npair = Pair(1.0, 2.0)\n"
+    "def compute(x):\n    return x * pair.b + pair.a\n",
+    ("Pair(1.0, 2.0)", "Pair(1.0, 5.0)"),
+    AGAIN,
+)
+case(
+    "the order of a record's fields",
+    "from typing import NamedTuple\nclass Pair(NamedTuple):\n    a: float\n    b: float\n"
+    "def compute(x):\n    p = Pair(x, 2.0)\n    return p.a - p.b\n",
+    ("    a: float\n    b: float", "    b: float\n    a: float"),
+    AGAIN,
+)
+case(
+    "the type of a record's field",
+    "import numpy as np\nfrom typing import NamedTuple\nclass Cell(NamedTuple):\n    a: np.float64\n"
+    "def compute(x):\n    return Cell(np.float32(x)).a\n",
+    ("a: np.float64", "a: np.float32"),
+    AGAIN,
+)
+case(
+    "a field that is added to a record",
+    "from typing import NamedTuple\nclass Cell(NamedTuple):\n    a: float\ndef compute(x):\n    return x * len(Cell._fields)\n",
+    ("    a: float\n", "    a: float\n    b: float = 0.0\n"),
+    AGAIN,
+)
+case(
+    "an alias of a dtype",
+    "import numpy as np\nreal = np.float64\ndef compute(x):\n    return real(x) / real(3.0)\n",
+    ("real = np.float64", "real = np.float32"),
+    AGAIN,
+)
+case(
+    "a constant from an environment variable",
+    "import os\nfactor = float(os.environ.get('SOUNDNESS_FACTOR', '2'))\ndef compute(x):\n    return x * factor\n",
+    {},
+    AGAIN,
+    environment={"SOUNDNESS_FACTOR": "3"},
+    in_process=False,
+)
+case(
+    "the dtype of a captured array",
+    "import numpy as np\ntable = np.array([1.0, 2.5])\ndef compute(x):\n    return x * table[1]\n",
+    ("np.array([1.0, 2.5])", "np.array([1.0, 2.5], np.float32)"),
+    AGAIN,
+)
+case(
+    "an attribute along a path",
+    "class Tile:\n    M = 2.0\n    N = 3.0\nclass Config:\n    tile = Tile\ndef compute(x):\n    return x * Config.tile.M\n",
+    ("M = 2.0", "M = 4.0"),
+    AGAIN,
+)
+case(
+    "an overlay that is added",
+    HELPER + "import smelt\ndef replacement(x):\n    return x + 1.0\ndef compute(x):\n    return helper(x)\n",
+    ("def compute", "smelt.overlay(helper, (smelt.float64,))(replacement)\ndef compute"),
+    AGAIN,
+    in_process=False,
+)
+case(
+    "an overlay's text",
+    "import smelt\ndef helper(x):\n    return x * 1.0 + y\ny = 1.0\n@smelt.overlay(helper, (smelt.float64,))\n"
+    "def replacement(x):\n    return x + y\ndef compute(x):\n    return helper(x)\n",
+    ("return x + y", "return x + y + 0.0"),
+    AGAIN,
+    in_process=False,
+)
+case(
+    "an overlay that becomes more specific",
+    "import smelt\nfrom typing import Any\ndef helper(x):\n    return x + 1.0\n@smelt.overlay(helper, (Any,))\n"
+    "def general(x):\n    return x + 1.0\ndef special(x):\n    return 1.0 + x\ndef compute(x):\n    return helper(x)\n",
+    ("def compute", "smelt.overlay(helper, (smelt.float64,))(special)\ndef compute"),
+    AGAIN,
+    in_process=False,
+)
+for option in ("boundscheck=False", "fastmath=True", "opt_level=1", "name='another'"):
+    case(
+        f"the option {option}",
+        "import smelt\ndef compute(x):\n    return x + 1.0\n@smelt.kernel()\ndef kernel(out, x):\n    i = smelt.grid(1)\n"
+        "    out[i] = compute(x[i])\n",
+        ("@smelt.kernel()", f"@smelt.kernel({option})"),
+        AGAIN,
+    )
+
+# What must not be compiled again
+
+case("a comment", "def compute(x):\n    return x + 1.0\n", ("    return", "    # Why.\n    return"), NOT_AGAIN)
+case("a docstring", "def compute(x):\n    return x + 1.0\n", ("    return", "    'What.'\n    return"), NOT_AGAIN)
+case("formatting", "def compute(x):\n    return x + 1.0\n", ("x + 1.0", "(x\n        +  1.0)"), NOT_AGAIN)
+case("blank lines above", "def compute(x):\n    return x + 1.0\n", ("def compute", "\n\n\ndef compute"), NOT_AGAIN)
+case("nothing", "def compute(x):\n    return x + 1.0\n", ("", ""), NOT_AGAIN)
+case(
+    "a function that it does not call",
+    HELPER + "def compute(x):\n    return x * 2.0\n",
+    EDIT,
+    NOT_AGAIN,
+)
+case(
+    "a global that it does not read",
+    "a = 1.0\nb = 2.0\ndef compute(x):\n    return x * b\n",
+    ("a = 1.0", "a = 3.0"),
+    NOT_AGAIN,
+)
+case(
+    "a global that is bound to an equal constant",
+    "b = 2.0\ndef compute(x):\n    return x * b\n",
+    ("b = 2.0", "b = 4.0 / 2.0"),
+    NOT_AGAIN,
+)
+case(
+    "the order of imports",
+    "import math\nimport sys\ndef compute(x):\n    return math.sqrt(x * x)\n",
+    ("import math\nimport sys", "import sys\nimport math"),
+    NOT_AGAIN,
+)
+case(
+    "the contents of a captured array",
+    "import numpy as np\ntable = np.array([1.0, 2.5])\ndef compute(x):\n    return x * table[1]\n",
+    ("[1.0, 2.5]", "[1.0, 4.5]"),
+    NOT_AGAIN,
+)
+case(
+    "a member that is added to an enumeration",
+    "import enum\nclass Scale(enum.IntEnum):\n    SMALL = 1\n    LARGE = 2\ndef compute(x):\n    return x * Scale.LARGE\n",
+    ("LARGE = 2\n", "LARGE = 2\n    HUGE = 3\n"),
+    NOT_AGAIN,
+)
+case(
+    "a sibling of an attribute",
+    "class Tile:\n    M = 2.0\n    N = 3.0\nclass Config:\n    tile = Tile\ndef compute(x):\n    return x * Config.tile.M\n",
+    ("N = 3.0", "N = 4.0"),
+    NOT_AGAIN,
+)
+case(
+    "a global that a captured variable shadows",
+    "factor = 1.0\ndef make(factor):\n    def inner(x):\n        return x * factor\n    return inner\ncompute = make(2.0)\n",
+    ("factor = 1.0", "factor = 9.0"),
+    NOT_AGAIN,
+)
+case(
+    "an annotation of a function",
+    "def compute(x):\n    return x + 1.0\n",
+    ("compute(x)", "compute(x: float) -> float"),
+    NOT_AGAIN,
+)
+case(
+    "a default that is not used",
+    "def helper(x, a=2.0):\n    return x * a\ndef compute(x):\n    return helper(x, 3.0)\n",
+    ("a=2.0", "a=5.0"),
+    NOT_AGAIN,
+)
+case(
+    "a method that it does not call",
+    "from typing import NamedTuple\nclass Pair(NamedTuple):\n    a: float\n    def total(self):\n        return self.a\n"
+    "    def unused(self):\n        return self.a * 2.0\ndef compute(x):\n    return Pair(x).total()\n",
+    ("self.a * 2.0", "self.a * 3.0"),
+    NOT_AGAIN,
+)
+case(
+    "an overlay for other types",
+    HELPER + "import smelt\ndef replacement(x):\n    return x\ndef compute(x):\n    return helper(x)\n",
+    ("def compute", "smelt.overlay(helper, (smelt.int8,))(replacement)\ndef compute"),
+    NOT_AGAIN,
+    in_process=False,
+)
