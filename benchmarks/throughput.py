@@ -121,14 +121,10 @@ def workloads(*, quick: bool) -> list[Workload]:
     found.append(Workload("histogram", (bins, values), (n,), (whole(n), bins, values), tolerance=np.inf))
     groups = 2 if quick else 64
     long, sums = some(groups * 256), none(groups)
-    found.append(
-        Workload("reduction", (sums, long), (groups, 256), (whole(groups), sums, long), in_groups=True)
-    )
+    found.append(Workload("reduction", (sums, long), (groups, 256), (whole(groups), sums, long), in_groups=True))
     tiles = size // throughput_kernels.TILE
     tile = (throughput_kernels.TILE,) * 2
-    found.append(
-        Workload("tiled_matmul", (c, a, b), ((tiles, tiles), tile), (whole(size), c, a, b), in_groups=True)
-    )
+    found.append(Workload("tiled_matmul", (c, a, b), ((tiles, tiles), tile), (whole(size), c, a, b), in_groups=True))
     return found
 
 
@@ -149,9 +145,7 @@ class Yardsticks:
             given.ctypes.data_as(ctypes.c_void_p) if isinstance(given, np.ndarray) else given
             for given in workload.c_arguments
         )
-        return {
-            name: partial(getattr(library, workload.name), *arguments) for name, library in self._libraries.items()
-        }
+        return {name: partial(getattr(library, workload.name), *arguments) for name, library in self._libraries.items()}
 
 
 def smelt_bodies(workload: Workload) -> dict[str, Callable[[], object]]:
@@ -230,7 +224,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small arrays, few rounds: to see that it runs")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="only these kernels")
     options = parser.parse_args()
-    print(f"smelt {smelt.__version__}; microseconds for one run; speed in units of C compiled in three ways, the more the better")
+    print(
+        f"smelt {smelt.__version__}; microseconds for one run; speed in units of C compiled in three ways, the more the better"
+    )
     if shutil.which("gcc") is None:
         print("there is no gcc, so there are no yardsticks")
     with tempfile.TemporaryDirectory() as directory:

@@ -17,7 +17,7 @@ from smelt.caching import add_method
 from smelt.compiler.config import CompilerConfig, CompilerJob
 from smelt.compiler.jobs import Jobs
 from smelt.launch import Kernel
-from smelt.sessions import Session
+from smelt.sessions import CompilerCode, Session
 from smelt.sessions.directory import Directory, default_directory
 from smelt.targets.native.linking import NativeLinker
 from smelt.targets.native.results import NativeResults
@@ -31,12 +31,16 @@ def jobs() -> Jobs:
     found = Jobs({"native": NativeLinker()}, driver)
     if knobs.STORE.value:
         path = knobs.CACHE_DIRECTORY.value
-        directory = Path(path) if path is not None else default_directory()
-        if directory is not None:
-            found.store = Session(
-                found.overlays, [NativeResults], directory=Directory(directory), most_bytes=knobs.CACHE_SIZE.value
-            )
+        place = Path(path) if path is not None else default_directory()
+        directory = Directory(place) if place is not None else None
+        found.store = Session(found.overlays, [NativeResults], directory=directory, most_bytes=knobs.CACHE_SIZE.value)
     return found
+
+
+def session() -> Session | None:
+    """What this process keeps for later ones; None if nothing."""
+    store = jobs().store
+    return store if isinstance(store, Session) else None
 
 
 @functools.cache
@@ -44,7 +48,9 @@ def stubs() -> Any:
     """What launches in compiled code; None where the objects of this Python or NumPy are not laid out as it expects."""
     if not importlib.import_module("smelt.targets.native.object_layouts").are_as_expected():
         return None
-    return importlib.import_module("smelt.targets.native.stubs").Stubs(_compile_stub)
+    found = session()
+    store = None if found is None or found.directory is None else CompilerCode(found.directory, found.fingerprints)
+    return importlib.import_module("smelt.targets.native.stubs").Stubs(_compile_stub, store)
 
 
 def _compile_stub(text: str, opt_level: int) -> Any:
@@ -68,6 +74,7 @@ def kernel(
     boundscheck: bool = True,
     fastmath: bool = False,
     opt_level: int = 3,
+    debug_level: int = 0,
     name: str | None = None,
     signatures: Sequence[tuple[Any, ...]] = (),
 ) -> Callable[[Callable[..., Any]], Kernel]: ...
@@ -82,6 +89,8 @@ def kernel(function: Any = None, *, signatures: Sequence[tuple[Any, ...]] = (), 
         Whether floating arithmetic may be reordered, and NaN and infinity taken for impossible.
     opt_level
         How much is optimised, 0 to 3.
+    debug_level
+        What debuggers and profilers see of the kernel: 0 for nothing, 1 for functions and lines, 2 for variables too.
     name
         The name of the kernel in what is compiled; by default the function's.
     signatures
@@ -140,12 +149,17 @@ def on_compile(hook: Callable[[CompilerJob], None]) -> Callable[[], None]:
 
 
 def why(kernel: Kernel) -> tuple[str, ...]:
-    """Why a kernel was compiled again in this process: one line for each change that reached it, the latest first.
+    """Why a kernel was compiled again: one line for each change that reached it, the latest first.
 
-    Each names the change, and the chain of calls through which it reached the kernel.
+    Each names the change, and the chain of calls through which it reached the kernel: a change in this process, or one between an
+    earlier process, which kept what it compiled, and this one.
     """
-    cache = jobs().cache
-    return tuple(line for kinds in kernel.compiled_for for line in cache.why(kernel.instance(kinds)))
+    cache, kept = jobs().cache, session()
+    instances = [kernel.instance(kinds) for kinds in kernel.compiled_for]
+    lines = [line for instance in instances for line in cache.why(instance)]
+    if kept is not None:
+        lines += [line for instance in instances for line in kept.why(instance)]
+    return tuple(lines)
 
 
 @dataclass(frozen=True)
@@ -158,6 +172,12 @@ class Stats:
         How often a back end made a kernel's artifact.
     inferences
         How many method instances were inferred.
+    memory_hits
+        How often a kernel was found in memory where a launch was not like one before.
+    image_hits, store_hits
+        How many kernels were found in an image beside their module, and in the user's store.
+    links
+        How often what was compiled or found was made into something that can be launched.
     invalidations
         How many code instances were invalidated.
     llvm_loaded
@@ -166,18 +186,26 @@ class Stats:
 
     compilations: int
     inferences: int
+    memory_hits: int
+    image_hits: int
+    store_hits: int
+    links: int
     invalidations: int
     llvm_loaded: bool
 
 
 def stats() -> Stats:
     """A snapshot of the counters of this process."""
-    counts = jobs().cache.counts
+    counts, kept = jobs().cache.counts, session()
     return Stats(
-        driver().compilations if driver.cache_info().currsize else 0,
-        counts.made,
-        counts.invalidated,
-        "llvmlite.binding" in sys.modules,
+        compilations=driver().compilations if driver.cache_info().currsize else 0,
+        inferences=counts.made,
+        memory_hits=jobs().memory_hits,
+        image_hits=kept.image_hits if kept is not None else 0,
+        store_hits=kept.store_hits if kept is not None else 0,
+        links=jobs().links,
+        invalidations=counts.invalidated,
+        llvm_loaded="llvmlite.binding" in sys.modules,
     )
 
 

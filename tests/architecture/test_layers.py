@@ -58,7 +58,21 @@ TABLE: dict[str, set[str] | None] = {
 }
 
 SESSION_HALVES = {
-    "targets.native": {"results", "backend", "loading", "printing", "mapping", "pages", "symbols", "grid", "stubs"},
+    "targets.native": {
+        "results",
+        "backend",
+        "loading",
+        "printing",
+        "mapping",
+        "pages",
+        "symbols",
+        "host",
+        "cpuid",
+        "target",
+        "grid",
+        "stubs",
+        "dispatch",
+    },
     "targets.metal": {"devices", "pipelines", "archives", "mtlfunction"},
     "targets.ptx": {"driver", "modules"},
 }

@@ -387,7 +387,7 @@ def unpack_two(out, values):
 def test_an_array_of_another_length_raises_what_python_raises(count):
     values = np.zeros(count)
     with pytest.raises(ValueError, match=r"values to unpack \(expected 2") as expected:
-        x, y = values
+        _x, _y = values
     with pytest.raises(ValueError, match=r"values to unpack \(expected 2\)") as found:
         unpack_two[1](np.zeros(1), values)
     assert str(found.value).split(" (")[0] == str(expected.value).split(" (")[0]
@@ -564,7 +564,7 @@ def unknown_attribute(values):
 
 @smelt.kernel
 def unpack_star(values):
-    values[0], *rest = values[1]
+    values[0], *_rest = values[1]
 
 
 @smelt.kernel
@@ -642,7 +642,9 @@ def negative(values):
 
 @pytest.mark.parametrize("kernel", [divide_integers, add_float, negative], ids=lambda kernel: kernel.name)
 def test_an_operation_in_place_keeps_the_sort_of_number_as_numpys(kernel):
-    with pytest.raises(smelt.KernelError, match=r"= makes a \w+ here, which elements of type uint16 can't hold") as error:
+    with pytest.raises(
+        smelt.KernelError, match=r"= makes a \w+ here, which elements of type uint16 can't hold"
+    ) as error:
         kernel.compile(smelt.uint16[:, :])
     assert error.value.help == "loop over the elements, and convert each: a[i] = int(...)"
 

@@ -968,44 +968,6 @@ def test_an_error_of_a_listener_while_a_job_is_joined_leaves_nobody_making_or_wa
     assert jobs.view.get_or_create(instance, make).is_current
 
 
-@pytest.mark.skipif(not watching.is_available(), reason="this Python has no dict watchers")
-def test_a_rebinding_to_an_equal_constant_that_others_overtake_is_told_again(monkeypatch):
-    jobs = Jobs()
-    instance = jobs.instance("function")
-    module = types.ModuleType("settings")
-    exec("X = 1000\ndef function(): return X", vars(module))
-
-    def make(view: CacheView[Kept], instance: MethodInstance) -> CodeInstance:
-        observed = read_global(module.function, "X")
-        code = view.code_instance(instance, edges=observed.edges)
-        view.results(code).value = observed.value
-        return code
-
-    def value() -> object:
-        return jobs.view.results(jobs.view.get_or_create(instance, make)).value
-
-    def rebind(value: int) -> None:
-        module.X = value
-
-    first = jobs.view.get_or_create(instance, make)
-    tell = watching._tell
-    overtaken: list[object] = []
-
-    def tell_and_be_overtaken(*arguments: object) -> object:
-        monkeypatch.setattr(watching, "_tell", tell)
-        told = tell(*arguments)
-        # Before the store that this was told of, another thread stores something else, and a third one compiles for that.
-        results_of([lambda: rebind(2)])
-        overtaken.extend(results_of([value]))
-        return told
-
-    monkeypatch.setattr(watching, "_tell", tell_and_be_overtaken)
-    rebind(int("1000"))
-    assert overtaken == [2]
-    assert not first.is_current
-    assert value() == 1000
-
-
 def test_a_lookup_while_another_thread_forgets_what_was_found_before_a_registration_is_not_given_that():
     class Shape(metaclass=abc.ABCMeta):  # noqa: B024 - classes are registered with it
         pass

@@ -10,13 +10,14 @@ from smelt.caching import constant_key
 from smelt.compiler.config import CompilerConfig, Enters, Target
 
 OTHER_VALUES = {
-    "target": Target(cpu="generic"),
+    "target": Target(cpu="aarch64"),
     "boundscheck": False,
     "fastmath": True,
     "opt_level": 1,
+    "debug_level": 1,
     "name": "another",
 }
-OTHER_TARGETS = {"name": "other", "has_doubles": False, "cpu": "generic"}
+OTHER_TARGETS = {"name": "other", "has_doubles": False, "has_recursion": False, "cpu": "x86-64-v3", "abi": "windows"}
 
 
 @pytest.mark.parametrize("cls", [CompilerConfig, Target])
@@ -41,20 +42,21 @@ def test_the_key_of_artifacts_differs_with_each_field_of_the_target(field):
     assert constant_key(other) != constant_key(CompilerConfig())
 
 
-@pytest.mark.parametrize("field", ["boundscheck", "fastmath", "opt_level", "name"])
+@pytest.mark.parametrize("field", ["boundscheck", "fastmath", "opt_level", "debug_level", "name"])
 def test_configurations_that_infer_alike_have_one_owner(field):
     other = dataclasses.replace(CompilerConfig(), **{field: OTHER_VALUES[field]})
     assert other.owner() == CompilerConfig().owner()
 
 
-@pytest.mark.parametrize("field", ["name", "has_doubles"])
+@pytest.mark.parametrize("field", ["name", "has_doubles", "has_recursion"])
 def test_targets_that_infer_differently_have_owners_of_their_own(field):
     other = CompilerConfig(target=dataclasses.replace(Target(), **{field: OTHER_TARGETS[field]}))
     assert other.owner() != CompilerConfig().owner()
 
 
 def test_the_processor_affects_no_inference():
-    assert CompilerConfig(target=Target(cpu="generic")).owner() == CompilerConfig().owner()
+    other = CompilerConfig(target=Target(cpu="aarch64", abi="aapcs64"))
+    assert other.owner() == CompilerConfig().owner()
 
 
 @pytest.mark.parametrize("level", [-1, 4, "3", None])

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -88,3 +90,25 @@ def test_the_long_calls_of_llvm_hold_no_lock():
     released.set()
     thread.join()
     llvm.ffi.lib.LLVMPY_DisposeMemoryBuffer(emitted[0])
+
+
+GARBAGE = """
+import gc, sys
+import llvmlite.binding as llvm
+from smelt.lowering.llvm import module_of_text
+
+gc.disable()
+for _ in range(200):
+    module = module_of_text("define i32 @one() { ret i32 1 }")
+    # The garbage collector finds both at once, and takes them in any order.
+    module.circle = [module, module._context]
+    module._context.circle = module.circle
+    del module
+    gc.collect()
+print("done")
+"""
+
+
+def test_a_module_and_its_context_may_be_collected_in_any_order():
+    done = subprocess.run([sys.executable, "-c", GARBAGE], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr

@@ -213,7 +213,7 @@ def test_a_constant_that_a_circle_reads_changes_its_types_too(monkeypatch):
             assert out[0] == function(5)
 
 
-def shout(n):
+def shout(n):  # noqa: ARG001
     raise ValueError("always")
 
 

@@ -47,7 +47,7 @@ def use_ranges(out, n):
         out[5] = out[5] * 10 + i
     for i in range(n)[::-1]:
         out[6] = out[6] * 10 + i
-    out[7] = sum(tuple(range(4))) + tuple(reversed((1, 2, n)))[0] + len(tuple(zip((1, 2), (3, 4), strict=True)))
+    out[7] = sum(tuple(range(4))) + tuple(reversed((1, 2, n)))[1] + len(tuple(zip((1, 2), (3, 4), strict=True)))
 
 
 def test_ranges_are_indexed_sliced_and_reversed(agree):
@@ -154,6 +154,12 @@ def zip_keyword(out):
 
 
 @smelt.kernel
+def strict_by_element(out):
+    for one in zip(out, strict=out[0] > 0):
+        out[0] = one[0]
+
+
+@smelt.kernel
 def outside_range(out):
     out[0] = range(3)[5]
 
@@ -168,7 +174,8 @@ def sort_key(out):
     [
         (strict_tuples, "zip() argument 2 is longer than argument 1", ""),
         (reversed_zip, "can't be reversed", "reverse what it runs over"),
-        (zip_keyword, "zip has no parameter strictly", ""),
+        (zip_keyword, "zip takes no keyword arguments in a kernel", "leave them out"),
+        (strict_by_element, "whether zip is strict is known when a kernel is compiled", "write strict=True"),
         (outside_range, "index 5 is out of range for a range of 3", ""),
         (sort_key, "min has no parameter reverse", ""),
     ],

@@ -19,11 +19,25 @@ from smelt.ir.verifier import verify
 from smelt.types import typeof
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "language.md"
-HEAD = """import math
+HEAD = """import cmath
+import dataclasses
+import math
+from typing import NamedTuple
 
 import numpy as np
 
 import smelt
+
+
+class Point(NamedTuple):
+    x: float
+    y: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    width: float
+    height: float
 
 
 def helper(v, scale=2):

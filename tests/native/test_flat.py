@@ -14,7 +14,8 @@ import pytest
 
 from smelt.targets.native.elf import AARCH64, X86_64, read_object
 from smelt.targets.native.errors import FlatError
-from smelt.targets.native.flat import FlatCode, flatten
+from smelt.targets.native.flat import FlatCode
+from smelt.targets.native.flattening import flatten
 from smelt.targets.native.machines import MACHINES
 from smelt.targets.native.mapping import MappedCode
 from smelt.targets.native.symbols import resolve
@@ -189,8 +190,7 @@ def test_one_object_file_gives_one_blob(object_of):
         ("@x = global i64 1\ndefine ptr @f() {\n ret ptr @x\n}", "section .data is data that can be written"),
         ("@x = global i64 0\ndefine ptr @f() {\n ret ptr @x\n}", "section .bss is zeroed"),
         (
-            "@x = thread_local global i64 1\ndeclare ptr @llvm.threadlocal.address.p0(ptr)\n"
-            "define ptr @f() {\n %a = call ptr @llvm.threadlocal.address.p0(ptr @x)\n ret ptr %a\n}",
+            "@x = thread_local global i64 1\ndefine ptr @f() {\n ret ptr @x\n}",
             "symbol x has binding 1 and type 6, which flat code doesn't have",
         ),
         ("@x = common global i64 0\ndefine ptr @f() {\n ret ptr @x\n}", "symbol x is in the reserved section 0xfff2"),
@@ -200,7 +200,7 @@ def test_one_object_file_gives_one_blob(object_of):
         ),
         ("@x = constant i64 1, align 8192\ndefine ptr @f() {\n ret ptr @x\n}", "aligned to 8192; the most is 4096"),
         (
-            "@x = constant i8 1\n@g = constant i64 1, section \".init_array\"\ndefine ptr @f() {\n ret ptr @g\n}",
+            '@x = constant i8 1\n@g = constant i64 1, section ".init_array"\ndefine ptr @f() {\n ret ptr @g\n}',
             "section .init_array is of type 0xe",
         ),
     ],
@@ -222,7 +222,13 @@ def changed_record(data: bytes, section: str, record: int, offset: int, form: st
 @pytest.mark.parametrize(
     ("section", "offset", "form", "value", "message"),
     [
-        (".rela.text", 8, "<I", 25, r"relocation 25 of x86-64, at .text\+0x[0-9a-f]+ \(of .+\), is none that flat code has"),
+        (
+            ".rela.text",
+            8,
+            "<I",
+            25,
+            r"relocation 25 of x86-64, at .text\+0x[0-9a-f]+ \(of .+\), is none that flat code has",
+        ),
         (".rela.text", 0, "<Q", 1 << 40, "is behind the section's end"),
         (".rela.text", 12, "<I", 1000, ".rela.text refers to symbol 1000; there are"),
         (".rela.text", 16, "<q", 1 << 40, r"a reference reaches over \d+ bytes, which don't fit into 32 bits"),
@@ -293,7 +299,7 @@ def test_a_damaged_object_file_never_crashes(object_of, target):
     headers = struct.unpack_from("<Q", data, 40)[0]
     chance = random.Random(0)
     refused = 0
-    for number in range(1500):
+    for number in range(600):
         damaged = bytearray(data)
         if number % 5 == 0:
             del damaged[chance.randrange(len(data)) :]
@@ -309,7 +315,7 @@ def test_a_damaged_object_file_never_crashes(object_of, target):
             refused += 1
         else:
             assert len(flat.blob) < 1 << 24
-    assert refused > 300
+    assert refused > 150
 
 
 @pytest.mark.parametrize("place", [8, 9, 10, 11, 12])

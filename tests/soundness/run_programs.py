@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs packages of cases in one process, and prints what became of each as a line of JSON.
 
-    runner.py before DIRECTORY CASE...           runs each as it stands in DIRECTORY
-    runner.py change BEFORE AFTER CASE...        runs each as in BEFORE, replaces its files by those in AFTER, and runs it again
+    run_programs.py run DIRECTORY CASE...        runs each as it stands in DIRECTORY
+    run_programs.py traced DIRECTORY CASE...     the same, traced and profiled
+    run_programs.py change BEFORE AFTER CASE...  runs each as in BEFORE, replaces its files by those in AFTER, and runs it again
 """
 
 import importlib
@@ -14,9 +15,18 @@ from pathlib import Path
 import numpy as np
 
 import smelt
+from smelt._wiring import session
 
 
-def run(main):
+def run(name):
+    """What `run_module` says, or what went wrong."""
+    try:
+        return run_module(importlib.import_module(name))
+    except Exception as error:
+        return {"error": f"{type(error).__name__}: {error}"}
+
+
+def run_module(main):
     """The kernel's results, plain Python's, and how often something was compiled and inferred for them."""
     x = np.linspace(-2.0, 3.0, 5)
     out = np.zeros(5)
@@ -30,7 +40,12 @@ def run(main):
         "expected": expected.tolist(),
         "compilations": after.compilations - before.compilations,
         "inferences": after.inferences - before.inferences,
+        "store_hits": after.store_hits - before.store_hits,
+        "links": after.links - before.links,
         "llvm_loaded": after.llvm_loaded,
+        "compiler_loaded": "smelt.inference" in sys.modules or "smelt.lowering" in sys.modules,
+        "sources_read": session().fingerprints.sources_read,
+        "why": smelt.why(main.kernel),
     }
 
 
@@ -42,12 +57,16 @@ def reload(folder, changed):
 
 def main():
     mode, *arguments = sys.argv[1:]
+    if mode == "traced":
+        # As coverage, debuggers and profilers do.
+        sys.settrace(lambda *_: lambda *_: None)
+        sys.setprofile(lambda *_: None)
     directory, *rest = arguments
     sys.path.insert(0, directory)
     after = Path(rest.pop(0)) if mode == "change" else None
     for package in rest:
-        module = importlib.import_module(f"{package}.main")
-        print(json.dumps({"case": package, **run(module)}))
+        module = f"{package}.main"
+        print(json.dumps({"case": package, **run(module)}), flush=True)
         if after is None:
             continue
         changed = []

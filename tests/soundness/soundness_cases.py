@@ -294,7 +294,7 @@ case(
 )
 case(
     "the value of a member of an enumeration",
-    "import enum\nclass Scale(enum.IntEnum):\n    SMALL = 1\n    LARGE = 2\ndef compute(x):\n    return x * Scale.LARGE\n",
+    "import enum\nclass Scale(enum.IntEnum):\n    SMALL = 1\n    LARGE = 2\ndef compute(x):\n    return x * 2.0 if Scale.LARGE == 2 else x\n",
     ("LARGE = 2", "LARGE = 3"),
     AGAIN,
 )
@@ -422,7 +422,7 @@ case(
 )
 case(
     "a member that is added to an enumeration",
-    "import enum\nclass Scale(enum.IntEnum):\n    SMALL = 1\n    LARGE = 2\ndef compute(x):\n    return x * Scale.LARGE\n",
+    "import enum\nclass Scale(enum.IntEnum):\n    SMALL = 1\n    LARGE = 2\ndef compute(x):\n    return x * 2.0 if Scale.LARGE == 2 else x\n",
     ("LARGE = 2\n", "LARGE = 2\n    HUGE = 3\n"),
     NOT_AGAIN,
 )

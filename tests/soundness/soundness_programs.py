@@ -35,8 +35,16 @@ def edited(files: dict[str, str], edits: dict[str, tuple[str, str]]) -> dict[str
     return changed
 
 
-def run(store: Path, *arguments: object, python: tuple[str, ...] = (sys.executable,), **environment: str) -> list[dict]:
+def run(store: Path, *arguments: object, flags: tuple[str, ...] = (), **environment: str) -> list[dict]:
     """What the runner prints, run with that store in a process of its own."""
+    output = python(store, "-W", "error", *flags, RUNNER, *arguments, **environment)
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def python(
+    store: Path, *arguments: object, executable: str = sys.executable, cwd: Path | None = None, **environment: str
+) -> str:
+    """What a Python process prints that has that store and nothing else of this process's settings."""
     settings = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("SMELT_", "PYTHON"))},
         "PYTHONPATH": str(SOURCE),
@@ -45,7 +53,7 @@ def run(store: Path, *arguments: object, python: tuple[str, ...] = (sys.executab
         **environment,
     }
     done = subprocess.run(
-        [*python, "-W", "error", str(RUNNER), *map(str, arguments)], capture_output=True, text=True, env=settings
+        [executable, *map(str, arguments)], capture_output=True, text=True, env=settings, cwd=cwd, check=False
     )
     assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    return done.stdout

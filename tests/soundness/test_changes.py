@@ -19,10 +19,10 @@ def between(tmp_path_factory):
         write_program(directory / "programs", name, case.files)
     environment = {key: value for case in CASES for key, value in case.environment.items()}
     names = [name for name, _ in BETWEEN]
-    before = run(directory / "store", "before", directory / "programs", *names)
+    before = run(directory / "store", "run", directory / "programs", *names)
     for name, case in BETWEEN:
         write_program(directory / "programs", name, edited(case.files, case.edits))
-    after = run(directory / "store", "before", directory / "programs", *names, **environment)
+    after = run(directory / "store", "run", directory / "programs", *names, **environment)
     return {name: pair for name, *pair in zip(names, before, after, strict=True)}
 
 
@@ -41,6 +41,8 @@ def within(tmp_path_factory):
 @pytest.mark.parametrize(("name", "case"), BETWEEN, ids=[case.name for _, case in BETWEEN])
 def test_a_change_between_two_processes(between, name, case):
     before, after = between[name]
+    assert "error" not in before
+    assert "error" not in after
     assert before["result"] == before["expected"]
     assert before["compilations"] == 1
     assert after["result"] == after["expected"]
@@ -51,6 +53,8 @@ def test_a_change_between_two_processes(between, name, case):
 @pytest.mark.parametrize(("name", "case"), WITHIN, ids=[case.name for _, case in WITHIN])
 def test_a_change_in_a_running_process(within, name, case):
     before, after = within[name]
+    assert "error" not in before
+    assert "error" not in after
     assert before["result"] == before["expected"]
     assert before["compilations"] == 1
     assert after["result"] == after["expected"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from smelt.caching.dependencies import Dependency, Dependent
 from smelt.caching.guards import Word, pointer_offset
+from smelt.caching.locking import exclusively
 from smelt.caching.results import Results, check_results_class
 from smelt.caching.texts import shown
 from smelt.caching.worlds import OPEN, WorldRange
@@ -123,8 +124,9 @@ class CodeInstance(Dependency):
         Whoever compares them holds this code and its `guard`. None for code that is valid no longer, and where this Python has
         something in it that can't be compared as a word.
         """
-        guard = self.guard
-        compared = guard.words() if guard is not None else ()
+        with exclusively():
+            guard = self.guard
+            compared = guard.words() if guard is not None else ()
         if compared is None or _GUARD_OFFSET is None:
             return None
         return (Word(id(self) + _GUARD_OFFSET, ctypes.c_uint64(id(guard))), *compared)

@@ -26,11 +26,17 @@ class Word(NamedTuple):
 
     `expected` is shared with the place that the word belongs to, which updates it when the place changed in a way that
     matters to nobody: a compiled check reads both sides.
+
+    Where they differ, the place may have changed in names that nothing depends on. `bindings`, if it isn't 0, is the address of a word
+    with the address of a list of words, or 0: how many names there are, the dict, and for each name its address and that of its value, 0
+    if it is unbound. A compiled check may look whether all are bound as they were. If so, and if the word is still what it was before,
+    `expected` may be set to that.
     """
 
-    # LIFETIME: `address` points into an object that the place holds, and so does every guard with this word.
+    # LIFETIME: `address` points into an object that the place holds, and so does every guard with this word. So does `bindings`.
     address: int
     expected: ctypes.c_uint64
+    bindings: int = 0
 
 
 def pointer_offset(holder: object, part: object) -> int | None:

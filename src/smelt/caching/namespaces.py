@@ -44,25 +44,52 @@ class Namespace(Place):
 class VersionedNamespace(Namespace):
     """A namespace on CPython 3.11, where `PyDictObject.ma_version_tag` differs between any two states of any two dicts."""
 
-    __slots__ = ("_expected", "_seen", "_version")
+    __slots__ = ("_expected", "_list", "_list_place", "_version")
 
     def __init__(self, container: dict[str, object], label: str) -> None:
         # LIFETIME: the place holds the dict.
         self._version = _version_tag(container)
         self._expected = ctypes.c_uint64()
+        # The list of bindings for compiled checks, and the word with its address, 0 while there is none.
+        self._list: ctypes.Array[ctypes.c_uint64] | None = None
+        self._list_place = ctypes.c_uint64()
         super().__init__(container, label)
 
     def look(self) -> int:
         return self._version.value
 
     def remember(self, state: int) -> None:
-        self._seen = self._expected.value = state
+        self._expected.value = state
 
     def has_moved(self) -> bool:
-        return self._version.value != self._seen
+        return self._version.value != self._expected.value
+
+    def track(self, binding: Binding) -> Binding:
+        self._list_place.value = 0
+        return super().track(binding)
+
+    def forget(self, binding: Binding) -> None:
+        self._list_place.value = 0
+        super().forget(binding)
+
+    def settle(self) -> None:
+        # Before a value is let go of, so that no other object can be where it was.
+        self._list_place.value = 0
+        super().settle()
+        if self._list is not None:
+            self._write_list()
 
     def words(self) -> list[Word] | None:
-        return [Word(ctypes.addressof(self._version), self._expected)]
+        if not self._list_place.value:
+            self._write_list()
+        return [Word(ctypes.addressof(self._version), self._expected, ctypes.addressof(self._list_place))]
+
+    def _write_list(self) -> None:
+        listed = [len(self.bindings), id(self.container)]
+        for binding in self.bindings.values():
+            listed += [id(binding.name), 0 if binding.value is MISSING else id(binding.value)]
+        self._list = (ctypes.c_uint64 * len(listed))(*listed)
+        self._list_place.value = ctypes.addressof(self._list)
 
 
 class WatchedNamespace(Namespace):

@@ -3,8 +3,8 @@
 
 The callback is Python, and a thread may be suspended anywhere in Python. Between the callback and the change itself no other
 thread may compile code for the old value, since nobody would tell that code of the change. So the callback ends with the
-test that the name is not watched, or was told of this very value last, and nothing stands between that test and the return: CPython
-hands the interpreter lock on only where a function starts, a loop turns or a call has returned. From the return to the change there is
+test that the name is not watched, or no longer, and nothing stands between that test and the return: CPython hands the
+interpreter lock on only where a function starts, a loop turns or a call has returned. From the return to the change there is
 only C code. The same argument carries `_end`. A build of CPython without the interpreter lock has no such
 guarantee, and namespaces are compared there.
 """
@@ -50,9 +50,6 @@ _watched_names: dict[tuple[int, str], _Holder] = {}
 # The same names, for compiled code.
 _names = WatchedNames()
 
-# What the bindings of watched names were told last; nothing for a name that has been watched anew since.
-_told: dict[tuple[int, str], object] = {}
-
 # Which thread is in the callback for which name.
 _being_rebound: dict[tuple[int, str], int] = {}
 
@@ -70,7 +67,6 @@ class Subscription:
         ctypes.pythonapi.PyDict_Watch(_watcher, namespace.container)
 
     def add(self, name: str) -> None:
-        _told.pop((self._holder.address, name), None)
         _watched_names[self._holder.address, name] = self._holder
         _names.add(self._holder.address, name)
 
@@ -82,7 +78,6 @@ def _remove(holder: _Holder, name: str) -> None:
     key = (holder.address, name)
     if key in _watched_names and _watched_names[key] is holder:
         del _watched_names[key]
-        _told.pop(key, None)
         tidy_up(partial(_settle_name, *key))
 
 
@@ -156,20 +151,21 @@ def _on_event(event: int, address: int, key_address: int | None, value_address: 
         # An exact string: a subclass may hash and compare as it likes.
         name = str.__str__(key) if isinstance(key, str) else ""
         value = MISSING if event == _DELETED else _object_at(value_address)
-        # Told, and by no other thread of another value since, for which code may have been compiled.
-        while (address, name) in _watched_names and not ((address, name) in _told and _told[address, name] is value):
-            _tell(address, name, value)
+        while True:
+            if (address, name) not in _watched_names:
+                return 0
+            if _tell(address, name, value):
+                return 0
     if event in (_CLONED, _CLEARED):
         source = _object_at(key_address) if event == _CLONED else {}
         for name in [name for holder, name in tuple(_watched_names) if holder == address]:
-            value = source.get(name, MISSING)
-            while (address, name) in _watched_names and not ((address, name) in _told and _told[address, name] is value):
-                _tell(address, name, value)
+            while (address, name) in _watched_names and not _tell(address, name, source.get(name, MISSING)):
+                pass
     return 0
 
 
-def _tell(address: int, name: str, value: object) -> None:
-    """Tell the binding of its new value. It is watched on only if what depends on it may stay."""
+def _tell(address: int, name: str, value: object) -> bool:
+    """Tell the binding of its new value. True if it is still watched then, since what depends on it may stay."""
     # For as long as this thread is here, also in the listeners that are told.
     _being_rebound[address, name] = threading.get_ident()
     try:
@@ -180,12 +176,12 @@ def _tell(address: int, name: str, value: object) -> None:
             if binding is None:
                 _watched_names.pop((address, name), None)
                 _names.remove(address, name)
-                return
+                return False
             binding.update(value)
-            if binding.place.bindings.get(name) is binding:
-                _told[address, name] = value
+            return binding.place.bindings.get(name) is binding
     except BaseException as error:  # noqa: BLE001 - the program that rebinds a name must not meet our listeners' errors
         _Unraisable(error)
+        return False
     finally:
         _being_rebound.pop((address, name), None)
 

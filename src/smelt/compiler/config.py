@@ -70,6 +70,8 @@ class CompilerConfig:
         Whether floating arithmetic may be reordered, and NaN and infinity taken for impossible.
     opt_level
         How much LLVM optimises, 0 to 3.
+    debug_level
+        What debuggers and profilers see: 0 for nothing, 1 for functions and lines, 2 for variables too.
     name
         The name of the kernel in the artifact; None for that of the function.
     """
@@ -78,11 +80,14 @@ class CompilerConfig:
     boundscheck: bool = _field(True, Enters.KEY)
     fastmath: bool = _field(False, Enters.KEY)
     opt_level: int = _field(3, Enters.KEY)
+    debug_level: int = _field(0, Enters.KEY)
     name: str | None = _field(None, Enters.KEY)
 
     def __post_init__(self) -> None:
         if self.opt_level not in (0, 1, 2, 3):
             raise ValueError(f"opt_level is 0, 1, 2 or 3, not {self.opt_level!r}")
+        if self.debug_level not in (0, 1, 2):
+            raise ValueError(f"debug_level is 0, 1 or 2, not {self.debug_level!r}")
 
     def owner(self) -> tuple[object, ...]:
         """The owner of code that is inferred with this configuration."""

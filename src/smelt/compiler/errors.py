@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from smelt.caching import SmeltError
-from smelt.caching.sources import FunctionSource
-from smelt.ir.untyped import Position
+from smelt.ir.positions import Position
+
+if TYPE_CHECKING:
+    from smelt.caching.sources import FunctionSource
 
 
 class ArtifactError(SmeltError):

@@ -76,6 +76,10 @@ class Jobs:
         Where Python functions are their own methods.
     store
         Where results of earlier processes are, or None.
+    memory_hits
+        How many launches that were not like the one before found their kernel in memory.
+    links
+        How often an artifact was linked.
     """
 
     def __init__(self, linkers: Mapping[str, Linker], compiler: Callable[[], Compiler]) -> None:
@@ -83,6 +87,7 @@ class Jobs:
         self.functions = FunctionTable()
         self.cache = self.functions.cache
         self.store: JobStore | None = None
+        self.memory_hits = self.links = 0
         self._kernels = StackedMethodTable(self.overlays, self.functions, name="kernels")
         self._linkers = linkers
         self._compiler = compiler
@@ -114,8 +119,10 @@ class Jobs:
     def compiled(self, job: CompilerJob) -> tuple[CodeInstance, Any]:
         """The code instance of a job, and its results with what can be launched. Raises as `inferred`."""
         linker = self._linkers[job.config.target.name]
-        claim = self.store.claim(job.instance) if self.store is not None else nullcontext()
-        with claim:
+        known = self._known(job, linker)
+        if known is not None:
+            return known
+        with self._claim(job):
             code = self.inferred(job)
             results: Any = self.cached_results(linker.results_class, job, code)
             if results.kernel is None:
@@ -124,21 +131,55 @@ class Jobs:
                         self._make(job, code, results, linker)
         return code, results
 
-    def _make(self, job: CompilerJob, code: CodeInstance, results: Any, linker: Linker) -> None:
-        view = self.view(job.config)
+    def artifact(self, job: CompilerJob) -> tuple[CodeInstance, Any]:
+        """The code instance of a job, and its results with the artifact, which need not be one for this machine. Raises as `inferred`."""
+        linker = self._linkers[job.config.target.name]
+        with self._claim(job):
+            code = self.inferred(job)
+            results: Any = self.cached_results(linker.results_class, job, code)
+            with lock_of(code, results):
+                if not self._is_compiled(job, code, results, linker):
+                    self._compile(job, code, results)
+        return code, results
+
+    def _known(self, job: CompilerJob, linker: Linker) -> tuple[CodeInstance, Any] | None:
+        code = self.view(job.config).get(job.instance)
+        if code is None:
+            return None
+        results: Any = self.cached_results(linker.results_class, job, code)
+        if results.kernel is None:
+            return None
+        self.memory_hits += 1
+        return code, results
+
+    def _claim(self, job: CompilerJob) -> AbstractContextManager[None]:
+        return self.store.claim(job.instance) if self.store is not None else nullcontext()
+
+    def _is_compiled(self, job: CompilerJob, code: CodeInstance, results: Any, linker: Linker) -> bool:
+        """Whether there is an artifact, be it one that another process made meanwhile."""
         if not linker.is_compiled(results) and self.store is not None:
-            self.store.refresh(view, code)
-        if linker.is_compiled(results):
+            self.store.refresh(self.view(job.config), code)
+        return linker.is_compiled(results)
+
+    def _compile(self, job: CompilerJob, code: CodeInstance, results: Any) -> None:
+        self._compiler().compile(job, code, results)
+        self.view(job.config).save(code)
+
+    def _make(self, job: CompilerJob, code: CodeInstance, results: Any, linker: Linker) -> None:
+        if self._is_compiled(job, code, results, linker):
             try:
-                linker.link(results)
+                self._link(results, linker)
             except SmeltError:
                 # What another process made is no reason to fail; what is made here and now may be.
                 pass
             else:
                 return
-        self._compiler().compile(job, code, results)
-        view.save(code)
+        self._compile(job, code, results)
+        self._link(results, linker)
+
+    def _link(self, results: Any, linker: Linker) -> None:
         linker.link(results)
+        self.links += 1
 
 
 def lock_of(code: CodeInstance, results: Results) -> threading.RLock:

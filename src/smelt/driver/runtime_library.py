@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from smelt.caching import CodeInstance, MethodInstance, Results, portable, session_local
-from smelt.lowering import ErrorSite, LinkedFunction, LoweredModule, SiteTuple
+from smelt.compiler.sites import SiteTuple
+from smelt.lowering import LinkedFunction, LoweredModule
 
 _PACKAGE = "smelt.runtime."
 
@@ -22,7 +23,7 @@ class RuntimeFunctionResults(Results):
     names, its own first; `error_sites`, where it can fail, as in the results of a kernel; `relocations`, the functions outside that it
     refers to.
 
-    Session-local: `functions`, the code instances that `error_sites` number.
+    Session-local: `functions`, the code instances that it consists of, and `sources`, the Python functions that `error_sites` number.
     """
 
     name: str = portable(default="")
@@ -30,20 +31,22 @@ class RuntimeFunctionResults(Results):
     error_sites: tuple[SiteTuple, ...] = portable(default=())
     relocations: tuple[str, ...] = portable(default=())
     functions: tuple[Any, ...] = session_local(factory=tuple)
+    sources: tuple[Any, ...] = session_local(factory=tuple)
 
     def keep(self, lowered: LoweredModule, name: str, bitcode: bytes) -> None:
         """Keep what the function of that name was lowered and compiled to."""
         self.name = name
         self.error_sites = tuple(site.as_tuple() for site in lowered.errors)
         self.relocations = lowered.symbols
-        self.functions = lowered.functions
+        self.functions, self.sources = lowered.functions, lowered.sources
         # Last, for it says that everything was compiled.
         self.bitcode = ((name, bitcode), *lowered.linked)
 
     def linked_function(self) -> LinkedFunction:
         """What a module that calls the function needs of it."""
-        errors = tuple(map(ErrorSite.of_tuple, self.error_sites))
-        return LinkedFunction(self.name, self.bitcode, errors, self.functions, self.relocations)
+        return LinkedFunction(
+            self.name, self.bitcode, self.error_sites, self.functions, self.sources, self.relocations
+        )
 
 
 def is_in_library(instance: MethodInstance) -> bool:

@@ -9,6 +9,7 @@ from smelt.caching.sources import FunctionSource, mangle
 from smelt.compiler.errors import KernelError
 from smelt.frontend.scopes import FunctionNode, Scope
 from smelt.ir import untyped
+from smelt.ir.positions import Position
 
 _BINARY = {
     ast.Add: "+",
@@ -50,10 +51,10 @@ class ExpressionTranslator:
         # The targets of comprehensions that are being translated, under the names that their variables have here.
         self._renamed: dict[str, str] = {}
 
-    def position(self, node: ast.AST) -> untyped.Position:
+    def position(self, node: ast.AST) -> Position:
         start, end = getattr(node, "lineno", 0), getattr(node, "end_lineno", 0)
         first = self.source.first_line
-        return untyped.Position(
+        return Position(
             start - first, getattr(node, "col_offset", 0), end - first, getattr(node, "end_col_offset", 0)
         )
 

@@ -7,6 +7,7 @@ import ast
 
 from smelt.frontend.expressions import ExpressionTranslator
 from smelt.ir import untyped
+from smelt.ir.positions import Position
 
 
 def case_test(
@@ -37,7 +38,7 @@ def case_test(
 
 def _sequence_test(
     translator: ExpressionTranslator,
-    position: untyped.Position,
+    position: Position,
     patterns: list[ast.pattern],
     subject: untyped.Expression,
 ) -> untyped.Expression:
@@ -65,7 +66,7 @@ def _sequence_test(
     return _all(position, tests)
 
 
-def _capture(position: untyped.Position, name: str, value: untyped.Expression) -> untyped.Expression:
+def _capture(position: Position, name: str, value: untyped.Expression) -> untyped.Expression:
     # Assigned for its effect; the test is true whatever was captured.
     return untyped.Compare(
         position,
@@ -74,11 +75,11 @@ def _capture(position: untyped.Position, name: str, value: untyped.Expression) -
     )
 
 
-def _call(position: untyped.Position, function: object, *arguments: untyped.Expression) -> untyped.Expression:
+def _call(position: Position, function: object, *arguments: untyped.Expression) -> untyped.Expression:
     return untyped.Call(position, untyped.Literal(position, function), arguments, ())
 
 
-def _all(position: untyped.Position, tests: list[untyped.Expression]) -> untyped.Expression:
+def _all(position: Position, tests: list[untyped.Expression]) -> untyped.Expression:
     if not tests:
         return untyped.Literal(position, True)
     return tests[0] if len(tests) == 1 else untyped.Logical(position, "and", tuple(tests))

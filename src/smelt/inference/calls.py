@@ -29,7 +29,7 @@ from smelt.inference.context import Closure, Context, Frame, FunctionValue, Neve
 from smelt.inference.generators import reduction, temporaries
 from smelt.inference.recursion import RecursiveCall, UnstableError, grows, is_begun
 from smelt.ir import untyped
-from smelt.ir.builder import NONE, Operand, constant
+from smelt.ir.builder import NONE, Operand
 from smelt.runtime import sequences
 from smelt.types import BoundMethod, Constant, Placeholder, Struct, Tuple, Type, none
 
@@ -46,11 +46,7 @@ class Primitive:
 
 
 # Functions of Python's that take keywords, but don't tell their signature, as functions of the runtime library that have it.
-_WITH_KEYWORDS: dict[Any, types.FunctionType] = {
-    min: sequences.least,
-    max: sequences.greatest,
-    zip: sequences.zipped,
-}
+_WITH_KEYWORDS: dict[Any, Callable[..., Any]] = {min: sequences.least, max: sequences.greatest}
 
 
 class CallInference(Context):
@@ -131,7 +127,11 @@ class CallInference(Context):
         if special is not None:
             return special
         if keywords and function in _WITH_KEYWORDS:
+            for name in set(keywords) - {"key", "default"}:
+                raise self.error(f"{function_name(function)} has no parameter {name}", node)
             function = _WITH_KEYWORDS[function]
+        elif function is zip and set(keywords) == {"strict"}:
+            function, keywords = self._zip(keywords["strict"], node), {}
         if isinstance(function, types.FunctionType):
             bound = self._bind(function, arguments, keywords, node)
             arguments = tuple(handed_over(self, argument, node) for argument in bound)
@@ -204,7 +204,7 @@ class CallInference(Context):
         block = self.builder.current
         operand = self._call_typed(instance, results, arguments)
         call = next(other for other in reversed(block.instructions) if other.operation == "call")
-        self.recursive_calls.append(RecursiveCall(call, instance, results))
+        self.recursive_calls.append(RecursiveCall(call, call.operands, instance, results))
         return operand
 
     def _call_typed(
@@ -254,6 +254,12 @@ class CallInference(Context):
 
         parameters = parameters_of(function)
         return tuple(self.match(function_name(function), parameters, arguments, keywords, default, node).values())
+
+    def _zip(self, strict: Operand, node: untyped.Node) -> Any:
+        """The function that `zip` with the keyword `strict` is."""
+        if not strict.is_constant:
+            raise self.error("whether zip is strict is known when a kernel is compiled", node, help="write strict=True")
+        return sequences.strictly_zipped if strict.known else zip
 
     def _bind_builtin(
         self, function: Any, arguments: tuple[Operand, ...], keywords: dict[str, Operand], node: untyped.Node

@@ -27,10 +27,10 @@ def run_in_place(context: Context, run: Run, kind: Type, frame: Frame, node: unt
         raise recursion(context, frame.body.name, node)
     builder, caller = context.builder, context.source
     is_foreign = frame.function is not context.instance.source
-    was_pinned = builder.is_pinned
+    inlined, call = builder.inlined, builder.position
     context.in_place.append(kind)
     context.source = function_source(frame.function)
-    builder.is_pinned = was_pinned or is_foreign
+    builder.inlined = (frame.function, frame.body.name, call)
     try:
         return run(frame, node)
     except KernelError as error:
@@ -38,7 +38,7 @@ def run_in_place(context: Context, run: Run, kind: Type, frame: Frame, node: unt
             error.called_from(caller, node.position)
         raise
     finally:
-        builder.is_pinned = was_pinned
+        builder.inlined = inlined
         context.source = caller
         context.in_place.pop()
 

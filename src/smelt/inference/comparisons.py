@@ -136,18 +136,18 @@ def _compare_structs(context: Context, symbol: str, left: Operand, right: Operan
     kind, other = left.type, right.type
     assert isinstance(kind, Struct)
     assert isinstance(other, Struct)
-    cls: Any = kind.python_class
-    parts = [context.builder.parts(operand) for operand in (left, right)]
-    if cls is None or cls is not other.python_class:
-        is_class = cls is not None and other.python_class is not None
+    own, others = (context.builder.parts(operand) for operand in (left, right))
+    if kind.python_class is None or kind.python_class is not other.python_class:
+        is_class = kind.python_class is not None and other.python_class is not None
         if is_class and symbol in _EQUALITY:
             return constant(symbol == "!=")
         names = [[name for name, _ in struct.fields] for struct in (kind, other)]
         if not is_class and symbol in _EQUALITY and kind.offsets and other.offsets and names[0] == names[1]:
-            return _compare_tuples(context, symbol, *parts, node)
+            return _compare_tuples(context, symbol, own, others, node)
         raise context.error(
             f"a {kind} and a {other} can't be compared with {symbol}", node, help="compare their fields"
         )
+    cls: Any = kind.python_class
     parameters = cls.__dataclass_params__
     if not (parameters.eq if symbol in _EQUALITY else parameters.order):
         option = "eq" if symbol in _EQUALITY else "order"
@@ -158,7 +158,7 @@ def _compare_structs(context: Context, symbol: str, left: Operand, right: Operan
         )
     compared = {field.name for field in dataclasses.fields(cls) if field.compare}
     places = [place for place, (name, _) in enumerate(kind.fields) if name in compared]
-    first, second = ([fields[place] for place in places] for fields in parts)
+    first, second = ([fields[place] for place in places] for fields in (own, others))
     return _compare_tuples(context, symbol, first, second, node)
 
 
@@ -177,11 +177,11 @@ def _by_method(context: Context, symbol: str, left: Operand, right: Operand, nod
 
 def _are_equal_ranges(context: Context, left: Operand, right: Operand, node: untyped.Node) -> Operand:
     """Ranges are equal if they have the same integers: of an empty one neither start nor step matter, of one with one the step."""
-    counts = [rounds(context, operand, node).count for operand in (left, right)]
-    equal = compare(context, "==", *counts, node)
+    count = rounds(context, left, node).count
+    equal = compare(context, "==", count, rounds(context, right, node).count, node)
     first, second = (context.builder.parts(operand) for operand in (left, right))
     for place, least in ((0, 1), (2, 2)):
-        is_shorter = compare(context, "<", counts[0], constant(least), node)
+        is_shorter = compare(context, "<", count, constant(least), node)
         same = compare(context, "==", first[place], second[place], node)
         equal = _both(context, equal, _chosen(context, is_shorter, is_shorter, same))
     return equal

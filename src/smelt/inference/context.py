@@ -112,7 +112,8 @@ class NeverReturns(Exception):  # noqa: N818 - no mistake: it unwinds inference 
 class Infers(Protocol):
     """Makes the code of method instances that calls need."""
 
-    has_recursion: bool
+    @property
+    def has_recursion(self) -> bool: ...
 
     def __call__(self, view: CacheView[InferenceResults], instance: MethodInstance, /) -> CodeInstance: ...
     def completed(self, view: CacheView[InferenceResults], code: CodeInstance, /) -> InferenceResults: ...

@@ -97,7 +97,7 @@ def _join_variable(
     common = common_type(builder, [operand.type for operand in operands])
     if common is None or isinstance(common, Constant):
         kinds = " or ".join(dict.fromkeys(str(operand.type) for operand in operands))
-        return Unusable(f"{name} is {kinds} here, depending on the way that led here")
+        return Unusable(f"{name.partition('.')[0]} is {kinds} here, depending on the way that led here")
     for way, operand, arguments in zip(ways, operands, given, strict=True):
         builder.resume(way.block)
         arguments.append(builder.value(builder.convert(operand, common)))

@@ -81,7 +81,9 @@ class ExpressionInference(ArrayInference):
             case untyped.Closure():
                 return self._closure(frame, node)
             case untyped.FormattedString(parts=parts):
-                evaluated = (part if isinstance(part, str) else (self.evaluate(frame, part[0]), *part[1:]) for part in parts)
+                evaluated = (
+                    part if isinstance(part, str) else (self.evaluate(frame, part[0]), *part[1:]) for part in parts
+                )
                 return text_of(self, tuple(evaluated), node)
             case untyped.Call():
                 return self.call(frame, node)

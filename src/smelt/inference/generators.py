@@ -7,6 +7,7 @@ import builtins
 from collections.abc import Callable
 from typing import Any
 
+from smelt.ir.positions import Position
 from smelt.ir.untyped import (
     Assign,
     Binary,
@@ -22,7 +23,6 @@ from smelt.ir.untyped import (
     Literal,
     Local,
     Logical,
-    Position,
     Raise,
     Statement,
     Unary,
@@ -74,7 +74,11 @@ def _extreme(function: Any, symbol: str) -> Callable[..., tuple[Statements, Expr
             Local(place, f"{purpose}.{names}") for purpose in ("best", "found", "item", "least", "rank")
         )
         is_better = Logical(place, "or", (Unary(place, "not", found), Compare(place, rank, ((symbol, least),))))
-        take = (Assign(place, (best,), item), Assign(place, (least,), rank), Assign(place, (found,), Literal(place, True)))
+        take = (
+            Assign(place, (best,), item),
+            Assign(place, (least,), rank),
+            Assign(place, (found,), Literal(place, True)),
+        )
         ranked = item if key is None else Call(place, key, (item,), ())
         body = (
             Assign(place, (item,), generator.element),

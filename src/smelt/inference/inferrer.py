@@ -83,7 +83,7 @@ class Inferrer:
         variables: Environment = {
             name: builder.parameter(name, kind) for name, kind in zip(names, instance.types, strict=True)
         }
-        results = InferenceResults()
+        results = InferenceResults(function=None, result=None)
         with beginning(instance):
             try:
                 result = handed_over(context, context.run(Frame(function, body, variables), body), body)

@@ -12,14 +12,14 @@ its place.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from smelt.caching import CodeInstance, Edge, MethodInstance, OutdatedError
 from smelt.compiler.results import InferenceResults
-from smelt.ir.typed import Function, Instruction
+from smelt.ir.typed import Function, Instruction, Value
 
 _MOST_ROUNDS = 32
 _MOST_INSTANCES = 16
@@ -34,9 +34,10 @@ class UnstableError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class RecursiveCall:
-    """A call whose code was not there yet, and what it was taken to be."""
+    """A call whose code was not there yet, and what it was taken to be. `operands` are those of the instruction as it was made."""
 
     instruction: Instruction
+    operands: tuple[Value, ...]
     instance: MethodInstance
     results: InferenceResults
 
@@ -123,19 +124,32 @@ def grows(instance: MethodInstance) -> bool:
     return len({other for other in _stack() if other.source is instance.source}) >= _MOST_INSTANCES
 
 
-def close(calls: tuple[RecursiveCall, ...], code_of: Callable[[MethodInstance], CodeInstance]) -> None:
-    """Let recursive calls call the code that is there by now. Raises `OutdatedError` if that was made from something else."""
-    for call in calls:
+def close(calls: Iterable[RecursiveCall], code_of: Callable[[MethodInstance], CodeInstance]) -> None:
+    """Let recursive calls, and those in what they call, call the code that is there by now.
+
+    Raises `OutdatedError` if that was made from something else than they were.
+    """
+    todo, done = list(calls), set[RecursiveCall]()
+    while todo:
+        call = todo.pop()
+        if call in done:
+            continue
+        done.add(call)
         code = code_of(call.instance)
-        if _summary(code.results(InferenceResults)) != _summary(call.results):
+        results = code.results(InferenceResults)
+        if _summary(results) != _summary(call.results):
             raise OutdatedError(f"{call.instance} has changed while what calls it was compiled")
-        instruction, captured = call.instruction, code.results(InferenceResults).captured
-        count = len(instruction.operands) - len(captured)
-        # The arrays that a function captured are passed to it in the order in which it met them.
-        passed = dict(zip(map(id, call.results.captured), instruction.operands[count:], strict=True))
-        operands = (*instruction.operands[:count], *(passed[id(array)] for array in captured))
-        if instruction.attributes["callee"] is not code:
-            instruction.operands, instruction.attributes["callee"] = operands, code
+        _call(call, code, results.captured)
+        todo += results.recursive_calls
+
+
+def _call(call: RecursiveCall, code: CodeInstance, captured: tuple[Any, ...]) -> None:
+    count = len(call.operands) - len(captured)
+    # The arrays that a function captured are passed to it in the order in which it met them.
+    passed = dict(zip(map(id, call.results.captured), call.operands[count:], strict=True))
+    # Several threads may come here at once: all write the same.
+    call.instruction.operands = (*call.operands[:count], *(passed[id(array)] for array in captured))
+    call.instruction.attributes["callee"] = code
 
 
 def _stack() -> list[MethodInstance]:
@@ -144,7 +158,7 @@ def _stack() -> list[MethodInstance]:
 
 
 def _never_returning() -> InferenceResults:
-    return InferenceResults(returns=False)
+    return InferenceResults(function=None, result=None, returns=False)
 
 
 def _summary(results: InferenceResults) -> tuple[Any, ...]:

@@ -85,7 +85,11 @@ class StoreInference(ExpressionInference):
     def _prepared(self, operand: Operand, element: Type, node: untyped.Node, symbol: str | None) -> Operand:
         """What is stored many times, converted and computed once."""
         operand = operand if symbol is not None else self.converted_to_element(operand, element, node)
-        return operand if symbol is not None and operand.is_constant else Operand(operand.type, self.builder.value(operand))
+        return (
+            operand
+            if symbol is not None and operand.is_constant
+            else Operand(operand.type, self.builder.value(operand))
+        )
 
     def _put_items(self, part: Operand, operand: Operand, node: untyped.Node, symbol: str | None) -> None:
         """Store the items of a tuple, which may be nested, along the last axes of a part."""
@@ -117,12 +121,16 @@ class StoreInference(ExpressionInference):
         """How many axes a tuple has as an array: 0 for a number."""
         if not isinstance(operand.type, Tuple):
             if isinstance(operand.type, Array):
-                raise self.error("a tuple with arrays in it can't be assigned to a part", node, help="assign each array")
+                raise self.error(
+                    "a tuple with arrays in it can't be assigned to a part", node, help="assign each array"
+                )
             return 0
         depths = {self._depth(part, node) for part in self.builder.parts(operand)}
         if len(depths) != 1:
             raise self.error(
-                f"a {operand.type} has no one shape", node, help="assign tuples whose items are all numbers, or all as long"
+                f"a {operand.type} has no one shape",
+                node,
+                help="assign tuples whose items are all numbers, or all as long",
             )
         return 1 + depths.pop()
 
@@ -134,7 +142,9 @@ class StoreInference(ExpressionInference):
         builder = self.builder
         array, mask = masked.array, masked.mask
         kind, shape = views.array_type_of(array), views.shape(builder, mask)
-        if isinstance(operand.type, Array) or (isinstance(operand.type, Tuple) and not isinstance(kind.element, Struct)):
+        if isinstance(operand.type, Array) or (
+            isinstance(operand.type, Tuple) and not isinstance(kind.element, Struct)
+        ):
             raise self.error(
                 f"a {operand.type} can't be assigned through a mask",
                 node,

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from smelt.ir.intrinsics import INTRINSICS
+from smelt.ir.positions import InlinedPosition, Position
 from smelt.ir.typed import Block, Branch, Fail, Function, Instruction, Jump, Return, Value
-from smelt.ir.untyped import Position
 from smelt.types import (
     Array,
     Constant,
@@ -116,7 +116,8 @@ class FunctionBuilder:
         self.parameters: list[Value] = []
         self.blocks: list[Block] = []
         self.current = self.new_block("entry")
-        self.is_pinned = False
+        # The function that is written out where it is called, its name, and the place of the call.
+        self.inlined: tuple[Any, str, Position] | None = None
         self._position = Position(0, 0, 0, 0)
         self.enter(self.current)
 
@@ -127,9 +128,7 @@ class FunctionBuilder:
 
     @position.setter
     def position(self, position: Position) -> None:
-        # While another function's body is built in place, its positions mean nothing here: all of it stands where it is called.
-        if not self.is_pinned:
-            self._position = position
+        self._position = position if self.inlined is None else InlinedPosition.of(position, *self.inlined)
 
     def new_block(self, name: str) -> Block:
         return Block(name)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from smelt.ir.untyped import Position
+from smelt.ir.positions import Position
 from smelt.types import Type
 
 

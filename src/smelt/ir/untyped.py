@@ -10,15 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Where a node stands: lines counted from 0 at the function's first line, columns from 0 in UTF-8 bytes, as in `ast`."""
-
-    line: int
-    column: int
-    end_line: int
-    end_column: int
+from smelt.ir.positions import Position
 
 
 @dataclass(frozen=True, slots=True)

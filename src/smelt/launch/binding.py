@@ -8,9 +8,8 @@ import types
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from smelt.launch.errors import LaunchError
+from smelt.launch.foreign import as_array
 from smelt.types import Type, typeof
 
 _NOTHING: Mapping[str, Any] = {}
@@ -52,14 +51,15 @@ def bind(
         missing = len(names) - len(given)
         arguments = (*given, *defaults[len(defaults) - missing :]) if 0 < missing <= len(defaults) else tuple(given)
         check_count(kernel, function, len(arguments))
-    values = tuple(map(_as_array, arguments))
-    kinds = []
-    for name, value in zip(names, values, strict=True):
+    values, kinds = [], []
+    for name, argument in zip(names, arguments, strict=True):
         try:
+            value = as_array(argument)
             kinds.append(typeof(value))
         except TypeError as error:
             raise LaunchError(f"{kernel}, argument {name}: {error}") from None
-    return values, tuple(kinds)
+        values.append(value)
+    return tuple(values), tuple(kinds)
 
 
 def _in_order(
@@ -83,10 +83,3 @@ def _in_order(
     if missing:
         raise LaunchError(f"{kernel} needs {', '.join(missing)}, too; it takes {', '.join(names)}")
     return tuple(known[name] for name in names)
-
-
-def _as_array(value: Any) -> Any:
-    """An array of another library that describes its memory as NumPy's do, as a NumPy array of that memory; all else as it is."""
-    if isinstance(value, (np.ndarray, np.generic, type)) or not hasattr(value, "__array_interface__"):
-        return value
-    return np.asarray(value)

@@ -17,12 +17,14 @@ class LaunchError(SmeltError, TypeError):
 
 def error_of_thread(results: Any, status: int, position: tuple[int, int, int]) -> Exception:
     """The Python exception that a thread ended with, with the place in the kernel and the thread in its notes."""
-    name, message, number, line, column, end_line, end_column = results.error_sites[status - 1]
+    name, message, places = results.error_sites[status - 1]
     error: Exception = getattr(builtins, name)(message)
-    source = function_source(results.functions[number])
-    function = getattr(source.node, "name", "<lambda>")
-    error.add_note(
-        f"in thread {position} of the grid, {function} at {source.filename}:{source.first_line + line}:\n"
-        f"{excerpt_of(source, line, column, end_line, end_column)}"
-    )
+    here, *calls = (_shown(results.functions[number], *place) for number, *place in places)
+    error.add_note("\n".join((f"in thread {position} of the grid, {here}", *(f"called from {call}" for call in calls))))
     return error
+
+
+def _shown(function: Any, name: str, line: int, column: int, end_line: int, end_column: int) -> str:
+    source = function_source(function)
+    excerpt = excerpt_of(source, line, column, end_line, end_column)
+    return f"{name} at {source.filename}:{source.first_line + line}:\n{excerpt}"

@@ -9,24 +9,24 @@ from __future__ import annotations
 
 import functools
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from smelt.caching import CodeInstance
 from smelt.launch.errors import error_of_thread
 from smelt.launch.grids import limits_of_groups
-from smelt.targets.native.dispatch import Entry
-from smelt.targets.native.stub_shapes import arrays_of, shapes_of
+from smelt.targets.native.dispatch import Entry, Launch
 from smelt.types import Type
 
 _FEW_THREADS = 512
 """So many threads without loops are done before the interpreter lock would have changed hands."""
 
 
-class Unpackers(Protocol):
-    """What makes the stubs, see `smelt.targets.native.stubs`."""
+class Stubs(Protocol):
+    """Compiled launches, where this Python has them; handed in by whoever wires things together. See `smelt.targets.native.stubs`."""
 
-    def unpacker(self, shapes: tuple[Any, ...], given: int, first_value: int) -> Any: ...
+    def stub(self, kinds: Sequence[Type], values: Sequence[Any], given: int) -> Any: ...
+    def launcher(self, launch: Launch) -> Callable[..., None]: ...
 
 
 def entry_of(
@@ -36,7 +36,7 @@ def entry_of(
     values: Sequence[Any],
     given: int,
     written: Sequence[bool],
-    stubs: Unpackers,
+    stubs: Stubs,
 ) -> Entry | None:
     """An entry for launches like one that is about to run. None where only the slow path serves.
 
@@ -49,24 +49,19 @@ def entry_of(
     written
         Which of the values it may write to.
     """
-    guard = code.guard
-    words = code.words()
-    found = shapes_of(kinds, values)
-    if words is None or found is None or results.prints:
+    guard, words = code.guard, code.words()
+    # A kernel that prints is given something to print with, at each launch anew.
+    stub = None if words is None or results.prints else stubs.stub(kinds, values, given)
+    if words is None or stub is None:
         return None
-    shapes, objects = found
-    stub = stubs.unpacker(shapes, given, len(objects))
-    if stub is None:
-        return None
-    counts = [arrays_of(shape) for shape in shapes]
-    numbers = [is_written for is_written, count in zip(written, counts, strict=True) for _ in range(count)]
+    numbers = [is_written for is_written, count in zip(written, stub.arrays, strict=True) for _ in range(count)]
     entry = Entry(
         code=code,
         guard=guard,
         words=words,
         given=given,
-        unpack=stub.address("unpack"),
-        objects=(*objects, *values[given:]),
+        unpack=stub.address,
+        objects=stub.objects,
         run=results.kernel.address,
         written=[number for number, is_written in enumerate(numbers) if is_written],
         arrays=len(numbers),

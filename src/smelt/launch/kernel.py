@@ -7,6 +7,7 @@ import functools
 import operator
 import types
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from smelt.caching import CacheView, CodeInstance, MethodInstance
@@ -15,9 +16,10 @@ from smelt.launch.arguments import packer
 from smelt.launch.binding import bind, check_count, parameter_names
 from smelt.launch.errors import LaunchError, error_of_thread
 from smelt.launch.grids import Grid, check_groups, grid_of_groups, grid_of_threads
-from smelt.launch.hits import Unpackers, entry_of
+from smelt.launch.hits import Stubs, entry_of
 from smelt.launch.overlaps import arrays_in, refuse_overlaps
 from smelt.targets.native.dispatch import Entry, EntryTable, Launch
+from smelt.targets.native.target import target_named
 from smelt.types import Type, declared_types, none, typeof
 
 Launches = Callable[..., None]
@@ -35,12 +37,7 @@ class Compile(Protocol):
     def instance(self, function: Any, types: tuple[Type, ...]) -> MethodInstance: ...
     def view(self, config: CompilerConfig) -> CacheView[Any]: ...
     def compiled(self, job: CompilerJob) -> tuple[CodeInstance, Any]: ...
-
-
-class Stubs(Unpackers, Protocol):
-    """Compiled launches, where this Python has them, handed in likewise."""
-
-    def launcher(self, launch: Launch) -> Launches: ...
+    def artifact(self, job: CompilerJob) -> tuple[CodeInstance, Any]: ...
 
 
 class Kernel:
@@ -119,13 +116,24 @@ class Kernel:
             f"{self.name}[groups, threads](...) or {self.name}.over(width, height)(...)"
         )
 
-    def compile(self, *kinds: Any) -> Any:
+    def compile(self, *kinds: Any, target: str | None = None, **options: Any) -> Any:
         """Compile for argument types without launching. Returns the results object.
 
         Types are smelt's (`smelt.float32[:]`), NumPy's (`np.float32`), and `int`, `float`, `complex` and `bool` for Python's numbers.
-        Raises `TypeError` for what is none, `LaunchError` for a wrong number, `KernelError` if the kernel can't be compiled for them.
+        With `target`, say `native:x86-64-v3` or `native:aarch64`, it is compiled for that processor, and not loaded: it need not be
+        this one. Options are those of `smelt.kernel`, in place of the kernel's own.
+
+        Raises `TypeError` for what is no type or no option, `ValueError` for what is no target, `LaunchError` for a wrong number of
+        types, `KernelError` if the kernel can't be compiled for them.
         """
-        return self.loaded(declared_types(self.name, kinds)).results
+        declared = declared_types(self.name, kinds)
+        if target is None and not options:
+            return self.loaded(declared).results
+        chosen = {} if target is None else {"target": target_named(target)}
+        job = CompilerJob(self.instance(declared), replace(self.config, **chosen, **options))
+        code, results = self._driver().artifact(job)
+        _check_result(self.name, code.results(self._driver().view(job.config).results_class))
+        return results
 
     def compile_signatures(self) -> tuple[Any, ...]:
         """Compile for all signatures that were declared. Returns a results object for each."""
@@ -168,8 +176,7 @@ class Loaded:
         self._view = driver.view(kernel.config)
         self._code, self.results = driver.compiled(self.job)
         inferred = self._code.results(self._view.results_class)
-        if inferred.signature != str(none):
-            raise LaunchError(f"{self.name} returns a {inferred.signature}; a kernel returns nothing: write to an array")
+        _check_result(self.name, inferred)
         # The arrays that it captured are passed behind its arguments.
         self._captured = inferred.captured
         self._captured_kinds = tuple(map(typeof, self._captured))
@@ -197,7 +204,7 @@ class Loaded:
         if failure is not None:
             raise error_of_thread(self.results, *failure)
 
-    def entry(self, values: Sequence[Any], given: int, stubs: Unpackers) -> Entry | None:
+    def entry(self, values: Sequence[Any], given: int, stubs: Stubs) -> Entry | None:
         """The entry for launches with `given` arguments, of which this is one. None if it isn't time for one, or of no use.
 
         A kernel that is launched once gets none: making one takes as long as some hundred launches without.
@@ -259,3 +266,9 @@ class Launcher(Launch):
 
     def __repr__(self) -> str:
         return f"<launcher of {self.kernel.name}, {self.grid.threads} threads in groups of {self.grid.group}>"
+
+
+def _check_result(name: str, inferred: Any) -> None:
+    """Raise `LaunchError` if what was inferred returns something."""
+    if inferred.signature != str(none):
+        raise LaunchError(f"{name} returns a {inferred.signature}; a kernel returns nothing: write to an array")

@@ -74,7 +74,9 @@ class Row:
         Those of them without which a thread does nothing at all.
     """
 
-    def __init__(self, kernel: Any, typed: Callable[[Any], Function | None], invariants: Invariants, *, is_checked: bool) -> None:
+    def __init__(
+        self, kernel: Any, typed: Callable[[Any], Function | None], invariants: Invariants, *, is_checked: bool
+    ) -> None:
         self.invariants = invariants
         self.needs: dict[Linear, None] = {}
         self.guards: dict[Linear, None] = {}
@@ -172,7 +174,11 @@ class _Walk:
         facts = []
         if earlier:
             self._dominators[block] = common_dominator(earlier, self._dominators, self._place)
-        if len(earlier) == 1 and isinstance(branch := earlier[0].terminator, Branch) and branch.then is not branch.otherwise:
+        if (
+            len(earlier) == 1
+            and isinstance(branch := earlier[0].terminator, Branch)
+            and branch.then is not branch.otherwise
+        ):
             facts = facts_of(branch.condition, block is branch.then, self._ranges.definitions)
         self._ranges.enter(block, ways, after=self._dominators.get(block), facts=facts)
         return True

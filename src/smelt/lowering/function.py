@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from smelt.compiler.texts import Template
 from smelt.ir.typed import Block, Branch, Fail, Function, Instruction, Jump, Return, Value
-from smelt.ir.untyped import Position
+from smelt.ir.positions import Position
 from smelt.lowering import arithmetic, memory
 from smelt.lowering.assumptions import Assumptions
 from smelt.lowering.layout import item_span, row_types, scalar_type

@@ -85,6 +85,8 @@ class Invariants:
             return self._constant(instruction.result.type, attributes["value"])
         if operation == "thread":
             return self._thread(attributes["quantity"], attributes["axis"])
+        if not instruction.operands:
+            return None
         operands: list[Row] = []
         for operand in instruction.operands:
             known = row(operand)

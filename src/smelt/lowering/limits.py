@@ -60,7 +60,10 @@ class _LimitsLowering:
             if need in self._row.guards:
                 outer = self._narrowed(outer, need, limit)
         # Of a row in which sums may overflow nothing is known.
-        first, fourth = (self._emit(f"select i1 {is_known}, i64 {found}, i64 {whole}") for found, whole in zip(outer, ("%begin", "%end")))
+        first, fourth = (
+            self._emit(f"select i1 {is_known}, i64 {found}, i64 {whole}")
+            for found, whole in zip(outer, ("%begin", "%end"))
+        )
         first = self._extreme("smin", first, "%end")
         fourth = self._extreme("smax", fourth, first)
         second = self._extreme("smin", inner[0], fourth)

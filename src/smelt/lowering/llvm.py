@@ -43,9 +43,37 @@ def target_machine(triple: str, cpu: str, features: str, *, opt_level: int) -> A
     return known[key]
 
 
+class _Module(llvm.ModuleRef):  # type: ignore[misc]
+    """A module that takes its context along when it goes.
+
+    LIFETIME: a module needs its context until it is disposed of. Two objects that the garbage collector finds together go in any
+    order, so the context is told to leave itself alone.
+    """
+
+    def __init__(self, module: Any) -> None:
+        super().__init__(module._ptr, module._context)  # noqa: SLF001 - what llvmlite gives no other way to
+        self._context._owned = True  # noqa: SLF001
+        self._context_pointer = self._context._ptr  # noqa: SLF001
+        module.detach()
+
+    def _dispose(self) -> None:
+        super()._dispose()
+        self._capi.LLVMPY_ContextDispose(self._context_pointer)
+
+
+def module_of_text(text: str) -> Any:
+    """The LLVM module that `text` describes, in a context of its own. Raises `RuntimeError` for what LLVM can't parse."""
+    return _Module(llvm.parse_assembly(text, llvm.create_context()))
+
+
+def module_of_bitcode(bitcode: bytes) -> Any:
+    """The LLVM module that `bitcode` holds, in a context of its own. Raises `RuntimeError` for what LLVM can't parse."""
+    return _Module(llvm.parse_bitcode(bitcode, llvm.create_context()))
+
+
 def parsed(text: str, machine: Any) -> Any:
-    """The LLVM module that `text` describes, verified, in a context of its own, for the target of `machine`."""
-    module = llvm.parse_assembly(text, llvm.create_context())
+    """The LLVM module that `text` describes, verified, for the target of `machine`."""
+    module = module_of_text(text)
     module.triple = machine.triple
     module.data_layout = str(machine.target_data)
     module.verify()
@@ -55,7 +83,7 @@ def parsed(text: str, machine: Any) -> Any:
 def link(module: Any, bitcode: tuple[tuple[str, bytes], ...]) -> None:
     """Add functions to a module of `parsed`, given their names and their bitcode. They are not seen from outside of it."""
     for name, code in bitcode:
-        module.link_in(llvm.parse_bitcode(code, module._context))  # noqa: SLF001 - there is no other way to ask for it
+        module.link_in(llvm.parse_bitcode(code, module._context))  # noqa: SLF001 - modules are linked in one context
         module.get_function(name).linkage = "internal"
 
 

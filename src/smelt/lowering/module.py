@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
+from smelt.compiler.sites import ErrorSite, Place, SiteTuple
 from smelt.compiler.texts import Template
 from smelt.ir.loops import has_loop
 from smelt.ir.typed import Function
-from smelt.ir.untyped import Position
+from smelt.ir.positions import InlinedPosition, Position
 from smelt.ir.writes import waits
 from smelt.lowering.assumptions import Assumptions, Row
 from smelt.lowering.function import FunctionLowering
@@ -29,40 +29,6 @@ _METADATA = (
 
 _ALIGNMENT = 64
 """Of each array that the threads of a group share: no type needs more."""
-
-
-SiteTuple: TypeAlias = tuple[str, str, int, int, int, int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorSite:
-    """Where a thread can fail, and with which exception.
-
-    Attributes
-    ----------
-    error
-        The name of the exception's class.
-    message
-        Its message.
-    function
-        The function, counted as in `LoweredModule.functions`, and the position in it.
-    """
-
-    error: str
-    message: str
-    function: int
-    position: Position
-
-    def as_tuple(self) -> SiteTuple:
-        """The same as strings and numbers: error, message, function, line, column, end line, end column."""
-        at = self.position
-        return self.error, self.message, self.function, at.line, at.column, at.end_line, at.end_column
-
-    @classmethod
-    def of_tuple(cls, site: SiteTuple) -> ErrorSite:
-        """The error site that `as_tuple` gave."""
-        error, message, function, *position = site
-        return cls(error, message, function, Position(*position))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +60,15 @@ class LinkedFunction:
         Its LLVM name.
     bitcode
         Its LLVM bitcode, and that of what it calls of the same kind, by their names.
-    errors, functions, symbols
-        As in the `LoweredModule` that it was made of.
+    errors, functions, sources, symbols
+        As in the `LoweredModule` that it was made of, but for the error sites, which are tuples.
     """
 
     name: str
     bitcode: tuple[tuple[str, bytes], ...]
-    errors: tuple[ErrorSite, ...]
+    errors: tuple[SiteTuple, ...]
     functions: tuple[Any, ...]
+    sources: tuple[Any, ...]
     symbols: tuple[str, ...]
 
 
@@ -119,6 +86,8 @@ class LoweredModule:
         What that function returns.
     functions
         The code instances in it, the kernel's first.
+    sources
+        The Python functions that the places of error sites number.
     errors
         The error sites: a status of n is `errors[n - 1]`.
     prints
@@ -144,6 +113,7 @@ class LoweredModule:
     name: str
     result_type: str
     functions: tuple[Any, ...]
+    sources: tuple[Any, ...]
     errors: tuple[ErrorSite, ...]
     prints: tuple[Template, ...]
     symbols: tuple[str, ...]
@@ -196,10 +166,11 @@ class _ModuleLowering:
         self._typed = typed
         self._linked = linked
         self._exported = exported
-        # All functions, as error sites number them, and the names of those that are called.
+        # All functions, and the names of those that are called.
         self._functions: list[Any] = []
+        self._sources: dict[Any, int] = {}
         self._names: dict[Any, str] = {}
-        self._waiting_to_be_lowered: list[tuple[int, Any, str, Assumptions | None]] = []
+        self._waiting_to_be_lowered: list[tuple[Any, str, Assumptions | None]] = []
         self._first_errors: dict[Any, int] = {}
         self._bitcode: dict[str, bytes] = {}
         self._linked_symbols: set[str] = set()
@@ -209,7 +180,7 @@ class _ModuleLowering:
         self._is_recursive = self._has_loops = False
         self._lowered_count = 0
         self._result_type = ""
-        self._current = 0
+        self._current: Any = None
         self._waiting: dict[Any, bool] = {}
         self._memory_bytes = 0
         self._has_threadgroup_memory = False
@@ -220,7 +191,7 @@ class _ModuleLowering:
         if assumptions:
             self.callee(code)
             name = f"m{len(self._waiting_to_be_lowered)}"
-            self._waiting_to_be_lowered.append((self._functions.index(code), code, f"@{name}", assumptions))
+            self._waiting_to_be_lowered.append((code, f"@{name}", assumptions))
             return f"@{name}", 0
         if code not in self._names:
             linked = self._linked(code)
@@ -232,7 +203,7 @@ class _ModuleLowering:
 
     def _to_be_lowered(self, code: Any, name: str) -> None:
         self._names[code] = f"@{name}"
-        self._waiting_to_be_lowered.append((len(self._functions), code, f"@{name}", None))
+        self._waiting_to_be_lowered.append((code, f"@{name}", None))
         self._functions.append(code)
 
     def _link(self, code: Any, linked: LinkedFunction) -> None:
@@ -242,7 +213,7 @@ class _ModuleLowering:
         self._linked_symbols.update(linked.symbols)
         self._first_errors[code] = len(self._errors)
         for site in linked.errors:
-            moved = dataclasses.replace(site, function=len(self._functions) + site.function)
+            moved = ErrorSite.of_tuple(site, lambda number: self._source(linked.sources[number]))
             self._errors[moved] = len(self._errors) + 1
         self._functions += linked.functions
 
@@ -251,7 +222,16 @@ class _ModuleLowering:
         return f"@{name}"
 
     def error_site(self, error: str, message: str, position: Position) -> int:
-        return self._errors.setdefault(ErrorSite(error, message, self._current, position), len(self._errors) + 1)
+        return self._errors.setdefault(ErrorSite(error, message, self._places(position)), len(self._errors) + 1)
+
+    def _places(self, position: Position) -> tuple[Place, ...]:
+        if isinstance(position, InlinedPosition):
+            return Place(self._source(position.function), position.name, position.plain), *self._places(position.call)
+        source = self._current.instance.source
+        return (Place(self._source(source), source.__code__.co_name, position),)
+
+    def _source(self, function: Any) -> int:
+        return self._sources.setdefault(function, len(self._sources))
 
     def print_site(self, template: Template) -> int:
         return self._prints.setdefault(template, len(self._prints))
@@ -282,7 +262,7 @@ class _ModuleLowering:
     def _threadgroups(self, kernel: Any) -> Threadgroups | None:
         if not (self._waits(kernel) or self._has_threadgroup_memory):
             return None
-        self._current = 0
+        self._current = kernel
         exhausted = self.error_site("MemoryError", "there is no memory to run a threadgroup", Position(0, 0, 0, 0))
         return Threadgroups(self._memory_bytes, self._is_sized_at_launch, exhausted)
 
@@ -318,6 +298,7 @@ class _ModuleLowering:
             name,
             result_type,
             tuple(self._functions),
+            tuple(self._sources),
             tuple(self._errors),
             tuple(self._prints),
             tuple(sorted({*outside, *self._linked_symbols})),
@@ -333,9 +314,9 @@ class _ModuleLowering:
         """The texts of what waits to be lowered, and of all that is called there."""
         texts = []
         while self._lowered_count < len(self._waiting_to_be_lowered):
-            number, code, name, assumptions = self._waiting_to_be_lowered[self._lowered_count]
+            code, name, assumptions = self._waiting_to_be_lowered[self._lowered_count]
             self._lowered_count += 1
-            self._current = number
+            self._current = code
             self._has_loops |= has_loop(self._typed(code))
             function = FunctionLowering(self, self._typed(code), name, assumptions)
             # What waits has to be inlined: it is a part of the kernel's coroutine.

@@ -50,7 +50,23 @@ UNKNOWN = Known()
 
 # Operations without effects whose results are the same for the same operands.
 _PURE = frozenset(
-    ("constant", "convert", "not", "extent", "add", "sub", "mul", "neg", "min", "max", "floordiv", "mod", "and", "or", "xor")
+    (
+        "constant",
+        "convert",
+        "not",
+        "extent",
+        "add",
+        "sub",
+        "mul",
+        "neg",
+        "min",
+        "max",
+        "floordiv",
+        "mod",
+        "and",
+        "or",
+        "xor",
+    )
     + ("shl", "shr", "invert", "abs", "lt", "le", "gt", "ge", "eq", "ne", "select", "thread", "item")
 )
 
@@ -61,7 +77,14 @@ class Ranges:
     Blocks are entered in order, each with the ways that lead to it; bounds are asked for in blocks that were entered.
     """
 
-    def __init__(self, blocks: list[Block], parameters: Sequence[Value], arguments: Sequence[Known], heads: Container[Block], invariants: Invariants) -> None:
+    def __init__(
+        self,
+        blocks: list[Block],
+        parameters: Sequence[Value],
+        arguments: Sequence[Known],
+        heads: Container[Block],
+        invariants: Invariants,
+    ) -> None:
         self.invariants = invariants
         self.definitions: dict[Value, Instruction] = {}
         self.results: dict[Value, Known] = {}
@@ -123,7 +146,9 @@ class Ranges:
             return Known(extents=self.extents(value), row=self.row(value))
         definition = self.definitions.get(self.same(value))
         if definition is not None and definition.operation == "make":
-            return Known(items=tuple(self.known(operand, block) for operand in definition.operands), row=self.row(value))
+            return Known(
+                items=tuple(self.known(operand, block) for operand in definition.operands), row=self.row(value)
+            )
         if value in self._arguments or value in self.results:
             return self._arguments.get(value) or self.results[value]
         if not is_counted(kind):
@@ -297,7 +322,10 @@ class Ranges:
             case "sub":
                 return self._sums(operands[0], operands[1], block, side, _other(side))
             case "neg":
-                return [Bound(bound.linear.times(-1), bound.needs) for bound in self._bounds_of(operands[0], block, _other(side))]
+                return [
+                    Bound(bound.linear.times(-1), bound.needs)
+                    for bound in self._bounds_of(operands[0], block, _other(side))
+                ]
             case "mul":
                 return self._products(definition, block, side)
             case "min" | "max":
@@ -368,7 +396,11 @@ class Ranges:
         if side == "least":
             return [Bound(number(0), bound.needs) for bound in nonnegative[:1]]
         # Dividing doesn't make greater what isn't negative.
-        return [Bound(most.linear, most.needs | nonnegative[0].needs) for most in self.most(first, block)] if nonnegative else []
+        return (
+            [Bound(most.linear, most.needs | nonnegative[0].needs) for most in self.most(first, block)]
+            if nonnegative
+            else []
+        )
 
     def _converted(self, operand: Value, block: Block, side: str) -> list[Bound]:
         kind = operand.type
@@ -401,9 +433,15 @@ class Ranges:
         if all(self._goes(step, value, side, set()) for step in steps):
             return list(self._bounds_of(begin, way, side))
         if all(self._is_part(step, value) for step in steps):
-            nonnegative = [bound for bound in self._bounds_of(begin, way, "least") if self.invariants.signs.surely(bound.linear)]
+            nonnegative = [
+                bound for bound in self._bounds_of(begin, way, "least") if self.invariants.signs.surely(bound.linear)
+            ]
             if nonnegative:
-                return [Bound(number(0), nonnegative[0].needs)] if side == "least" else list(self._bounds_of(begin, way, side))
+                return (
+                    [Bound(number(0), nonnegative[0].needs)]
+                    if side == "least"
+                    else list(self._bounds_of(begin, way, side))
+                )
         return []
 
     def _is_before(self, way: Block, value: Value) -> bool:
@@ -491,4 +529,3 @@ def _moved(bounds: Iterable[Bound], distance: int) -> list[Bound]:
 
 def _other(side: str) -> str:
     return "most" if side == "least" else "least"
-

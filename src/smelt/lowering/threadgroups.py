@@ -18,7 +18,7 @@ from typing import Any
 
 from smelt.compiler.threadgroups import SIMD_WIDTH
 from smelt.ir.typed import Instruction, Value
-from smelt.ir.untyped import Position
+from smelt.ir.positions import Position
 from smelt.lowering import arithmetic, memory
 from smelt.lowering.layout import memory_type, register_type
 from smelt.types import Array, Scalar, Type

@@ -26,11 +26,6 @@ def greatest(*items: Any, key: Any = None, default: Any = None) -> Any:
     return max((item for item in group), key=key, default=default)
 
 
-def zipped(*iterables: Any, strict: bool = False) -> Any:
-    """`zip`."""
-    return strictly_zipped(*iterables) if strict else zip(*iterables)  # noqa: B905 - what `strict` was is decided here
-
-
 def strictly_zipped(*iterables: Any) -> Any:
     """`zip` with `strict=True`; in kernels this is a primitive."""
     return zip(*iterables, strict=True)

@@ -16,8 +16,8 @@ from smelt.caching.results import named_fields
 from smelt.compiler.config import CompilerConfig, Target
 from smelt.sessions.container import Container, ContainerError, digest, write_container
 from smelt.sessions.edges import CallEdge, ReadEdge, Reader
-from smelt.sessions.objects import Objects, Reference
-from smelt.sessions.signatures import TYPES
+from smelt.sessions.objects import Objects, Reference, UnnamedError
+from smelt.sessions.signatures import TYPES, named_types
 from smelt.sessions.values import Vocabulary
 
 _SHORT = 8
@@ -41,6 +41,8 @@ class Entry:
     ----------
     text
         The method instance, as text.
+    module, function, types
+        The module of its function, the function's qualified name, and the argument types; None for types that can't be written.
     owner
         The owner of its code.
     compiler
@@ -60,6 +62,9 @@ class Entry:
     """
 
     text: str
+    module: str
+    function: str
+    types: tuple[Any, ...] | None
     owner: bytes
     compiler: bytes
     own: bytes
@@ -91,18 +96,33 @@ def group_of(name: str) -> str:
 
 def key_of(instance: MethodInstance, owner: object) -> bytes:
     """The key of a method instance's code. Raises `UnnamedError` if a type of its arguments can't be described."""
-    function = instance.source
-    objects = Objects(function, ())
+    module, name = method_name(instance)
+    objects = Objects(instance.source, ())
     return digest(
         sequence(
             [
-                encode_str(str(function.__globals__.get("__name__"))),
-                encode_str(function.__code__.co_qualname),
+                encode_str(module),
+                encode_str(name),
                 objects.describe(instance.types),
                 frame("owner", encode(owner, "the owner")),
             ]
         )
     )
+
+
+def method_name(instance: MethodInstance) -> tuple[str, str]:
+    """The module and the qualified name of what a method instance is made of."""
+    function = instance.source
+    return str(function.__globals__.get("__name__")), function.__code__.co_qualname
+
+
+def types_of(instance: MethodInstance) -> tuple[Any, ...] | None:
+    """The argument types of a method instance as they are kept, None if they can't be."""
+    try:
+        types: tuple[Any, ...] = named_types(instance.types, Objects(instance.source, ()))
+    except UnnamedError:
+        return None
+    return types
 
 
 def state_of(results: Results, objects: Objects) -> State:

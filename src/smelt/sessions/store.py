@@ -38,8 +38,10 @@ from smelt.sessions.entries import (
     encode_entry,
     group_of,
     key_of,
+    method_name,
     name_prefix,
     state_of,
+    types_of,
 )
 from smelt.sessions.fingerprints import Fingerprints
 from smelt.sessions.locks import locked
@@ -56,6 +58,7 @@ class StoreMiss:
 
     instance: str
     reason: str
+    was_kept: bool
 
 
 class Source(Protocol):
@@ -103,6 +106,11 @@ class Session:
 
     def __repr__(self) -> str:
         return str(self.directory.path) if self.directory is not None else "in images only"
+
+    def why(self, instance: MethodInstance) -> list[str]:
+        """Why what was kept of `instance` was of no use, the latest time first; empty if nothing was kept or it served."""
+        text = str(instance)
+        return [f"{text}: {miss.reason}" for miss in reversed(self.misses) if miss.instance == text and miss.was_kept]
 
     # As a ResultStore
 
@@ -195,11 +203,11 @@ class Session:
         except (UnnamedError, SourceError) as error:
             self._missed(instance, str(error))
             return None
-        reason = "nothing was ever kept for it"
+        reason, was_kept = "nothing was ever kept for it", False
         for source, is_image in self._sources(instance):
             names = source.names(key)
             if names:
-                reason = _why_not_one_of(names, prefix)
+                reason, was_kept = _why_not_one_of(names, prefix), True
             refused: set[str] = set()
             for name in names:
                 group = group_of(name)
@@ -217,7 +225,7 @@ class Session:
                 others = [source.entry(key, other) for other in names if group_of(other) == group and other != name]
                 rest = [e for e in others if e is not None and self._is_for_this_session(e, instance)]
                 return [entry, *rest], replay, is_image
-        self._missed(instance, reason)
+        self._missed(instance, reason, was_kept=was_kept)
         return None
 
     def _sources(self, instance: MethodInstance) -> Iterator[tuple[Source, bool]]:
@@ -231,15 +239,22 @@ class Session:
         # Names are short, and so only a hint.
         return entry.compiler == self.fingerprints.of_compiler() and entry.own == self.fingerprints.of(instance.source)
 
-    def _missed(self, instance: MethodInstance, reason: str) -> None:
-        self.misses.append(StoreMiss(str(instance), reason))
+    def _missed(self, instance: MethodInstance, reason: str, *, was_kept: bool = False) -> None:
+        miss = StoreMiss(str(instance), reason, was_kept)
+        # It is looked for again once nobody else can be making it.
+        if miss not in self.misses:
+            self.misses.append(miss)
 
     # Between entries and results
 
     def _entry(self, view: CacheView[Any], code: CodeInstance, config: CompilerConfig, results: Results) -> Entry:
         recorder = Recorder(view, code, self._overlays, self.fingerprints.of)
+        module, name = method_name(code.instance)
         return Entry(
             text=str(code.instance),
+            module=module,
+            function=name,
+            types=types_of(code.instance),
             owner=encode(code.owner, "the owner"),
             compiler=self.fingerprints.of_compiler(),
             own=self.fingerprints.of(code.instance.source),
@@ -330,14 +345,16 @@ def _why_not_one_of(names: Sequence[str], prefix: str) -> str:
 
 
 def _why_failed(entry: Entry, failed: ReadEdge | CallEdge) -> str:
+    """One line for the edge that no longer holds, with the calls by which it was reached."""
+    reader = failed.reader
     if isinstance(failed, CallEdge):
-        what = "an overlay of a function that it calls was added or removed"
+        what = "an overlay of a function was added or removed; it is called by"
     elif failed.name == "__code__":
-        what = f"{failed.label} changed"
+        what, reader = f"{failed.label} changed; it is called by", entry.readers[reader].caller
     else:
-        what = f"{failed.label}.{failed.name} changed"
-    callers, reader = [], failed.reader
-    while reader > 0:
-        callers.append(entry.readers[reader].text)
+        what = f"{failed.label}.{failed.name} changed; it is read by"
+    chain = []
+    while reader >= 0:
+        chain.append(entry.readers[reader].text)
         reader = entry.readers[reader].caller
-    return what + "".join(f", which {caller} depends on" for caller in callers)
+    return f"{what} {', which is called by '.join(chain)}"

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a compilation depends on besides the program: the compiler itself.
 
-The compiler's fingerprint is made of smelt's sources and of the version of llvmlite, which decides that of LLVM. Neither is imported or
-read to find out that nothing has changed: the fingerprint is remembered under what the file system says of the files.
+The compiler's fingerprint is made of smelt's sources and of the file in which llvmlite says its version, which decides that of LLVM.
+Nothing is imported or read to find out that nothing has changed: the fingerprint is remembered under what the file system says.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import os
 from collections.abc import Iterator
@@ -23,27 +22,21 @@ def toolchain_stamp(package: Path = PACKAGE) -> bytes:
     """What the file system says of smelt's sources and of LLVM: a digest that stays the same as long as nobody touches them."""
     files = sorted(_sources(package), key=lambda entry: entry.path)
     stamps = [encode_str(entry.path[len(str(package)) :]) + _stamp(entry.stat()) for entry in files]
-    library = _llvmlite()
-    if library is not None:
-        stamps.append(encode_str(str(library)) + _stamp(library.stat()))
+    version = _llvmlite_version()
+    if version is not None:
+        stamps.append(encode_str(str(version)) + _stamp(version.stat()))
     return digest(sequence([encode_str(str(package)), *stamps]))
 
 
 def toolchain_fingerprint(package: Path = PACKAGE) -> bytes:
-    """The digest of what smelt's sources say, and of llvmlite's version."""
+    """The digest of what smelt's sources say, and of what llvmlite says of its version."""
     parts = []
     for entry in sorted(_sources(package), key=lambda entry: entry.path):
         name = Path(entry.path).relative_to(package).as_posix()
         parts.append(encode_str(name) + frame("source", Path(entry.path).read_bytes()))
-    return digest(sequence([*parts, encode_str(llvmlite_version())]))
-
-
-def llvmlite_version() -> str:
-    """The version of llvmlite that is installed, without importing it; empty if there is none."""
-    try:
-        return importlib.metadata.version("llvmlite")
-    except importlib.metadata.PackageNotFoundError:
-        return ""
+    version = _llvmlite_version()
+    parts.append(frame("llvmlite", version.read_bytes() if version is not None else b""))
+    return digest(sequence(parts))
 
 
 def _sources(folder: Path | str) -> Iterator[os.DirEntry[str]]:
@@ -60,7 +53,10 @@ def _stamp(status: os.stat_result) -> bytes:
     return b"".join(map(encode_int, (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)))
 
 
-def _llvmlite() -> Path | None:
-    """The file of llvmlite's that any installation of it writes anew."""
+def _llvmlite_version() -> Path | None:
+    """The file in which an installed llvmlite says its version, without importing it; None if there is none."""
     found = importlib.util.find_spec("llvmlite")
-    return Path(found.origin) if found is not None and found.origin is not None else None
+    if found is None or found.origin is None:
+        return None
+    version = Path(found.origin).with_name("_version.py")
+    return version if version.exists() else Path(found.origin)

@@ -64,7 +64,7 @@ def define(table: MethodTable) -> None:
     add_method(table, enumerate, (Any,), Primitive(_enumerate))
     add_method(table, enumerate, (Any, integer), Primitive(_enumerate))
     add_method(table, zip, (Any, Variadic(Any)), Primitive(_iteration("zip")))
-    add_method(table, sequences.strictly_zipped, (Any, Variadic(Any)), Primitive(_iteration("strict zip")))
+    add_method(table, sequences.strictly_zipped, (tuple_like,), Primitive(_strict_zip))
     add_method(table, reversed, (Any,), Primitive(_iteration("reversed")))
     add_method(table, sum, (tuple_like,), Primitive(_sum))
     add_method(table, any, (tuple_like,), Primitive(_any_or_all("or", start=False)))
@@ -198,6 +198,12 @@ def _iteration(kind: str) -> Any:
         return Operand(Iteration(kind, tuple(operand.type for operand in operands)), parts=operands)
 
     return infer
+
+
+def _strict_zip(context: Any, operands: tuple[Operand, ...], node: untyped.Node) -> Operand:
+    # All its arguments are one parameter.
+    zipped: Operand = _iteration("strict zip")(context, context.builder.parts(operands[0]), node)
+    return zipped
 
 
 def _sum(context: Any, operands: tuple[Operand, ...], node: untyped.Node) -> Operand:

@@ -9,7 +9,7 @@ from smelt.compiler.config import CompilerJob
 from smelt.lowering import LoweredModule
 from smelt.lowering.llvm import emit_object
 from smelt.targets.native.compilation import ENTRY, compile_function, compile_module
-from smelt.targets.native.flat import flatten
+from smelt.targets.native.flattening import flatten
 from smelt.targets.native.results import NativeResults
 from smelt.types import Type
 
@@ -33,7 +33,7 @@ class NativeBackend:
             results.is_sized_at_launch = lowered.threadgroups.is_sized_at_launch
         results.error_sites = tuple(site.as_tuple() for site in lowered.errors)
         results.prints = lowered.prints
-        results.functions = tuple(function.instance.source for function in lowered.functions)
+        results.functions = lowered.sources
         # Last, for it says that everything was compiled.
         results.keep_flat_code(flatten(emit_object(module, machine)))
 

@@ -13,7 +13,7 @@ from typing import Any
 from smelt.compiler.config import Target
 from smelt.lowering.llvm import target_machine
 from smelt.targets.native.conversions import conversions
-from smelt.targets.native.processors import LEVELS, Processor, parse_processor
+from smelt.targets.native.processors import LEVELS, parse_processor
 
 # No system is named where it makes no difference: LLVM would call what only its libraries have.
 _TRIPLES = {
@@ -41,12 +41,17 @@ def missing_conversions(text: str, target: Target) -> str:
 
 def with_attributes(text: str, target: Target) -> str:
     """The text of a module, each of its functions with the attributes that it has on a target."""
-    return _DEFINITION.sub(rf"\1 {_attributes(parse_processor(target.cpu))}\2 {{", text)
+    return _DEFINITION.sub(rf"\1 {_attributes(target)}\2 {{", text)
 
 
-def _attributes(processor: Processor) -> str:
-    # Nothing unwinds the stack. A frame larger than a page is touched page by page, for the system puts one guarding page below the stack.
-    attributes = ["nounwind", '"probe-stack"="inline-asm"']
-    if processor.tuning:
-        attributes.append(f'"tune-cpu"="{processor.tuning}"')
+def _attributes(target: Target) -> str:
+    # Nothing unwinds the stack.
+    attributes = ["nounwind"]
+    if target.abi != "windows":
+        # A frame larger than a page is touched page by page, for the system puts one guarding page below the stack. On Windows LLVM calls
+        # a function of the system's that does it.
+        attributes.append('"probe-stack"="inline-asm"')
+    tuning = parse_processor(target.cpu).tuning
+    if tuning:
+        attributes.append(f'"tune-cpu"="{tuning}"')
     return " ".join(attributes)

@@ -90,10 +90,10 @@ class Entry(EntryRecord):
         failed: Callable[[bytes], None],
         holds: Sequence[object],
     ) -> None:
-        pairs = [address for word in words for address in (word.address, ctypes.addressof(word.expected))]
+        guard_words = [part for word in words for part in (word.address, ctypes.addressof(word.expected), word.bindings)]
         records = (
             (ctypes.c_void_p * len(objects))(*map(id, objects)),
-            (ctypes.c_void_p * len(pairs))(*pairs),
+            (ctypes.c_void_p * len(guard_words))(*guard_words),
             (ctypes.c_int64 * len(written))(*written),
         )
         super().__init__(

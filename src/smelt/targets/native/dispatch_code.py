@@ -47,6 +47,7 @@ declare ptr @PyEval_SaveThread()
 declare void @PyEval_RestoreThread(ptr)
 declare ptr @PyBytes_FromStringAndSize(ptr, i64)
 declare ptr @PyObject_CallOneArg(ptr, ptr)
+declare ptr @PyDict_GetItem(ptr, ptr)
 declare ptr @PyObject_Vectorcall(ptr, ptr, i64, ptr)
 declare void @llvm.memcpy.inline.p0.p0.i64(ptr, ptr, i64, i1 immarg)
 declare i64 @llvm.smin.i64(i64, i64)
@@ -159,6 +160,8 @@ slow:
 """
 
 
+# The dict's state is read before its names are, so that whatever changes while they are looked up (a key may have a method `__eq__`)
+# is found.
 _GUARD = """
 define internal i1 @guard_holds(ptr %guard, i64 %count) {
 entry:
@@ -168,9 +171,9 @@ next:
   %is_end = icmp eq i64 %number, %count
   br i1 %is_end, label %holds, label %compare
 compare:
-  %pair = getelementptr [2 x ptr], ptr %guard, i64 %number
-  %word_at = load ptr, ptr %pair
-  %expected_place = getelementptr ptr, ptr %pair, i64 1
+  %triple = getelementptr [3 x ptr], ptr %guard, i64 %number
+  %word_at = load ptr, ptr %triple
+  %expected_place = getelementptr ptr, ptr %triple, i64 1
   %expected_at = load ptr, ptr %expected_place
   %word = load i64, ptr %word_at
   %expected = load i64, ptr %expected_at
@@ -179,9 +182,55 @@ compare:
 equal:
   %following = add nuw i64 %number, 1
   br label %next
+moved:
+  %bindings_place = getelementptr ptr, ptr %triple, i64 2
+  %bindings_at = load ptr, ptr %bindings_place
+  %has_none = icmp eq ptr %bindings_at, null
+  br i1 %has_none, label %differs, label %find_list
+find_list:
+  %list = load ptr, ptr %bindings_at
+  %has_no_list = icmp eq ptr %list, null
+  br i1 %has_no_list, label %differs, label %look
+look:
+  %are_bound = call i1 @are_bound(ptr %list)
+  %word_after = load i64, ptr %word_at
+  %is_quiet = icmp eq i64 %word, %word_after
+  %is_same = and i1 %are_bound, %is_quiet
+  br i1 %is_same, label %settle, label %differs
+settle:
+  store i64 %word, ptr %expected_at
+  br label %equal
 holds:
   ret i1 true
-moved:
+differs:
+  ret i1 false
+}
+
+define internal i1 @are_bound(ptr %list) {
+entry:
+  %count = load i64, ptr %list
+  %dict_at = getelementptr i64, ptr %list, i64 1
+  %dict = load ptr, ptr %dict_at
+  %names = getelementptr i64, ptr %list, i64 2
+  br label %next
+next:
+  %number = phi i64 [ 0, %entry ], [ %following, %same ]
+  %is_end = icmp eq i64 %number, %count
+  br i1 %is_end, label %bound, label %look
+look:
+  %name_at = getelementptr [2 x i64], ptr %names, i64 %number
+  %name = load ptr, ptr %name_at
+  %value_at = getelementptr i64, ptr %name_at, i64 1
+  %value = load ptr, ptr %value_at
+  %found = call ptr @PyDict_GetItem(ptr %dict, ptr %name)
+  %is_same = icmp eq ptr %found, %value
+  br i1 %is_same, label %same, label %other
+same:
+  %following = add nuw i64 %number, 1
+  br label %next
+bound:
+  ret i1 true
+other:
   ret i1 false
 }
 """

@@ -34,8 +34,8 @@ class LauncherRecord(ctypes.Structure):
 class EntryRecord(ctypes.Structure):
     """One kernel that is ready to run, for one tuple of argument types.
 
-    `given` arguments are expected. `unpack` is the stub, `objects` what it is given, `run` the kernel. `guard` has `guard_words` pairs of
-    addresses: while the words at both are equal, nothing has changed. `written` has the numbers of the arrays that are written, among
+    `given` arguments are expected. `unpack` is the stub, `objects` what it is given, `run` the kernel. `guard` has `guard_words` triples
+    of addresses, the parts of a `smelt.caching.Word` each. `written` has the numbers of the arrays that are written, among
     the `arrays` of the launch. The limits are of the grids that the kernel can run over; up to `most_locked_threads` in all it keeps the
     interpreter lock. `failed` is an object to call with the words
     of the status and the position of a thread that failed, as bytes.

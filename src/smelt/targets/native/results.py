@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from smelt.caching import Results, portable, session_local
+from smelt.compiler.sites import SiteTuple
 from smelt.compiler.texts import Template
 from smelt.targets.native.flat import FlatCode
 
@@ -42,11 +43,11 @@ class FlatResults(Results):
 class NativeResults(FlatResults):
     """A kernel for the CPU.
 
-    Portable: its code; `processor` and `abi`, what it was compiled for, as in a target; `entry`, the one of the entries that runs the kernel; `is_brief`, whether no thread of it runs for long; `error_sites`, where its threads can fail, each as
-    (class of the exception, message, number of the function, line, column, end line, end column); `prints`, the templates of the texts
-    that they print, by their numbers; `works_together`, whether the threads
-    of a group wait for each other or share memory, `threadgroup_memory_bytes`, how much of it, and `is_sized_at_launch`, whether the
-    launch gives more.
+    Portable: its code; `processor` and `abi`, what it was compiled for, as in a target; `entry`, the one of the entries that runs the
+    kernel; `is_brief`, whether no thread of it runs for long; `error_sites`, where its threads can fail, each as (class of the exception,
+    message, places), a place as (number of the function, name, line, column, end line, end column); `prints`, the templates of the texts
+    that they print, by their numbers; `works_together`, whether the threads of a group wait for each other or share memory,
+    `threadgroup_memory_bytes`, how much of it, and `is_sized_at_launch`, whether the launch gives more.
 
     Session-local: `kernel`, the loaded function; `functions`, the functions that `error_sites` number.
     """
@@ -55,7 +56,7 @@ class NativeResults(FlatResults):
     abi: str = portable(default="")
     entry: str = portable(default="")
     is_brief: bool = portable(default=False)
-    error_sites: tuple[tuple[str, str, int, int, int, int, int], ...] = portable(default=())
+    error_sites: tuple[SiteTuple, ...] = portable(default=())
     prints: tuple[Template, ...] = portable(default=())
     works_together: bool = portable(default=False)
     threadgroup_memory_bytes: int = portable(default=0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from smelt.lowering import LoweredModule
 from smelt.lowering.limits import LIMITS
-from smelt.lowering.threadgroups import ALONE_WORDS, PRINTER, STACK
+from smelt.lowering.threadgroups import ALONE_WORDS, PRINTER
 from smelt.targets.native.words import SIZES, STATUS_WORD, loads_of_words
 
 
@@ -18,7 +18,7 @@ def row_entry_point(lowered: LoweredModule, entry: str, loads: str, arguments: s
     """The LLVM IR of the entry point, given how the kernel's arguments are loaded from `%arguments` and passed."""
     words = loads_of_words("begin_x", "end_x", "begin_y", "end_y", *SIZES, *(("printer",) if lowered.prints else ()))
     begin = _BEGIN.format(
-        state_words=ALONE_WORDS, words=words, loads=loads, state=_state(lowered)
+        state_words=ALONE_WORDS, words=words, loads=loads, state=_state(has_printer=bool(lowered.prints))
     )
 
     def loop(function: str, note: str) -> str:
@@ -29,24 +29,23 @@ def row_entry_point(lowered: LoweredModule, entry: str, loads: str, arguments: s
     if lowered.limits is not None:
         # What only threads at an edge run isn't worth much of the compiler's time.
         texts.append(_THREADS.format(begin=begin, loop=loop(lowered.name, "")))
-        row = _ROW_WITH_LIMITS.format(type=LIMITS, call=f"call {LIMITS} @{lowered.limits}({arguments}, i64 %begin_x, i64 %end_x)")
+        row = _ROW_WITH_LIMITS.format(
+            type=LIMITS, call=f"call {LIMITS} @{lowered.limits}({arguments}, i64 %begin_x, i64 %end_x)"
+        )
     threads = loop(lowered.name, "") if lowered.main is None else loop(lowered.main, ", !llvm.loop !2")
     texts.append(_PLANE.format(begin=begin, row=row, loop=threads))
     texts.append(_ENTRY.format(entry=entry, words=loads_of_words("begin_z", "end_z")))
     return "".join(texts)
 
 
-def _state(lowered: LoweredModule) -> str:
+def _state(*, has_printer: bool) -> str:
     """LLVM IR that stores what a thread's state holds, but for its position on the axes x and y."""
-    words = list(enumerate(("i64 %z", *(f"i64 %{name}" for name in SIZES)), 2))
-    if lowered.prints:
-        words.append((PRINTER, "i64 %printer"))
-    if lowered.is_recursive:
-        # The state itself is on the stack.
-        words.append((STACK, "ptr %state"))
+    words = list(enumerate(("%z", *(f"%{name}" for name in SIZES)), 2))
+    if has_printer:
+        words.append((PRINTER, "%printer"))
     return "\n".join(
-        f"  %state{word} = getelementptr i64, ptr %state, i64 {word}\n  store {value}, ptr %state{word}, align 8"
-        for word, value in words
+        f"  %state{word} = getelementptr i64, ptr %state, i64 {word}\n  store i64 {name}, ptr %state{word}, align 8"
+        for word, name in words
     )
 
 
@@ -132,6 +131,7 @@ threads:
 ran:
   br label %end_of_row"""
 
+# Without `noduplicate` LLVM writes out all rows four times: with threads before and behind the main ones, and without.
 _ROW_WITH_LIMITS = """\
   %limits = {call}
   %first = extractvalue {type} %limits, 0
@@ -141,7 +141,7 @@ _ROW_WITH_LIMITS = """\
   %has_before = icmp slt i64 %first, %from
   br i1 %has_before, label %before, label %threads
 before:
-  %failed_before = call i64 @run_threads(ptr %launch, ptr %arguments, i64 %y, i64 %z, i64 %first, i64 %from)
+  %failed_before = call i64 @run_threads(ptr %launch, ptr %arguments, i64 %y, i64 %z, i64 %first, i64 %from) noduplicate
   %has_failed_before = icmp ne i64 %failed_before, 0
   br i1 %has_failed_before, label %failed_alone, label %threads
 threads:
@@ -150,7 +150,7 @@ ran:
   %has_behind = icmp slt i64 %to, %last
   br i1 %has_behind, label %behind, label %end_of_row
 behind:
-  %failed_behind = call i64 @run_threads(ptr %launch, ptr %arguments, i64 %y, i64 %z, i64 %to, i64 %last)
+  %failed_behind = call i64 @run_threads(ptr %launch, ptr %arguments, i64 %y, i64 %z, i64 %to, i64 %last) noduplicate
   %has_failed_behind = icmp ne i64 %failed_behind, 0
   br i1 %has_failed_behind, label %failed_alone, label %end_of_row
 failed_alone:

@@ -31,7 +31,7 @@ def unpack_text(shapes: Sequence[Shape], given: int, first_value: int) -> str | 
         if number < given:
             value = stub.load("ptr", stub.at("%arguments", 8 * number))
         else:
-            value = stub.object(first_value + number - given)
+            value = stub.held_object(first_value + number - given)
         stub.unpack(value, shape)
     return stub.text() if stub.has_room() else None
 
@@ -84,7 +84,7 @@ class _Stub:
     def field(self, kind: str, holder: str, offset: int) -> str:
         return self.load(kind, self.at(holder, offset))
 
-    def object(self, place: int) -> str:
+    def held_object(self, place: int) -> str:
         return self.field("ptr", "%objects", 8 * place)
 
     def any_of(self, conditions: Sequence[str]) -> str:
@@ -157,17 +157,17 @@ class _Stub:
             case ("none",):
                 self.require([self.equals("ptr", value, self.outside("_Py_NoneStruct"))])
             case ("same", place):
-                self.require([self.equals("ptr", value, self.object(place))])
+                self.require([self.equals("ptr", value, self.held_object(place))])
             case ("tuple", items):
                 self.require_class(value, self.outside("PyTuple_Type"))
                 size = self.call("i64", "PyTuple_Size", f"ptr {value}")
                 self.require([self.equals("i64", size, len(items))])
                 self._items(value, items)
             case ("items", place, items):
-                self.require_class(value, self.object(place))
+                self.require_class(value, self.held_object(place))
                 self._items(value, items)
             case ("fields", place, fields):
-                self.require_class(value, self.object(place))
+                self.require_class(value, self.held_object(place))
                 for name_place, field in fields:
                     self.unpack(self._attribute(value, name_place), field)
             case _:
@@ -180,7 +180,7 @@ class _Stub:
         own_flags = self.emit(f"and i32 {self.field('i32', value, layouts.ARRAY_FLAGS)}, {flags[0]}")
         conditions = [self.equals("i32", count, dimensions), self.equals("i32", own_flags, flags[1])]
         if isinstance(element, int):
-            conditions.append(self.equals("ptr", dtype, self.object(element)))
+            conditions.append(self.equals("ptr", dtype, self.held_object(element)))
         else:
             number = self.field("i32", dtype, layouts.DTYPE_NUMBER)
             order = self.field("i8", dtype, layouts.DTYPE_BYTE_ORDER)
@@ -225,7 +225,7 @@ class _Stub:
             self.unpack(self.call("ptr", "PyTuple_GetItem", f"ptr {value}", f"i64 {number}"), item)
 
     def _attribute(self, value: str, name_place: int) -> str:
-        attribute = self.call("ptr", "PyObject_GetAttr", f"ptr {value}", f"ptr {self.object(name_place)}")
+        attribute = self.call("ptr", "PyObject_GetAttr", f"ptr {value}", f"ptr {self.held_object(name_place)}")
         self._blocks += 1
         there, missing = f"b{self._blocks}", f"missing{self._blocks}"
         self.do(f"br i1 {self.equals('ptr', attribute, 'null')}, label %{missing}, label %{there}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from smelt.lowering.llvm import emit_object, optimise, parsed
 from smelt.targets.native.code_generation import machine_for, with_attributes
-from smelt.targets.native.flat import FlatCode, flatten
+from smelt.targets.native.flat import FlatCode
+from smelt.targets.native.flattening import flatten
 from smelt.targets.native.target import least_target
 
 

@@ -8,12 +8,22 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from smelt.caching import CacheView, CodeInstance, FunctionTable, MethodInstance, session_local, watched_names, watching
+from smelt.caching import (
+    CacheView,
+    CodeCache,
+    CodeInstance,
+    FunctionTable,
+    MethodInstance,
+    ResultStore,
+    session_local,
+    watched_names,
+    watching,
+)
 from smelt.targets.native import object_layouts as layouts
 from smelt.targets.native.dispatch import Launch
 from smelt.targets.native.dispatch_code import LAUNCH, dispatch_text
@@ -21,9 +31,10 @@ from smelt.targets.native.flat import FlatCode
 from smelt.targets.native.mapping import MappedCode
 from smelt.targets.native.results import FlatResults
 from smelt.targets.native.stub_code import UNPACK, unpack_text
-from smelt.targets.native.stub_shapes import Shape
+from smelt.targets.native.stub_shapes import arrays_of, shapes_of
 from smelt.targets.native.symbols import provide, resolve
 from smelt.targets.native.watcher_code import NAMESPACE_CHANGED, TABLE, watcher_text
+from smelt.types import Type
 
 Compile = Callable[[str, int], FlatCode]
 """From LLVM IR and the level of optimisation to flat code."""
@@ -35,6 +46,27 @@ class StubResults(FlatResults):
     mapped: Any = session_local()
 
 
+class Stub(NamedTuple):
+    """What checks and unpacks the arguments of a launch.
+
+    Attributes
+    ----------
+    code
+        What holds the code.
+    address
+        The function, see `stub_code`.
+    objects
+        What it is given of this process.
+    arrays
+        How many arrays there are in each value.
+    """
+
+    code: MappedCode
+    address: int
+    objects: tuple[object, ...]
+    arrays: tuple[int, ...]
+
+
 class Stubs:
     """The stubs of this process.
 
@@ -44,17 +76,26 @@ class Stubs:
         The view of them.
     """
 
-    def __init__(self, compile_text: Compile) -> None:
+    def __init__(self, compile_text: Compile, store: ResultStore | None = None) -> None:
         self._compile = compile_text
-        self.table = FunctionTable("launch stubs")
+        # Of their own, so that what is counted of kernels is of kernels.
+        self.table = FunctionTable("launch stubs", cache=CodeCache())
         owner = ("smelt launch stubs", *layouts.interface_versions())
-        self.view: CacheView[StubResults] = CacheView(owner, StubResults, cache=self.table.cache)
+        self.view: CacheView[StubResults] = CacheView(owner, StubResults, cache=self.table.cache, store=store)
         for cls in _named_classes():
             provide(f"numpy.{cls.__name__}", id(cls))
 
-    def unpacker(self, shapes: tuple[Shape, ...], given: int, first_value: int) -> MappedCode | None:
-        """The stub for these shapes, see `stub_code`; None where they are too many."""
-        return self._mapped(unpack_text, 0, shapes, given, first_value)
+    def stub(self, kinds: Sequence[Type], values: Sequence[Any], given: int) -> Stub | None:
+        """The stub for values of these types, of which the first `given` are arguments; None where there can be none."""
+        found = shapes_of(kinds, values)
+        if found is None:
+            return None
+        shapes, objects = found
+        code = self._mapped(unpack_text, 0, shapes, given, len(objects))
+        if code is None:
+            return None
+        counts = tuple(map(arrays_of, shapes))
+        return Stub(code, code.address(UNPACK), (*objects, *values[given:]), counts)
 
     def launcher(self, launch: Launch) -> Callable[..., None]:
         """A builtin that launches, or calls `launch` where it can't."""
@@ -123,7 +164,9 @@ def _new_builtin(method: _Method, launch: Launch) -> Callable[..., None]:
     return builtin
 
 
+_INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
+_NUMBERS = ("bool", *_INTEGERS, "float16", "float32", "float64", "complex64", "complex128")
+
+
 def _named_classes() -> set[type]:
-    names = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
-    names += ("float16", "float32", "float64", "complex64", "complex128")
-    return {np.ndarray, *(cls for name in names for cls in layouts.scalar_classes(name))}
+    return {np.ndarray, *(cls for name in _NUMBERS for cls in layouts.scalar_classes(name))}

@@ -192,6 +192,20 @@ class _Reader:
         return self._data[start : start + size]
 
 
+def read_lengths(data: bytes, count: int) -> list[int]:
+    """So many numbers as they are packed in front of the texts of metadata."""
+    reader = _Reader(bytes(4) + data)
+    return [reader._vbr(6) for _ in range(count)]  # noqa: SLF001 - it is this module's own
+
+
+def write_lengths(lengths: list[int]) -> bytes:
+    """The bytes that `read_lengths` reads."""
+    writer = _Writer()
+    for length in lengths:
+        writer._vbr(length, 6)  # noqa: SLF001 - it is this module's own
+    return writer.finished()[len(MAGIC) :]
+
+
 def write_bitstream(blocks: Iterable[Block]) -> bytes:
     """Blocks as bytes that `read_bitstream` gives back."""
     writer = _Writer()

@@ -72,7 +72,7 @@ METADATA = Primitive("metadata")
 BYTE = Integer(8)
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, repr=False)
 class Value:
     """Anything that has a number in bitcode: compared by identity."""
 
@@ -80,7 +80,7 @@ class Value:
     name: str | None = None
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, repr=False)
 class Global(Value):
     """A global variable. `type` is the pointer to it; `operands` are those of its record that are the same in all releases.
 
@@ -100,7 +100,7 @@ class Global(Value):
     operands: list[int] = field(default_factory=list)
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, repr=False)
 class Block:
     """A basic block."""
 
@@ -108,7 +108,7 @@ class Block:
     name: str | None = None
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, repr=False)
 class Function(Value):
     """A function. `type` is the pointer to it.
 
@@ -133,7 +133,7 @@ class Function(Value):
     attachments: list[tuple[int, Node]] = field(default_factory=list)
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, repr=False)
 class Constant(Value):
     """A constant.
 
@@ -155,7 +155,7 @@ class Constant(Value):
     source: Type | None = None
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, repr=False)
 class Instruction(Value):
     """An instruction. `type` is void for one without a result.
 
@@ -186,21 +186,21 @@ class Instruction(Value):
     attachments: list[tuple[int, Node]] = field(default_factory=list)
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, repr=False)
 class Text:
     """A string among metadata."""
 
     text: bytes
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, repr=False)
 class ValueNode:
     """A constant among metadata."""
 
     value: Value
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, repr=False)
 class Node:
     """A tuple of metadata."""
 
@@ -211,7 +211,7 @@ class Node:
 Metadata: TypeAlias = Text | ValueNode | Node
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, repr=False)
 class Module:
     """An LLVM module.
 
@@ -222,14 +222,14 @@ class Module:
         the source file.
     attribute_groups, attribute_lists
         The records of their blocks.
+    attribute_types
+        The types that the groups of attributes name by number.
     kinds
         The names of the kinds of metadata attachments.
     named
         Named metadata.
     scopes
         The names of synchronisation scopes.
-    constants
-        All constants, in an order in which each stands behind its operands where that can be.
     """
 
     records: list[Record] = field(default_factory=list)

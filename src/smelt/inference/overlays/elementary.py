@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The elementary functions of `math` and NumPy: those of `runtime.elementary`, and the operations that those are made of.
+
+A target that has them itself puts `numbers.define_operations` of its own table above these.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from smelt.caching import MethodTable, add_method
+from smelt.inference.calls import Primitive
+from smelt.inference.overlays.numbers import as_floating
+from smelt.ir import untyped
+from smelt.ir.builder import Operand
+from smelt.runtime.elementary import (
+    error_functions,
+    exact,
+    exponentials,
+    hyperbolics,
+    inverse_trigonometry,
+    logarithms,
+    powers,
+    trigonometry,
+)
+from smelt.types import float32, float64, strong
+from smelt.types.patterns import floating, real, tuple_like
+
+_DOUBLE, _SINGLE = "_double", "_single"
+
+# The modules of the runtime library with the functions that they have: of how many numbers, by their names in math and in NumPy.
+_FUNCTIONS: list[tuple[ModuleType, int, dict[str, str | None]]] = [
+    (exponentials, 1, {"exp": "exp", "exp2": "exp2", "expm1": "expm1"}),
+    (logarithms, 1, {"log": "log", "log2": "log2", "log10": "log10", "log1p": "log1p"}),
+    (powers, 1, {"cbrt": "cbrt"}),
+    (trigonometry, 1, {"sin": "sin", "cos": "cos", "tan": "tan"}),
+    (inverse_trigonometry, 1, {"asin": "arcsin", "acos": "arccos", "atan": "arctan"}),
+    (inverse_trigonometry, 2, {"atan2": "arctan2"}),
+    (hyperbolics, 1, {"sinh": "sinh", "cosh": "cosh", "tanh": "tanh"}),
+    (hyperbolics, 1, {"asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh"}),
+    (error_functions, 1, {"erf": None, "erfc": None}),
+    (powers, 2, {"pow": None, "hypot": "hypot"}),
+]
+
+
+def define(table: MethodTable) -> None:
+    """Add the methods of the elementary functions to `table`."""
+    add_method(table, exact.multiply_add, (floating, floating, floating), Primitive(_multiply_add))
+    add_method(table, exact.polynomial, (floating, tuple_like), Primitive(_polynomial))
+    for module, count, names in _FUNCTIONS:
+        for name, name_in_numpy in names.items():
+            primitive = Primitive(_computed_by(getattr(module, name + _DOUBLE), getattr(module, name + _SINGLE)))
+            add_method(table, getattr(math, name), (real,) * count, primitive)
+            if name_in_numpy is not None:
+                add_method(table, getattr(np, name_in_numpy), (real,) * count, primitive)
+
+
+def _computed_by(for_double: Callable[..., Any], for_single: Callable[..., Any]) -> Callable[..., Operand]:
+    def infer(context: Any, operands: tuple[Operand, ...], node: untyped.Node) -> Operand:
+        builder = context.builder
+        kind, converted = as_floating(context, *operands)
+        is_double = strong(kind, has_doubles=builder.has_doubles) == float64
+        # Narrower numbers are computed as float32, and weak ones as what stands for them.
+        computed, function = (float64, for_double) if is_double else (float32, for_single)
+        arguments = tuple(builder.convert(operand, computed) for operand in converted)
+        return builder.convert(context.call_runtime(function, arguments, node), kind)  # type: ignore[no-any-return]
+
+    return infer
+
+
+def _multiply_add(context: Any, operands: tuple[Operand, ...], node: untyped.Node) -> Operand:  # noqa: ARG001
+    kind, converted = context.builder.promoted(*operands)
+    return Operand(kind, context.builder.emit("fma", map(context.builder.value, converted)))
+
+
+def _polynomial(context: Any, operands: tuple[Operand, ...], node: untyped.Node) -> Operand:  # noqa: ARG001
+    builder = context.builder
+    argument, coefficients = operands
+    kind, variable = argument.type, builder.value(argument)
+
+    def value(coefficient: Operand) -> Any:
+        return builder.emit("constant", (), kind, value=coefficient.known)
+
+    *others, last = builder.parts(coefficients)
+    result = value(last)
+    for coefficient in reversed(others):
+        result = builder.emit("fma", (result, variable, value(coefficient)))
+    return Operand(kind, result)

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The error function and its complement.
+
+`erfc(x)` is `exp(-x**2) * P(t) / (1 + 2*x)` for `x` from 0 on, where `t = (x - 4) / (x + 4)` takes the whole axis to where one polynomial
+does. Source of that form: Shepherd and Laframboise, "Chebyshev approximation of (1 + 2x)exp(x**2)erfc x in 0 <= x < inf" (1981).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from smelt.runtime.elementary.exact import (
+    elementary,
+    exact_product,
+    exact_sum,
+    multiply_add,
+    polynomial,
+    sum_of_ordered,
+)
+from smelt.runtime.elementary.exponentials import exponential_of_rest, narrow_exp, reduced, scaled
+
+# erf(x) / x - 1 by x**2, for x up to 1, by tools/minimax.py.
+# Error: 2**-56.0.
+_ERF = (
+    0.12837916709551256,
+    -0.37612638903183343,
+    0.1128379167093695,
+    -0.026866170641959158,
+    0.005223977596736382,
+    -0.0008548325485048872,
+    0.00012055280499049181,
+    -1.4924465707867758e-05,
+    1.6444151662110012e-06,
+    -1.61840012730158e-07,
+    1.3616749175229099e-08,
+    -7.607913891048614e-10,
+)
+# For float32 in float64.
+# Error: 2**-29.6.
+_ERF_NARROW = (
+    0.12837916572736077,
+    -0.3761262581959187,
+    0.11283585096995949,
+    -0.026853809969409462,
+    0.005188324228119532,
+    -0.0008010164894630912,
+    7.853770083503349e-05,
+)
+# P, for x up to 28.
+# Error: 2**-60.6.
+_SCALED_ERFC_0, _SCALED_ERFC_0_REST = 1.2329951186255526, -4.6319325911408855e-17
+_SCALED_ERFC = (
+    -0.13962111684056253,
+    0.015379652102620071,
+    0.0680970542546942,
+    -0.10103906603632676,
+    0.0937328349982913,
+    -0.06633036581162365,
+    0.03716751553856752,
+    -0.016197734065835807,
+    0.005031969966134673,
+    -0.000757773225587651,
+    -0.00019925661149654112,
+    0.00015062137244067867,
+    -2.4399601028993787e-05,
+    -1.1221116763746939e-05,
+    5.710927442468563e-06,
+    2.921263431351811e-07,
+    -8.278407711974405e-07,
+    7.637964682263297e-08,
+    1.1312496925449093e-07,
+    -1.863118075981743e-08,
+    -1.6333933146201974e-08,
+    1.573322169836353e-09,
+    1.97206487789306e-09,
+    2.6176487268813073e-10,
+)
+# Its slope, for x from 1/2 on.
+# Error: 2**-6.9.
+_SCALED_ERFC_SLOPE = (
+    -0.13615961662036932,
+    0.08019863853076767,
+    0.1261636188412487,
+    -0.7386274127450205,
+    0.7567692567028513,
+)
+# For float32 in float64, for x up to 11.
+# Error: 2**-30.1.
+_SCALED_ERFC_NARROW = (
+    1.2329951191835162,
+    -0.13962113371956278,
+    0.015379560026523853,
+    0.0680978951299412,
+    -0.10103610752591694,
+    0.09372257873447729,
+    -0.06636725768470926,
+    0.03719945650803004,
+    -0.016007057156885232,
+    0.005117654313081032,
+    -0.0010698818299958875,
+    -0.0006220750655450386,
+)
+
+
+@elementary
+def erf_double(x: Any) -> Any:
+    """`math.erf` of a float64."""
+    size = abs(x)
+    square = x * x
+    near = multiply_add(x, polynomial(square, _ERF), x)
+    return np.where(size < 1.0, near, np.copysign(1.0 - _complement(np.where(size > 6.0, 6.0, size)), x))
+
+
+@elementary
+def erfc_double(x: Any) -> Any:
+    """`math.erfc` of a float64."""
+    size = abs(x)
+    far = _complement(np.where(size > 28.0, 28.0, size))
+    total, missing = sum_of_ordered(1.0, -x)
+    near = total + multiply_add(-x, polynomial(x * x, _ERF), missing)
+    return np.where(size < 0.625, near, np.where(x < 0.0, 2.0 - far, far))
+
+
+@elementary
+def _complement(x: Any) -> Any:
+    """`erfc(x)` for `x` from 1/2 to 28."""
+    square, square_lost = exact_product(x, x)
+    shifted, rest, lost = reduced(-square)
+    rest, lost = exact_sum(rest, lost - square_lost)
+    power, power_rest = sum_of_ordered(*exponential_of_rest(rest, lost))
+    # The argument of the polynomial with what it rounds away.
+    above, above_rest = exact_sum(x, -4.0)
+    below, below_rest = exact_sum(x, 4.0)
+    by_below = 1.0 / below
+    argument = above * by_below
+    argument_rest = multiply_add(-argument, below_rest, multiply_add(-argument, below, above) + above_rest) * by_below
+    factor, factor_rest = sum_of_ordered(_SCALED_ERFC_0, argument * polynomial(argument, _SCALED_ERFC))
+    factor_rest = multiply_add(argument_rest, polynomial(argument, _SCALED_ERFC_SLOPE), factor_rest + _SCALED_ERFC_0_REST)
+    product, product_rest = exact_product(power, factor)
+    product_rest = multiply_add(power, factor_rest, multiply_add(power_rest, factor, product_rest))
+    divisor, divisor_rest = sum_of_ordered(2.0 * x, 1.0)
+    by_divisor = 1.0 / divisor
+    quotient = product * by_divisor
+    wrong = multiply_add(-quotient, divisor_rest, multiply_add(-quotient, divisor, product) + product_rest)
+    return scaled(multiply_add(wrong, by_divisor, quotient), shifted)
+
+
+@elementary
+def erf_single(x: Any) -> Any:
+    """`math.erf` of a float32."""
+    wide = np.float64(x)
+    near = multiply_add(wide, polynomial(wide * wide, _ERF_NARROW), wide)
+    far = np.copysign(1.0 - _narrow_complement(abs(wide)), wide)
+    return np.where(x == 0.0, x, np.float32(np.where(abs(wide) < 1.0, near, far)))
+
+
+@elementary
+def erfc_single(x: Any) -> Any:
+    """`math.erfc` of a float32."""
+    wide = np.float64(x)
+    far = _narrow_complement(abs(wide))
+    return np.float32(np.where(wide < 0.0, 2.0 - far, far))
+
+
+@elementary
+def _narrow_complement(size: Any) -> Any:
+    x = np.where(size > 11.0, 11.0, size)
+    argument = (x - 4.0) / (x + 4.0)
+    return narrow_exp(-x * x) * polynomial(argument, _SCALED_ERFC_NARROW) / multiply_add(2.0, x, 1.0)
