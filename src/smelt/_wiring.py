@@ -19,16 +19,20 @@ from smelt.compiler.jobs import Jobs
 from smelt.launch import Kernel
 from smelt.sessions import CompilerCode, Session
 from smelt.sessions.directory import Directory, default_directory
+from smelt.targets.native.available_cpus import available_cpus
+from smelt.targets.native.helper_code import HelperCode
+from smelt.targets.native.host import host_machine
 from smelt.targets.native.linking import NativeLinker
 from smelt.targets.native.results import NativeResults
 from smelt.targets.native.target import host_target
+from smelt.targets.native.thread_grid import ThreadGrid
 from smelt.types import declared_types
 
 
 @functools.cache
 def jobs() -> Jobs:
     """The results of this process's jobs. The compiler is imported for the first that is neither known nor in the store."""
-    found = Jobs({"native": NativeLinker()}, driver)
+    found = Jobs({"native": NativeLinker(thread_grid)}, driver)
     if knobs.STORE.value:
         path = knobs.CACHE_DIRECTORY.value
         place = Path(path) if path is not None else default_directory()
@@ -48,9 +52,20 @@ def stubs() -> Any:
     """What launches in compiled code; None where the objects of this Python or NumPy are not laid out as it expects."""
     if not importlib.import_module("smelt.targets.native.object_layouts").are_as_expected():
         return None
+    return importlib.import_module("smelt.targets.native.stubs").Stubs(_compile_stub, _helper_store())
+
+
+@functools.cache
+def thread_grid() -> ThreadGrid | None:
+    """What spreads grids over threads; None where there is one processor, or one thread is asked for."""
+    threads = knobs.NUM_THREADS.value or available_cpus()
+    helpers = HelperCode(("smelt thread grid", host_machine()), _compile_stub, _helper_store())
+    return ThreadGrid(helpers, threads) if threads > 1 else None
+
+
+def _helper_store() -> CompilerCode | None:
     found = session()
-    store = None if found is None or found.directory is None else CompilerCode(found.directory, found.fingerprints)
-    return importlib.import_module("smelt.targets.native.stubs").Stubs(_compile_stub, store)
+    return None if found is None or found.directory is None else CompilerCode(found.directory, found.fingerprints)
 
 
 def _compile_stub(text: str, opt_level: int) -> Any:

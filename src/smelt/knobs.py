@@ -67,6 +67,12 @@ def _parse_size(text: str) -> int:
     return int(number) * _UNITS.get(unit, 1)
 
 
+def _parse_count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise ValueError("it is a number, 1 or more")
+    return int(text)
+
+
 _UNITS = {"K": 10**3, "M": 10**6, "G": 10**9}
 
 STORE = Knob("SMELT_STORE", _parse_switch, True)
@@ -77,3 +83,6 @@ CACHE_DIRECTORY: Knob[str | None] = Knob("SMELT_CACHE_DIR", str, None)
 
 CACHE_SIZE = Knob("SMELT_CACHE_SIZE", _parse_size, 10**9)
 """How many bytes of it are kept, about."""
+
+NUM_THREADS: Knob[int | None] = Knob("SMELT_NUM_THREADS", _parse_count, None)
+"""How many threads run a grid on the CPU at most, in place of one for each processor that this process may keep busy."""

@@ -73,9 +73,7 @@ def test_the_bitcode_is_a_result_of_the_code_instance_of_the_function():
     assert lowered.linked[0][0].startswith("math.comb(int64, ")
     callee = next(code for code in lowered.functions if "math.comb" in str(code.instance))
     results = [
-        found
-        for (cls, _), found in callee.results(ArtifactResults).by_config.items()
-        if cls is RuntimeFunctionResults
+        found for (cls, _), found in callee.results(ArtifactResults).by_config.items() if cls is RuntimeFunctionResults
     ]
     assert lowered.linked[0] in [result.bitcode[0] for result in results]
     assert all(result.name == lowered.linked[0][0] for result in results)

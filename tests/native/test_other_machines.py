@@ -10,12 +10,17 @@ import struct
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import ml_dtypes
+import numpy as np
 import pytest
 
+import smelt
 from smelt.targets.native.flat import FlatCode
 from smelt.targets.native.flattening import flatten
 from smelt.targets.native.mapping import MappedCode
+from smelt.targets.native.words import LAUNCH_WORDS, NAMES, STATUS_WORD
 
 ObjectOf = Callable[..., bytes]
 
@@ -136,25 +141,24 @@ define double @other(double %x, double %y) {
 }
 """
 
-# Runs the kernel, and writes its results to standard output: of Linux's system calls 64 is write, and 93 is exit.
+
+def literal(register: int, place: int, word: int) -> int:
+    """`ldr` of a word of the table behind the twelve instructions of `START`."""
+    return 0x58000000 | 12 + 2 * word - place << 5 | register
+
+
+# Calls a function with two arguments, and writes memory to standard output: of Linux's system calls 64 is write, and 93 is exit.
 START = FlatCode(
     "aarch64",
     struct.pack(
-        "<14I",
-        0xD10183FF,  # sub sp, sp, #96
-        0x910003E0,  # mov x0, sp
-        0xD2800001 | COUNT << 5,  # mov x1, #COUNT
-        0x58000170,  # ldr x16, the word behind the blob
-        0xD63F0200,  # blr x16
-        0xD2800020,  # mov x0, #1
-        0x910003E1,  # mov x1, sp
-        0xD2800002 | COUNT * 8 << 5,  # mov x2, #COUNT * 8
+        "<12I",
+        *(literal(16, 0, 0), literal(0, 1, 1), literal(1, 2, 2), 0xD63F0200),  # ldr x16, x0 and x1; blr x16
+        *(0xD2800020, literal(1, 5, 3), literal(2, 6, 4)),  # mov x0, #1; ldr x1 and x2
         *(0xD2800808, 0xD4000001),  # mov x8, #64; svc #0
         *(0xD2800000, 0xD2800BA8, 0xD4000001),  # mov x0, #0; mov x8, #93; svc #0
-        0,
     ),
     (("_start", 0),),
-    ("run",),
+    ("function", "first argument", "second argument", "memory", "size of memory"),
 )
 
 
@@ -166,38 +170,91 @@ def loaded(flat: FlatCode, base: int, addresses: dict[str, int]) -> bytes:
     return bytes(blob) + struct.pack(f"<{len(flat.symbols)}Q", *(addresses[name] for name in flat.symbols))
 
 
-def executable(parts: list[FlatCode]) -> bytes:
-    """A program for Linux on AArch64: pieces of flat code, each of which may call those before it."""
-    addresses: dict[str, int] = {}
+def run_on_aarch64(
+    folder: Path, parts: list[FlatCode], function: str, arguments: Callable[[int], tuple[int, int]], memory: bytes
+) -> bytes:
+    """Call a function in a program for Linux on AArch64, and return what it leaves in memory.
+
+    The program is made of pieces of flat code, each of which may call those before it. `arguments` gives the function's two, given the
+    address of the memory.
+    """
+    emulator = shutil.which("qemu-aarch64")
+    if emulator is None:
+        pytest.skip("qemu-aarch64, which runs programs for AArch64, is not installed")
+    place = BASE + 16 * PAGE
+    addresses: dict[str, int] = dict(zip(START.symbols[1:], (*arguments(place), place, len(memory)), strict=True))
     image = bytearray()
-    for flat in parts:
+    for flat in (*parts, START):
+        assert flat.machine == "aarch64"
         image.extend(bytes(-len(image) % 4096))
         base = BASE + PAGE + len(image)
         image += loaded(flat, base, addresses)
         addresses |= {name: base + offset for name, offset in flat.entries}
+        addresses["function"] = addresses.get(function, 0)
+    assert len(image) < 15 * PAGE
     header = struct.pack(
-        "<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 2, 183, 1, addresses["_start"], 64, 0, 0, 64, 56, 1, 0, 0, 0
+        "<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 2, 183, 1, addresses["_start"], 64, 0, 0, 64, 56, 2, 0, 0, 0
     )
-    segment = struct.pack("<IIQQQQQQ", 1, 5, PAGE, BASE + PAGE, BASE + PAGE, len(image), len(image), PAGE)
-    return (header + segment).ljust(PAGE, b"\0") + bytes(image)
+    segments = [(5, PAGE, BASE + PAGE, bytes(image)), (6, 16 * PAGE, place, memory)]
+    for flags, offset, address, contents in segments:
+        header += struct.pack("<IIQQQQQQ", 1, flags, offset, address, address, len(contents), len(contents), PAGE)
+    program = folder / "program"
+    program.write_bytes((header.ljust(PAGE, b"\0") + image).ljust(16 * PAGE, b"\0") + memory)
+    program.chmod(0o700)
+    done = subprocess.run([emulator, program], capture_output=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.mark.parametrize("opt_level", [0, 2])
 @pytest.mark.parametrize("target", ["native:aarch64", "native:apple-m1"])
 def test_flat_code_for_aarch64_runs(object_of, tmp_path: Path, target: str, opt_level: int):
-    emulator = shutil.which("qemu-aarch64")
-    if emulator is None:
-        pytest.skip("qemu-aarch64, which runs programs for AArch64, is not installed")
-    parts = [*(flatten(object_of(text, target, opt_level)) for text in (OUTSIDE, KERNEL)), START]
-    assert all(flat.machine == "aarch64" for flat in parts)
+    parts = [flatten(object_of(text, target, opt_level)) for text in (OUTSIDE, KERNEL)]
     assert parts[1].symbols == ("other", "outer")
     assert len(parts[1].pointers) >= 2
-    program = tmp_path / "program"
-    program.write_bytes(executable(parts))
-    program.chmod(0o700)
-    done = subprocess.run([emulator, program], capture_output=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert list(struct.unpack(f"<{COUNT}d", done.stdout)) == expected()
+    results = run_on_aarch64(tmp_path, parts, "run", lambda address: (address, COUNT), bytes(8 * COUNT))
+    assert list(struct.unpack(f"<{COUNT}d", results)) == expected()
+
+
+@smelt.kernel
+def computed(out: Any, x: Any, y: Any) -> None:
+    i = smelt.grid(1)
+    # Wraps around at one end, and fails behind the other.
+    out[i] = x[i] * y[i] + x[-1 - i]
+
+
+@pytest.mark.parametrize("target", ["native:aarch64", "native:aarch64+bf16+lse", "native:apple-m1"])
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32, np.int16, np.uint64])
+def test_kernels_for_aarch64_compute_what_numpy_does(tmp_path: Path, target: str, dtype: Any):
+    count = 301
+    x = (np.arange(count) * 37 % 301 * 0.0375 - (3 if np.dtype(dtype).kind != "u" else 0)).astype(dtype)
+    y = np.roll(x, 7)
+    arrays = [np.zeros(count, dtype), x, y]
+    results = computed.compile(*map(smelt.types.typeof, arrays), target=target)
+    # Two threads too many: the launch, the arguments, and the arrays.
+    words = dict.fromkeys(NAMES, 0) | {"end_x": count + 2, "end_y": 1, "end_z": 1}
+    words |= {name: words[name.replace("grid", "end")] for name in NAMES if name.startswith("grid")}
+    begin = 8 * (LAUNCH_WORDS + 6)
+    size = -(-x.nbytes // 64) * 64
+
+    def memory(address: int) -> bytes:
+        places = [number for array in range(3) for number in (address + begin + array * size, count)]
+        head = struct.pack(f"<{LAUNCH_WORDS + 6}q", *words.values(), *places)
+        return head + b"".join(array.tobytes().ljust(size, b"\0") for array in arrays)
+
+    place = BASE + 16 * PAGE
+    written = run_on_aarch64(
+        tmp_path,
+        [results.flat_code()],
+        results.entry,
+        lambda address: (address, address + 8 * LAUNCH_WORDS),
+        memory(place),
+    )
+    out = np.frombuffer(written, dtype, count, begin)
+    assert out.tolist() == (x * y + x[::-1]).tolist()
+    status, *position = struct.unpack_from("<4q", written, 8 * STATUS_WORD)
+    assert results.error_sites[status - 1][0] == "IndexError"
+    assert position == [count, 0, 0]
 
 
 # Windows: a bridge between the two calling conventions of x86-64.

@@ -16,7 +16,7 @@ from smelt.driver import runtime_library
 from smelt.frontend import untyped_program
 from smelt.inference import Inferrer
 from smelt.inference.recursion import close
-from smelt.ir.typed import Function
+from smelt.ir.typed import Function, Role
 from smelt.lowering import LinkedFunction, LoweredModule, lower_module
 from smelt.types import Type
 
@@ -110,13 +110,19 @@ class Driver:
     def _lowered(self, job: CompilerJob, code: CodeInstance, name: str | None) -> LoweredModule:
         # What differs between kernels in name only links the same functions.
         nameless = CompilerJob(job.instance, replace(job.config, name=None))
+
+        def linked(callee: CodeInstance) -> LinkedFunction | None:
+            # What is inlined anyway is a part of the function of the library that calls it.
+            is_part = name is not None and typed_function(callee).role is not Role.ORDINARY
+            return None if is_part else self._linked(nameless, callee)
+
         return lower_module(
             code,
             typed_function,
             has_doubles=job.config.target.has_doubles,
             is_checked=job.config.boundscheck,
             is_fast=job.config.fastmath,
-            linked=lambda callee: self._linked(nameless, callee),
+            linked=linked,
             name=name,
             # It is there to be vectorised.
             has_main=name is None and job.config.opt_level > 1,

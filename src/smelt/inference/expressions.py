@@ -34,6 +34,9 @@ from smelt.types import (
     weak_int,
 )
 
+_MOST_CHOICES = 8
+"""Among that many constants one is chosen by comparing; more of them are a table."""
+
 _CHOSEN = "chosen."
 """What a choice evaluates to, as a variable beside those of the function."""
 
@@ -332,6 +335,8 @@ class ExpressionInference(ArrayInference):
         inside = builder.emit("and", (builder.emit("ge", (index, zero)), builder.emit("lt", (index, count))))
         if self.is_checked:
             builder.do("check", (inside,), error="IndexError", message="tuple index out of range")
+        if len(parts) > _MOST_CHOICES and all(part.is_constant for part in parts):
+            return Operand(common, builder.emit("table", (index,), common, items=tuple(part.known for part in parts)))
         chosen = builder.value(converted[-1])
         for number, part in enumerate(converted[:-1]):
             is_it = builder.emit("eq", (index, builder.value(constant(number))))

@@ -20,7 +20,9 @@ from smelt.inference.recursion import Assumptions, Inferred, beginning
 from smelt.inference.statements import StatementInference
 from smelt.ir import untyped
 from smelt.ir.builder import NONE
+from smelt.ir.typed import Role
 from smelt.ir.writes import waits, written_parameters
+from smelt.runtime.elementary.exact import ROLE
 from smelt.types import Array, Memory, Struct, Tuple, Type, none
 
 
@@ -100,6 +102,7 @@ class Inferrer:
         results.signature = str(result.type)
         results.captured = tuple(array for array, _ in context.captured.values())
         typed = results.function = builder.finish(result.type if is_passed(result.type) else none)
+        typed.role = Role[getattr(function, ROLE, Role.ORDINARY.name)]
         passed = [value.name for value in typed.parameters]
         results.captured_names = tuple(passed[len(passed) - len(results.captured) :])
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,7 @@ from smelt.inference.context import Context
 from smelt.ir import untyped
 from smelt.ir.builder import Operand, constant, is_boolean, is_integer, is_number
 from smelt.ir.typed import Value
-from smelt.runtime import powers
+from smelt.runtime import powers, scalars
 from smelt.types import (
     Array,
     Scalar,
@@ -44,6 +45,8 @@ _PYTHON_UNARY: dict[str, Callable[[Any], Any]] = {"-": operator.neg, "+": operat
 _ARITHMETIC = {"+": "add", "-": "sub", "*": "mul", "/": "div", "//": "floordiv", "%": "mod"}
 _BITWISE = {"&": "and", "|": "or", "^": "xor", "<<": "shl", ">>": "shr"}
 _MOST_BITS_OF_A_CONSTANT = 4096
+# Powers of floats that are one operation, which rounds as it should.
+_SIMPLE_POWERS = {-1: scalars.reciprocal, 0.5: powers.square_root_power, 1: scalars.same, 2: scalars.square}
 
 
 def unary(context: Context, symbol: str, operand: Operand, node: untyped.Node) -> Operand:
@@ -86,7 +89,7 @@ def binary(context: Context, symbol: str, left: Operand, right: Operand, node: u
         # Python's booleans are integers in arithmetic.
         common, operands = int64, tuple(builder.convert(operand, int64) for operand in operands)
     if symbol == "**":
-        return _power(context, common, operands, node)
+        return _power(context, common, operands, right, node)
     if is_complex(common):
         if symbol == "/":
             return context.call_runtime(powers.complex_quotient, operands, node)
@@ -142,7 +145,10 @@ def _bitwise(context: Context, symbol: str, common: Type, operands: tuple[Operan
     return Operand(common, builder.emit(_BITWISE[symbol], map(builder.value, operands)))
 
 
-def _power(context: Context, common: Type, operands: tuple[Operand, ...], node: untyped.Node) -> Operand:
+def _power(
+    context: Context, common: Type, operands: tuple[Operand, ...], given: Operand, node: untyped.Node
+) -> Operand:
+    """`base ** exponent`, of operands of one type; `given` is the exponent as it was before it was converted."""
     builder = context.builder
     base, exponent = operands
     if is_integer(common) and not (common == weak_int and exponent.is_constant and exponent.known < 0):
@@ -156,7 +162,9 @@ def _power(context: Context, common: Type, operands: tuple[Operand, ...], node: 
         common, base, exponent = weak_float, builder.convert(base, weak_float), builder.convert(exponent, weak_float)
     if is_complex(common):
         return context.call_runtime(powers.complex_power, (builder.convert(constant(1), common), base, exponent), node)
-    return Operand(common, builder.emit("pow", (builder.value(base), builder.value(exponent))))
+    if given.is_constant and given.known in _SIMPLE_POWERS:
+        return context.call_runtime(_SIMPLE_POWERS[given.known], (base,), node)
+    return context.call_operand(constant(math.pow), (base, exponent), {}, node)
 
 
 def _refuse_too_large(context: Context, operand: Operand, common: Type, node: untyped.Node) -> None:

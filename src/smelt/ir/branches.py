@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 
 from smelt.ir.typed import Block, Branch, Function, Jump, Return, Value, successors
 
@@ -38,12 +39,7 @@ def with_direct_branches(function: Function) -> Function:
             case terminator:
                 copy.terminator = terminator
     reached = set(in_order(copies[function.blocks[0]]))
-    return Function(
-        function.name,
-        function.parameters,
-        function.result,
-        [copies[block] for block in function.blocks if copies[block] in reached],
-    )
+    return replace(function, blocks=[copies[block] for block in function.blocks if copies[block] in reached])
 
 
 def in_order(entry: Block) -> list[Block]:

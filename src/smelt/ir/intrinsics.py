@@ -61,6 +61,8 @@ def _rows() -> dict[str, Intrinsic]:
         Intrinsic("reinterpret", ("real",), "declared"),
         Intrinsic("select", ("bool", "any", "same"), "declared"),
         Intrinsic("not", ("bool",), "bool"),
+        # What stands at a place, counted from 0, among numbers that are known.
+        Intrinsic("table", ("integer",), "declared", attributes=("items",)),
         Intrinsic("make", ("any", "..."), "declared"),
         Intrinsic("item", ("aggregate",), "declared", attributes=("index",)),
         Intrinsic("extent", ("array",), "weak int", attributes=("dimension",)),

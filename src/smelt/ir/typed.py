@@ -8,6 +8,7 @@ formed in `verifier`.
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -102,6 +103,14 @@ class Block:
     terminator: Terminator | None = None
 
 
+class Role(enum.Enum):
+    """What a function is to those that call it, and so how it is compiled."""
+
+    ORDINARY = "a function like any other"
+    ELEMENTARY = "inlined wherever it is called; its arithmetic is done as it is written even where the rest may be reordered"
+    RARE = "elementary, but called: where a loop is vectorised, only if one of the numbers needs it"
+
+
 @dataclass(eq=False, slots=True)
 class Function:
     """One typed function. The first block is where it begins, and has no parameters."""
@@ -110,6 +119,7 @@ class Function:
     parameters: list[Value]
     result: Type
     blocks: list[Block]
+    role: Role = Role.ORDINARY
 
 
 def successors(block: Block) -> tuple[Block, ...]:

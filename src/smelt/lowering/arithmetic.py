@@ -149,6 +149,8 @@ def convert(writer: Writer, source: Scalar, target: Scalar, operand: str) -> str
         which = "fptosi" if target.is_signed else "fptoui"
         function = f"llvm.{which}.sat.{new}.{_suffix(source)}"
         return _call(writer, function, new, (old,), (operand,))
+    if target.kind is Kind.BRAIN_FLOATING:
+        return convert(writer, _SINGLE, target, convert(writer, source, _SINGLE, operand))
     if target.is_floating:
         return writer.emit(f"{'sitofp' if source.is_signed else 'uitofp'} {old} {operand} to {new}")
     if old == new:
@@ -160,9 +162,10 @@ def convert(writer: Writer, source: Scalar, target: Scalar, operand: str) -> str
 
 def _floating_binary(writer: Writer, operation: str, scalar: Scalar, first: str, second: str) -> str:
     kind = register_type(scalar)
-    if operation in _FLOATING:
+    is_single = operation in _FLOATING
+    if is_single and scalar.kind is not Kind.BRAIN_FLOATING:
         return writer.emit(f"{_FLOATING[operation]} {kind} {first}, {second}")
-    if operation not in ("floordiv", "mod"):
+    if not is_single and operation not in ("floordiv", "mod"):
         return floating_function(writer, operation, scalar, (first, second))
     if scalar.bits == 16:
         wide = tuple(convert(writer, scalar, _SINGLE, operand) for operand in (first, second))
@@ -236,17 +239,38 @@ def _shift(writer: Writer, operation: str, scalar: Scalar, first: str, second: s
 def _between_floats(writer: Writer, source: Scalar, target: Scalar, operand: str) -> str:
     old, new = register_type(source), register_type(target)
     if source.bits == target.bits:
-        wide = writer.emit(f"fpext {old} {operand} to float")
-        return writer.emit(f"fptrunc float {wide} to {new}")
-    if source.bits == 64 and target.bits == 16:
-        return writer.emit(f"fptrunc float {_rounded_to_odd(writer, operand)} to {new}")
+        operand, source = writer.emit(f"fpext {old} {operand} to float"), _SINGLE
+    elif source.bits == 64 and target.bits == 16:
+        operand, source = _rounded_to_odd(writer, operand), _SINGLE
+    old = register_type(source)
+    if target.kind is Kind.BRAIN_FLOATING:
+        return _upper_half(writer, operand)
     return writer.emit(f"{'fpext' if source.bits < target.bits else 'fptrunc'} {old} {operand} to {new}")
+
+
+def _upper_half(writer: Writer, single: str) -> str:
+    """A float as a bfloat, which is the upper half of its bits: rounded to the nearest, halves to even; NaN stays NaN.
+
+    LLVM has an instruction for it, which is a call for each number on processors without one like it, and wrong for vectors of eight
+    on AArch64 without one (seen in LLVM 20 to 22: it looks for the halves to even in another register than it rounds).
+    """
+    bits = writer.emit(f"bitcast float {single} to i32")
+    cut = writer.emit(f"lshr i32 {bits}, 16")
+    parity = writer.emit(f"and i32 {cut}, 1")
+    less_than_half = writer.emit(f"add i32 {parity}, 32767")
+    carried = writer.emit(f"add i32 {bits}, {less_than_half}")
+    rounded = writer.emit(f"lshr i32 {carried}, 16")
+    is_nan = writer.emit(f"fcmp uno float {single}, {constant(_SINGLE, 0)}")
+    quiet = writer.emit(f"or i32 {cut}, 64")
+    chosen = writer.emit(f"select i1 {is_nan}, i32 {quiet}, i32 {rounded}")
+    half = writer.emit(f"trunc i32 {chosen} to i16")
+    return writer.emit(f"bitcast i16 {half} to bfloat")
 
 
 def _rounded_to_odd(writer: Writer, double: str) -> str:
     """A double as a float whose last bit says whether anything was rounded away, so that it can be rounded again.
 
-    No processor that smelt knows makes half precision of doubles, and LLVM's function for that is in no library of the process.
+    No processor that smelt knows makes half precision of doubles.
     Source: Boldo and Melquiond, "When double rounding is odd" (2005).
     """
     narrow = writer.emit(f"fptrunc double {double} to float")

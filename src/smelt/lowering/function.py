@@ -10,28 +10,22 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from smelt.compiler.texts import Template
-from smelt.ir.typed import Block, Branch, Fail, Function, Instruction, Jump, Return, Value
 from smelt.ir.positions import Position
+from smelt.ir.typed import Block, Branch, Fail, Function, Instruction, Jump, Return, Role, Value
 from smelt.lowering import arithmetic, memory
 from smelt.lowering.assumptions import Assumptions
-from smelt.lowering.layout import item_span, row_types, scalar_type
-from smelt.lowering.printing import print_text
-from smelt.lowering.threadgroups import PRINTER, STACK, ThreadgroupLowering
-from smelt.types import Array, Memory, Scalar, Type, int64, part_type
-
-MOST_STACK_BYTES = 1 << 19
-"""Of the recursive functions of a thread: half of the smallest stack that threads usually have."""
+from smelt.lowering.debugging import FunctionDebugInformation
+from smelt.lowering.layout import item_span, register_type, row_types, scalar_type
+from smelt.lowering.rare import RareFunction
+from smelt.lowering.thread_state import ThreadStateLowering
+from smelt.types import Array, Memory, Scalar, Type, Weak, int64, part_type
 
 _UNARY = ("neg", "invert", "abs")
 _COMPARE = ("eq", "ne", "lt", "le", "gt", "ge")
 
-_FAST = ("fadd", "fsub", "fmul", "fdiv", "frem", "fneg", "fcmp")
 
 INDEPENDENT = ", !llvm.access.group !1"
 """Written behind accesses to memory of which LLVM may take for granted that no thread of a row waits for what another one wrote."""
-
-# The words of a thread's state, each for three axes.
-THREAD_QUANTITIES = ("thread_position_in_grid", "threads_per_grid", "threads_per_threadgroup")
 
 
 class Module(Protocol):
@@ -43,6 +37,8 @@ class Module(Protocol):
 
     def declare(self, name: str, result: str, parameters: tuple[str, ...]) -> str: ...
     def callee(self, code: Any, assumptions: Assumptions | None) -> tuple[str, int]: ...
+    def rare(self, code: Any) -> RareFunction | None: ...
+    def table(self, kind: str, items: list[str]) -> str: ...
     def error_site(self, error: str, message: str, position: Position) -> int: ...
     def print_site(self, template: Template) -> int: ...
     def recursion(self) -> None: ...
@@ -64,27 +60,28 @@ class _Access:
         self._writer.do(instruction + self._note if instruction.startswith("store ") else instruction)
 
 
-class FunctionLowering(ThreadgroupLowering):
+class FunctionLowering(ThreadStateLowering):
     """Writes the LLVM IR of one typed function."""
 
     module: Module
 
-    def __init__(self, module: Module, function: Function, name: str, assumptions: Assumptions | None = None) -> None:
-        self.module = module
+    def __init__(
+        self,
+        module: Module,
+        function: Function,
+        name: str,
+        assumptions: Assumptions | None = None,
+        debug: FunctionDebugInformation | None = None,
+    ) -> None:
+        super().__init__(module, debug, is_fast=module.is_fast and function.role is Role.ORDINARY)
         self.function = function = assumptions.function if assumptions is not None else function
         self._assumptions = assumptions or Assumptions(function)
         self._is_assumed = assumptions is not None
         self.name = name
         self._rows: dict[Value, list[str]] = {}
-        # Whether the next call is recursive.
-        self._recurs = False
-        self._lines: dict[str, list[str]] = {}
-        self._label = ""
-        self._count = 0
         self._labels = {block: f"b{number}" for number, block in enumerate(function.blocks)}
         # The LLVM block that a block ends in, which is not the one it begins in if something in it may fail.
         self._ends: dict[Block, str] = {}
-        self._allocations: list[str] = []
 
     def text(self, linkage: str, attributes: str) -> str:
         """The definition of the function, with LLVM's `linkage` and `attributes` of a function."""
@@ -98,6 +95,7 @@ class FunctionLowering(ThreadgroupLowering):
                 self._rows[value] = [self._new() for _ in self._row_types(value.type)]
         for block in self.function.blocks:
             self._begin(self._labels[block])
+            self._show_parameters(block)
             for instruction in block.instructions:
                 self._instruction(instruction)
             self._ends[block] = self._label
@@ -108,32 +106,12 @@ class FunctionLowering(ThreadgroupLowering):
             f"{label}:\n" + "\n".join(f"  {line}" for line in lines) for label, lines in self._lines.items()
         )
         head = f"define {linkage} {self.result_type()} {self.name}({', '.join(parameters)}) {attributes}"
+        if self._debug is not None:
+            head += f" !dbg {self._debug.subprogram}"
         return f"{head} {{\n{body}\n}}\n"
 
     def result_type(self) -> str:
         return "{ " + ", ".join(["i32", *self._row_types(self.function.result)]) + " }"
-
-    def emit(self, instruction: str) -> str:
-        name = self._new()
-        if self.module.is_fast and instruction.startswith(_FAST):
-            operation, _, rest = instruction.partition(" ")
-            instruction = f"{operation} fast {rest}"
-        self._lines[self._label].append(f"{name} = {instruction}")
-        return name
-
-    def declare(self, name: str, result: str, parameters: tuple[str, ...]) -> str:
-        return self.module.declare(name, result, parameters)
-
-    def _new(self) -> str:
-        self._count += 1
-        return f"%v{self._count}"
-
-    def do(self, instruction: str) -> None:
-        self._lines[self._label].append(instruction)
-
-    def _begin(self, label: str) -> None:
-        self._lines[label] = []
-        self._label = label
 
     def _row_types(self, kind: Type) -> list[str]:
         return row_types(kind, has_doubles=self.module.has_doubles)
@@ -145,10 +123,28 @@ class FunctionLowering(ThreadgroupLowering):
         return self._rows[value]
 
     def _instruction(self, instruction: Instruction) -> None:
+        self._locate(instruction.position)
         lower = getattr(self, f"_lower_{instruction.operation}", None)
         row = lower(instruction) if lower is not None else self._arithmetic(instruction)
         if instruction.result is not None:
             self._rows[instruction.result] = row
+            self._show_value(instruction.result, instruction.position)
+
+    def _show_parameters(self, block: Block) -> None:
+        """Show the variables that are known where a block begins."""
+        self._locate(None)
+        if block is self.function.blocks[0]:
+            for number, value in enumerate(self.function.parameters, 1):
+                self._show_value(value, Position(0, 0, 0, 0), argument=number)
+        position = next((instruction.position for instruction in block.instructions), Position(0, 0, 0, 0))
+        for value in block.parameters:
+            self._show_value(value, position)
+
+    def _show_value(self, value: Value, position: Position, *, argument: int = 0) -> None:
+        if value.name and self._debug is not None:
+            kinds = self._row_types(value.type)
+            kind = self._scalar(value.type) if isinstance(value.type, (Scalar, Weak)) else value.type
+            self._show(value.name, kind, list(zip(kinds, self._row(value), strict=True)), position, argument=argument)
 
     def _arithmetic(self, instruction: Instruction) -> list[str]:
         operation = instruction.operation
@@ -222,6 +218,14 @@ class FunctionLowering(ThreadgroupLowering):
 
     def _lower_not(self, instruction: Instruction) -> list[str]:
         return [self.emit(f"xor i1 {self._row(instruction.operands[0])[0]}, true")]
+
+    def _lower_table(self, instruction: Instruction) -> list[str]:
+        assert instruction.result is not None
+        kind = register_type(self._scalar(instruction.result.type))
+        items = [arithmetic.constant(self._scalar(instruction.result.type), item) for item in instruction.attributes["items"]]
+        table = self.module.table(kind, items)
+        address = self.emit(f"getelementptr {kind}, ptr {table}, i64 {self._row(instruction.operands[0])[0]}")
+        return [self.emit(f"load {kind}, ptr {address}")]
 
     def _lower_make(self, instruction: Instruction) -> list[str]:
         return [name for operand in instruction.operands for name in self._row(operand)]
@@ -313,35 +317,13 @@ class FunctionLowering(ThreadgroupLowering):
         self._require(condition, attributes["error"], attributes["message"], instruction.position)
         return []
 
-    def _lower_print(self, instruction: Instruction) -> list[str]:
-        values = []
-        for operand in instruction.operands:
-            values += list(zip(self._row_types(operand.type), self._row(operand), strict=True))
-        number = self.module.print_site(instruction.attributes["template"])
-        is_printed = print_text(self, self._load(PRINTER, "ptr"), number, values)
-        self._require(is_printed, "RuntimeError", "this could not be printed", instruction.position)
-        return []
-
-    def _lower_recur(self, instruction: Instruction) -> list[str]:
-        self.module.recursion()
-        # The stack grows down on every processor that there is code for.
-        address = self.declare("llvm.frameaddress.p0", "ptr", ("i32",))
-        here = self.emit(f"ptrtoint ptr {self.emit(f'call ptr {address}(i32 0)')} to i64")
-        used = self.emit(f"sub i64 {self._load(STACK)}, {here}")
-        has_room = self.emit(f"icmp slt i64 {used}, {MOST_STACK_BYTES}")
-        self._require(has_room, "RecursionError", "maximum recursion depth exceeded", instruction.position)
-        self._recurs = True
-        return []
-
-    def _lower_thread(self, instruction: Instruction) -> list[str]:
-        place = THREAD_QUANTITIES.index(instruction.attributes["quantity"]) * 3 + instruction.attributes["axis"]
-        address = self.emit(f"getelementptr i64, ptr %state, i64 {place}")
-        return [self.emit(f"load i64, ptr {address}, align 8")]
-
     def _lower_call(self, instruction: Instruction) -> list[str]:
         name, first_error = self.module.callee(
             instruction.attributes["callee"], self._assumptions.calls.get(instruction)
         )
+        rare = self.module.rare(instruction.attributes["callee"])
+        if rare is not None:
+            return [self.emit(rare.call(self._row(instruction.operands[0])[0]))]
         arguments = ["ptr %state"]
         for operand in instruction.operands:
             kinds = self._row_types(operand.type)
@@ -395,6 +377,7 @@ class FunctionLowering(ThreadgroupLowering):
                     returned = self.emit(f"insertvalue {kind} {returned}, {part} {name}, {place}")
                 self.do(f"ret {kind} {returned}")
             case Fail(error=error, message=message, position=position):
+                self._locate(position)
                 self._return_status(str(self.module.error_site(error, message, position)))
 
     def _write_phis(self) -> None:

@@ -92,7 +92,13 @@ def optimise(module: Any, machine: Any, opt_level: int, *, vectorises: bool = Tr
     options = llvm.create_pipeline_tuning_options(speed_level=opt_level)
     options.loop_vectorization = options.slp_vectorization = vectorises and opt_level > 1
     builder = llvm.create_pass_builder(machine, options)
-    _without_lock("LLVMPY_RunNewModulePassManager")(builder.getModulePassManager(), module, builder)
+    run = _without_lock("LLVMPY_RunNewModulePassManager")
+    run(builder.getModulePassManager(), module, builder)
+    if vectorises and any(variable.name == "llvm.compiler.used" for variable in module.global_variables):
+        # Loops call now what stands for functions where LLVM computes with vectors, see `rare`.
+        inlining = llvm.create_new_module_pass_manager()
+        inlining.add_always_inliner_pass()
+        run(inlining, module, builder)
 
 
 def emit_object(module: Any, machine: Any) -> bytes:

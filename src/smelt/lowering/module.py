@@ -10,13 +10,15 @@ from typing import Any
 from smelt.compiler.sites import ErrorSite, Place, SiteTuple
 from smelt.compiler.texts import Template
 from smelt.ir.loops import has_loop
-from smelt.ir.typed import Function
+from smelt.ir.typed import Function, Role
 from smelt.ir.positions import InlinedPosition, Position
 from smelt.ir.writes import waits
 from smelt.lowering.assumptions import Assumptions, Row
 from smelt.lowering.function import FunctionLowering
 from smelt.lowering.invariants import Invariants
+from smelt.lowering.layout import row_types
 from smelt.lowering.limits import limits_function
+from smelt.lowering.rare import RareFunction, kept
 
 _METADATA = (
     # Failing is unlikely: the way on is laid out straight.
@@ -26,6 +28,9 @@ _METADATA = (
     "!2 = distinct !{!2, !3}",
     '!3 = !{!"llvm.loop.parallel_accesses", !1}\n',
 )
+
+# What is rarely run isn't worth optimising.
+_ATTRIBUTES = {Role.ORDINARY: "", Role.ELEMENTARY: "alwaysinline", Role.RARE: "noinline cold optnone"}
 
 _ALIGNMENT = 64
 """Of each array that the threads of a group share: no type needs more."""
@@ -175,6 +180,8 @@ class _ModuleLowering:
         self._bitcode: dict[str, bytes] = {}
         self._linked_symbols: set[str] = set()
         self._declared: dict[str, str] = {}
+        self._rare: dict[Any, RareFunction] = {}
+        self._tables: dict[str, str] = {}
         self._errors: dict[ErrorSite, int] = {}
         self._prints: dict[Template, int] = {}
         self._is_recursive = self._has_loops = False
@@ -220,6 +227,23 @@ class _ModuleLowering:
     def declare(self, name: str, result: str, parameters: tuple[str, ...]) -> str:
         self._declared[name] = f"declare {result} @{name}({', '.join(parameters)})"
         return f"@{name}"
+
+    def rare(self, code: Any) -> RareFunction | None:
+        """What to call in place of a function that few numbers need; None for any other function."""
+        if code not in self._rare:
+            function = self._typed_unless_linked(code)
+            if function is None or function.role is not Role.RARE:
+                return None
+            (kind,) = row_types(function.result, has_doubles=self.has_doubles)
+            source = code.instance.source
+            name = f"{source.__module__.rpartition('.')[2]}.{source.__name__}.{kind}"
+            self._rare[code] = RareFunction(name, self.callee(code)[0], kind)
+        return self._rare[code]
+
+    def table(self, kind: str, items: list[str]) -> str:
+        """The address of constants of an LLVM type."""
+        values = f"[{len(items)} x {kind}] [{', '.join(f'{kind} {item}' for item in items)}]"
+        return self._tables.setdefault(values, f"@table{len(self._tables)}")
 
     def error_site(self, error: str, message: str, position: Position) -> int:
         return self._errors.setdefault(ErrorSite(error, message, self._places(position)), len(self._errors) + 1)
@@ -290,6 +314,9 @@ class _ModuleLowering:
             if row.is_limited:
                 limits = "limits"
                 texts.append(limits_function(self, limits, row, self._typed(kernel).parameters))
+        texts += [rare.definitions for rare in self._rare.values()]
+        texts += [kept(self._rare.values())] if self._rare else []
+        texts += [f"{name} = private unnamed_addr constant {values}\n" for values, name in self._tables.items()]
         texts += [*sorted(self._declared.values()), *_METADATA]
         outside = (name for name in self._declared if not name.startswith(("llvm.", '"')))
         threadgroups = self._threadgroups(kernel)
@@ -321,7 +348,8 @@ class _ModuleLowering:
             function = FunctionLowering(self, self._typed(code), name, assumptions)
             # What waits has to be inlined: it is a part of the kernel's coroutine.
             is_inlined = self._waits(code) or (code is kernel and self._exported is None)
+            attributes = "alwaysinline" if is_inlined else _ATTRIBUTES[function.function.role]
             is_internal = code is not kernel or self._exported is None
-            texts.append(function.text("internal" if is_internal else "", "alwaysinline" if is_inlined else ""))
+            texts.append(function.text("internal" if is_internal else "", attributes))
             self._result_type = self._result_type or function.result_type()
         return texts

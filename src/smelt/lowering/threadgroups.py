@@ -14,13 +14,13 @@ operation, so they have read it.
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 from smelt.compiler.threadgroups import SIMD_WIDTH
-from smelt.ir.typed import Instruction, Value
 from smelt.ir.positions import Position
+from smelt.ir.typed import Instruction, Value
 from smelt.lowering import arithmetic, memory
 from smelt.lowering.layout import memory_type, register_type
+from smelt.lowering.writing import InstructionWriter
 from smelt.types import Array, Scalar, Type
 
 SLOT_BYTES = 16
@@ -53,26 +53,8 @@ _ATOMIC_UNSIGNED = {"exchange": "xchg", "min": "umin", "max": "umax"}
 _ATOMIC_FLOATS = {"exchange": "xchg", "add": "fadd", "sub": "fsub", "min": "fmin", "max": "fmax"}
 
 
-class ThreadgroupLowering:
+class ThreadgroupLowering(InstructionWriter):
     """The part of the lowering of a function that is about threads that work together."""
-
-    module: Any
-    _allocations: list[str]
-
-    def emit(self, instruction: str) -> str:
-        raise NotImplementedError
-
-    def do(self, instruction: str) -> None:
-        raise NotImplementedError
-
-    def declare(self, name: str, result: str, parameters: tuple[str, ...]) -> str:
-        raise NotImplementedError
-
-    def _new(self) -> str:
-        raise NotImplementedError
-
-    def _begin(self, label: str) -> None:
-        raise NotImplementedError
 
     def _row(self, value: Value) -> list[str]:
         raise NotImplementedError
@@ -196,12 +178,6 @@ class ThreadgroupLowering:
         self._begin(left)
         self._return_status(str(LEFT))
         self._begin(resumed)
-
-    def allocated(self, kind: str) -> str:
-        """Memory of the thread's own. It is taken at the function's entry, so that a loop takes no more with each round."""
-        place = self._new()
-        self._allocations.append(f"{place} = alloca {kind}, align 16")
-        return place
 
     def _new_labels(self, *words: str) -> list[str]:
         number = self._new().removeprefix("%v")

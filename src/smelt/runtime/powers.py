@@ -6,6 +6,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from smelt.runtime.bits import from_parts
 
 
@@ -18,6 +20,11 @@ def integer_power(one: Any, base: Any, exponent: Any) -> Any:
         base *= base
         exponent >>= 1
     return result
+
+
+def square_root_power(base: Any) -> Any:
+    """`base ** 0.5`: where the root is -0 or NaN, C's annex F.10.4.4 has 0 and infinity."""
+    return np.where(base == -math.inf, math.inf, np.sqrt(base + 0.0))
 
 
 def complex_quotient(first: Any, second: Any) -> Any:

@@ -14,11 +14,6 @@ def clip(value: Any, least: Any, greatest: Any) -> Any:
     return np.minimum(np.maximum(value, least), greatest)
 
 
-def where(test: Any, then: Any, otherwise: Any) -> Any:
-    """`np.where` on scalars. Both are evaluated."""
-    return then if test else otherwise
-
-
 def sign(value: Any) -> Any:
     """`np.sign`, of real numbers."""
     if value > 0:
@@ -26,6 +21,11 @@ def sign(value: Any) -> Any:
     if value < 0:
         return -1
     return 0 if value == 0 else value
+
+
+def same(value: Any) -> Any:
+    """`value ** 1`."""
+    return value
 
 
 def square(value: Any) -> Any:

@@ -9,7 +9,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from smelt.caching import (
@@ -102,6 +102,8 @@ class Session:
         self._most_bytes = most_bytes
         self._images = images
         self._saved: weakref.WeakSet[Results] = weakref.WeakSet()
+        # What code depends on that was found, as the entry has it: its calls are there no more, of which it would be recorded.
+        self._found: weakref.WeakKeyDictionary[CodeInstance, tuple[Entry, Objects]] = weakref.WeakKeyDictionary()
         self._claims = threading.local()
 
     def __repr__(self) -> str:
@@ -129,6 +131,7 @@ class Session:
         code = view.code_instance(instance, replay.edges)
         code.attach(_restored(view.results_class, entries[0].inferred, replay.objects))
         self._attach(code, entries, replay.objects)
+        self._found[code] = (entries[0], replay.objects)
         if is_image:
             self.image_hits += 1
         else:
@@ -248,6 +251,9 @@ class Session:
     # Between entries and results
 
     def _entry(self, view: CacheView[Any], code: CodeInstance, config: CompilerConfig, results: Results) -> Entry:
+        if code in self._found:
+            found, objects = self._found[code]
+            return replace(found, config=config, artifact=VOCABULARY.encode(state_of(results, objects)))
         recorder = Recorder(view, code, self._overlays, self.fingerprints.of)
         module, name = method_name(code.instance)
         return Entry(

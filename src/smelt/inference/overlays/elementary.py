@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The elementary functions of `math` and NumPy: those of `runtime.elementary`, and the operations that those are made of.
 
-A target that has them itself puts `numbers.define_operations` of its own table above these.
+A target that has them itself puts a table with `define_operations` above this one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from smelt.caching import MethodTable, add_method
 from smelt.inference.calls import Primitive
-from smelt.inference.overlays.numbers import as_floating
+from smelt.inference.overlays.numbers import as_floating, operation_of_floats
 from smelt.ir import untyped
 from smelt.ir.builder import Operand
 from smelt.runtime.elementary import (
@@ -53,11 +53,22 @@ def define(table: MethodTable) -> None:
     add_method(table, exact.multiply_add, (floating, floating, floating), Primitive(_multiply_add))
     add_method(table, exact.polynomial, (floating, tuple_like), Primitive(_polynomial))
     for module, count, names in _FUNCTIONS:
-        for name, name_in_numpy in names.items():
-            primitive = Primitive(_computed_by(getattr(module, name + _DOUBLE), getattr(module, name + _SINGLE)))
-            add_method(table, getattr(math, name), (real,) * count, primitive)
-            if name_in_numpy is not None:
-                add_method(table, getattr(np, name_in_numpy), (real,) * count, primitive)
+        for name in names:
+            functions = getattr(module, name + _DOUBLE), getattr(module, name + _SINGLE)
+            _define(table, name, names[name], count, Primitive(_computed_by(*functions)))
+
+
+def define_operations(table: MethodTable) -> None:
+    """Add methods to `table` by which the elementary functions are operations, for a target that has those."""
+    for _, count, names in _FUNCTIONS:
+        for name in names:
+            _define(table, name, names[name], count, Primitive(operation_of_floats(name)))
+
+
+def _define(table: MethodTable, name: str, name_in_numpy: str | None, count: int, primitive: Primitive) -> None:
+    add_method(table, getattr(math, name), (real,) * count, primitive)
+    if name_in_numpy is not None:
+        add_method(table, getattr(np, name_in_numpy), (real,) * count, primitive)
 
 
 def _computed_by(for_double: Callable[..., Any], for_single: Callable[..., Any]) -> Callable[..., Operand]:

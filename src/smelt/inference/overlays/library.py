@@ -58,7 +58,6 @@ _UNARY: dict[Any, str] = {np.negative: "-", np.positive: "+", np.invert: "~"}
 # Functions with the signature that they are defined for, and the function of the runtime library that they are.
 _FUNCTIONS: list[tuple[Any, tuple[Any, ...], Callable[..., Any]]] = [
     (np.clip, (real, real, real), scalars.clip),
-    (np.where, (number, number, number), scalars.where),
     (np.sign, (real,), scalars.sign),
     (np.square, (number,), scalars.square),
     (np.reciprocal, (floating,), scalars.reciprocal),

@@ -11,6 +11,7 @@ import numpy as np
 
 from smelt.caching import MethodTable, add_method
 from smelt.inference.calls import Primitive
+from smelt.inference.operators import truth
 from smelt.ir import untyped
 from smelt.ir.builder import Operand, is_boolean, is_integer
 from smelt.types import SCALARS, Kind, Scalar, Type, boolean, dtype_of, float32, float64, strong, weak_float, weak_int
@@ -19,28 +20,6 @@ from smelt.types.patterns import number, real
 # The names of operations, and under which names math and NumPy have them.
 _FUNCTIONS = {
     "sqrt": ("sqrt", "sqrt"),
-    "exp": ("exp", "exp"),
-    "exp2": ("exp2", "exp2"),
-    "expm1": ("expm1", "expm1"),
-    "log": ("log", "log"),
-    "log2": ("log2", "log2"),
-    "log10": ("log10", "log10"),
-    "log1p": ("log1p", "log1p"),
-    "sin": ("sin", "sin"),
-    "cos": ("cos", "cos"),
-    "tan": ("tan", "tan"),
-    "asin": ("asin", "arcsin"),
-    "acos": ("acos", "arccos"),
-    "atan": ("atan", "arctan"),
-    "sinh": ("sinh", "sinh"),
-    "cosh": ("cosh", "cosh"),
-    "tanh": ("tanh", "tanh"),
-    "asinh": ("asinh", "arcsinh"),
-    "acosh": ("acosh", "arccosh"),
-    "atanh": ("atanh", "arctanh"),
-    "cbrt": ("cbrt", "cbrt"),
-    "erf": ("erf", None),
-    "erfc": ("erfc", None),
     "tgamma": ("gamma", None),
     "lgamma": ("lgamma", None),
     "floor": (None, "floor"),
@@ -49,11 +28,8 @@ _FUNCTIONS = {
     "rint": (None, "rint"),
 }
 _FUNCTIONS_OF_TWO = {
-    "atan2": ("atan2", "arctan2"),
-    "hypot": ("hypot", "hypot"),
     "fmod": ("fmod", "fmod"),
     "copysign": ("copysign", "copysign"),
-    "pow": ("pow", None),
 }
 
 
@@ -63,7 +39,7 @@ def define(table: MethodTable) -> None:
         signature = (real,) if operation in _FUNCTIONS else (real, real)
         for module, name in zip((math, np), names, strict=True):
             if name is not None:
-                add_method(table, getattr(module, name), signature, Primitive(_floating(operation)))
+                add_method(table, getattr(module, name), signature, Primitive(operation_of_floats(operation)))
     for name, operation in (("floor", "floor"), ("ceil", "ceil"), ("trunc", "trunc")):
         add_method(table, getattr(math, name), (real,), Primitive(_rounding(operation)))
     for module in (math, np):
@@ -72,6 +48,7 @@ def define(table: MethodTable) -> None:
         add_method(table, module.isfinite, (real,), Primitive(_is_finite))
     add_method(table, np.minimum, (real, real), Primitive(_extreme("lt")))
     add_method(table, np.maximum, (real, real), Primitive(_extreme("gt")))
+    add_method(table, np.where, (number, number, number), Primitive(_where))
     add_method(table, np.absolute, (real,), Primitive(absolute))
     for scalar in SCALARS:
         add_method(table, scalar, (number,), Primitive(_conversion(scalar)))
@@ -97,7 +74,9 @@ def absolute(context: Any, operands: tuple[Operand, ...], node: untyped.Node) ->
     return Operand(operand.type, context.builder.emit("abs", (context.builder.value(operand),)))
 
 
-def _floating(operation: str) -> Callable[..., Operand]:
+def operation_of_floats(operation: str) -> Callable[..., Operand]:
+    """A call that is one operation on floating numbers."""
+
     def infer(context: Any, operands: tuple[Operand, ...], node: untyped.Node) -> Operand:  # noqa: ARG001
         kind, converted = as_floating(context, *operands)
         return Operand(kind, context.builder.emit(operation, map(context.builder.value, converted)))
@@ -157,6 +136,15 @@ def _extreme(order: str) -> Callable[..., Operand]:
         return Operand(common, builder.emit("select", (wins, first, second), common))
 
     return infer
+
+
+def _where(context: Any, operands: tuple[Operand, ...], node: untyped.Node) -> Operand:
+    builder = context.builder
+    test = truth(context, operands[0], node)
+    common, chosen = builder.promoted(*operands[1:])
+    if test.is_constant:
+        return chosen[0] if test.known else chosen[1]  # type: ignore[no-any-return]
+    return Operand(common, builder.emit("select", map(builder.value, (test, *chosen)), common))
 
 
 def _conversion(scalar: Scalar) -> Callable[..., Operand]:

@@ -39,6 +39,17 @@ def _loads(record: type[ctypes.Structure], holder: str, *names: str) -> str:
     )
 
 
+def _copies_of_words(source: str, offset: int, target: str) -> str:
+    """LLVM IR that copies the words of a launch, one by one: for so few any other way takes longer to get going."""
+    return "\n".join(
+        f"  %from{number} = getelementptr i8, ptr {source}, i64 {offset + 8 * number}\n"
+        f"  %word{number} = load i64, ptr %from{number}\n"
+        f"  %to{number} = getelementptr i64, ptr {target}, i64 {number}\n"
+        f"  store i64 %word{number}, ptr %to{number}"
+        for number in range(LAUNCH_WORDS)
+    )
+
+
 _OUTSIDE = """
 @_Py_NoneStruct = external global i8
 declare void @Py_IncRef(ptr)
@@ -49,7 +60,6 @@ declare ptr @PyBytes_FromStringAndSize(ptr, i64)
 declare ptr @PyObject_CallOneArg(ptr, ptr)
 declare ptr @PyDict_GetItem(ptr, ptr)
 declare ptr @PyObject_Vectorcall(ptr, ptr, i64, ptr)
-declare void @llvm.memcpy.inline.p0.p0.i64(ptr, ptr, i64, i1 immarg)
 declare i64 @llvm.smin.i64(i64, i64)
 declare i64 @llvm.smax.i64(i64, i64)
 """
@@ -112,9 +122,8 @@ check_guard:
   %holds = call i1 @guard_holds(ptr %guard, i64 %guard_words)
   br i1 %holds, label %prepare, label %other
 prepare:
-  %grid = getelementptr i8, ptr %launcher, i64 {LauncherRecord.words.offset}
-  call void @llvm.memcpy.inline.p0.p0.i64(ptr align 16 %launch, ptr align 8 %grid, i64 {8 * LAUNCH_WORDS}, i1 false)
-{_loads(EntryRecord, "%entry_here", "run", "most_locked_threads")}
+{_copies_of_words("%launcher", LauncherRecord.words.offset, "%launch")}
+{_loads(EntryRecord, "%entry_here", "run", "run_grid", "most_locked_threads")}
   %keeps_lock = icmp sle i64 %threads, %most_locked_threads
   br i1 %keeps_lock, label %run_at_once, label %run_unlocked
 run_at_once:
@@ -122,7 +131,15 @@ run_at_once:
   br label %done
 run_unlocked:
   %thread = call ptr @PyEval_SaveThread()
+  %runs_alone = icmp eq ptr %run_grid, null
+  br i1 %runs_alone, label %run_alone, label %run_together
+run_alone:
   call void %run(ptr %launch, ptr %words)
+  br label %lock_again
+run_together:
+  call void %run_grid(ptr %run, ptr %launch, ptr %words)
+  br label %lock_again
+lock_again:
   call void @PyEval_RestoreThread(ptr %thread)
   br label %done
 done:

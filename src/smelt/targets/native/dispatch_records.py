@@ -34,7 +34,8 @@ class LauncherRecord(ctypes.Structure):
 class EntryRecord(ctypes.Structure):
     """One kernel that is ready to run, for one tuple of argument types.
 
-    `given` arguments are expected. `unpack` is the stub, `objects` what it is given, `run` the kernel. `guard` has `guard_words` triples
+    `given` arguments are expected. `unpack` is the stub, `objects` what it is given, `run` the kernel, `run_grid` what runs it with several
+    threads, see `thread_grid_code`, or 0. `guard` has `guard_words` triples
     of addresses, the parts of a `smelt.caching.Word` each. `written` has the numbers of the arrays that are written, among
     the `arrays` of the launch. The limits are of the grids that the kernel can run over; up to `most_locked_threads` in all it keeps the
     interpreter lock. `failed` is an object to call with the words
@@ -46,6 +47,7 @@ class EntryRecord(ctypes.Structure):
         ("unpack", ctypes.c_void_p),
         ("objects", ctypes.c_void_p),
         ("run", ctypes.c_void_p),
+        ("run_grid", ctypes.c_void_p),
         ("guard", ctypes.c_void_p),
         ("guard_words", ctypes.c_int64),
         ("written", ctypes.c_void_p),

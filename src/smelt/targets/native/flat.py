@@ -22,7 +22,7 @@ MOST_ALIGNMENT = 4096
 """The smallest page of any system: what is mapped is aligned to that, and no more."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FlatCode:
     """Machine code that lies flat. Raises `FlatError` if it doesn't hold together.
 

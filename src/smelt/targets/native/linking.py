@@ -3,14 +3,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from smelt.targets.native.loading import link
 from smelt.targets.native.results import NativeResults
+from smelt.targets.native.thread_grid import ThreadGrid
 
 
 class NativeLinker:
-    """Loads kernels."""
+    """Loads kernels, to be run by the threads that `grid` gives."""
 
     results_class = NativeResults
+
+    def __init__(self, grid: Callable[[], ThreadGrid | None] = lambda: None) -> None:
+        self._grid = grid
 
     def is_compiled(self, results: NativeResults) -> bool:
         """Whether there is code to load."""
@@ -18,4 +24,4 @@ class NativeLinker:
 
     def link(self, results: NativeResults) -> None:
         """Load the code. Raises `LinkError` if this process can't run it."""
-        link(results)
+        link(results, self._grid())

@@ -12,8 +12,7 @@ Reference Manual for A-profile architecture", A2 (features of AArch64), and Appl
 from __future__ import annotations
 
 import functools
-import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _X86_64 = ("cmov", "cx8", "fxsr", "mmx", "sse", "sse2")
 _X86_64_V2 = (*_X86_64, "cx16", "popcnt", "sahf", "sse3", "sse4.1", "sse4.2", "ssse3")
@@ -23,26 +22,23 @@ _X86_64_V4 = (*_X86_64_V3, "avx512bw", "avx512cd", "avx512dq", "avx512f", "avx51
 _AARCH64 = ("fp-armv8", "neon")
 _APPLE_M1 = (
     *_AARCH64,
-    *(
-        "aes",
-        "complxnum",
-        "crc",
-        "dotprod",
-        "fp16fml",
-        "fullfp16",
-        "jsconv",
-        "lse",
-        "pauth",
-        "rcpc",
-        "rdm",
-        "sha2",
-        "sha3",
-    ),
+    "aes",
+    "complxnum",
+    "crc",
+    "dotprod",
+    "fp16fml",
+    "fullfp16",
+    "jsconv",
+    "lse",
+    "pauth",
+    "rcpc",
+    "rdm",
+    "sha2",
+    "sha3",
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(NamedTuple):
     """A set of features that has a name: the machine, LLVM's name of it, and the features, also of the levels below."""
 
     machine: str
@@ -61,27 +57,27 @@ LEVELS = {
 
 BEYOND = {
     "x86-64": (
-        *(
-            "avx512bf16",
-            "avx512bitalg",
-            "avx512fp16",
-            "avx512ifma",
-            "avx512vbmi",
-            "avx512vbmi2",
-            "avx512vnni",
-            "avx512vpopcntdq",
-        ),
-        *("avxifma", "avxneconvert", "avxvnni", "avxvnniint16", "avxvnniint8", "gfni"),
+        "avx512bf16",
+        "avx512bitalg",
+        "avx512fp16",
+        "avx512ifma",
+        "avx512vbmi",
+        "avx512vbmi2",
+        "avx512vnni",
+        "avx512vpopcntdq",
+        "avxifma",
+        "avxneconvert",
+        "avxvnni",
+        "avxvnniint16",
+        "avxvnniint8",
+        "gfni",
     ),
     "aarch64": ("bf16", "i8mm"),
 }
 """The features that no level has. Not among them are those of AArch64 with vectors of a length that is known when it runs."""
 
-_WRITTEN = re.compile(r"(?P<level>[\w-]+?)(?P<features>(?:\+[\w.-]+)*)(?:@(?P<tuning>[\w-]+))?")
 
-
-@dataclass(frozen=True, slots=True)
-class Processor:
+class Processor(NamedTuple):
     """A processor that code is compiled for; as text it is as in this module's first lines.
 
     Attributes
@@ -126,18 +122,18 @@ def processor_of(machine: str, features: frozenset[str], tuning: str = "") -> Pr
 @functools.cache
 def parse_processor(text: str) -> Processor:
     """The processor that `text` describes. Raises `ValueError` if it isn't one, with those that there are."""
-    found = _WRITTEN.fullmatch(text)
-    if found is None or found["level"] not in LEVELS:
+    body, has_tuning, tuning = text.partition("@")
+    name, *written = body.split("+")
+    if name not in LEVELS or not all(written) or bool(has_tuning) != bool(tuning):
         raise ValueError(f"there is no processor {text!r}; write one of {', '.join(LEVELS)}")
-    level = LEVELS[found["level"]]
-    features = frozenset(filter(None, found["features"].split("+")))
+    machine, _, features = LEVELS[name]
     known = {
-        *BEYOND[level.machine],
-        *(name for one in LEVELS.values() if one.machine == level.machine for name in one.features),
+        *BEYOND[machine],
+        *(one for level in LEVELS.values() if level.machine == machine for one in level.features),
     }
-    unknown = sorted(features - known)
+    unknown = sorted(set(written) - known)
     if unknown:
         raise ValueError(
-            f"{text!r}: {level.machine} has no feature {', '.join(unknown)} that smelt knows; it knows {sorted(known)}"
+            f"{text!r}: {machine} has no feature {', '.join(unknown)} that smelt knows; it knows {sorted(known)}"
         )
-    return Processor(found["level"], tuple(sorted(features - set(level.features))), found["tuning"] or "")
+    return Processor(name, tuple(sorted(set(written) - set(features))), tuning)

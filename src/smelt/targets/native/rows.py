@@ -10,16 +10,14 @@ from __future__ import annotations
 
 from smelt.lowering import LoweredModule
 from smelt.lowering.limits import LIMITS
-from smelt.lowering.threadgroups import ALONE_WORDS, PRINTER
+from smelt.lowering.threadgroups import ALONE_WORDS, PRINTER, STACK
 from smelt.targets.native.words import SIZES, STATUS_WORD, loads_of_words
 
 
 def row_entry_point(lowered: LoweredModule, entry: str, loads: str, arguments: str) -> str:
     """The LLVM IR of the entry point, given how the kernel's arguments are loaded from `%arguments` and passed."""
     words = loads_of_words("begin_x", "end_x", "begin_y", "end_y", *SIZES, *(("printer",) if lowered.prints else ()))
-    begin = _BEGIN.format(
-        state_words=ALONE_WORDS, words=words, loads=loads, state=_state(has_printer=bool(lowered.prints))
-    )
+    begin = _BEGIN.format(state_words=ALONE_WORDS, words=words, loads=loads, state=_state(lowered))
 
     def loop(function: str, note: str) -> str:
         call = f"call {lowered.result_type} @{function}({arguments})"
@@ -38,14 +36,17 @@ def row_entry_point(lowered: LoweredModule, entry: str, loads: str, arguments: s
     return "".join(texts)
 
 
-def _state(*, has_printer: bool) -> str:
+def _state(lowered: LoweredModule) -> str:
     """LLVM IR that stores what a thread's state holds, but for its position on the axes x and y."""
-    words = list(enumerate(("%z", *(f"%{name}" for name in SIZES)), 2))
-    if has_printer:
-        words.append((PRINTER, "%printer"))
+    words = list(enumerate(("i64 %z", *(f"i64 %{name}" for name in SIZES)), 2))
+    if lowered.prints:
+        words.append((PRINTER, "i64 %printer"))
+    if lowered.is_recursive:
+        # The state itself is on the stack.
+        words.append((STACK, "ptr %state"))
     return "\n".join(
-        f"  %state{word} = getelementptr i64, ptr %state, i64 {word}\n  store i64 {name}, ptr %state{word}, align 8"
-        for word, name in words
+        f"  %state{word} = getelementptr i64, ptr %state, i64 {word}\n  store {value}, ptr %state{word}, align 8"
+        for word, value in words
     )
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from smelt.lowering.llvm import emit_object, optimise, parsed
+from smelt.lowering.llvm import emit_object, parsed
 from smelt.targets.native.code_generation import machine_for, with_attributes
 from smelt.targets.native.flat import FlatCode
 from smelt.targets.native.flattening import flatten
@@ -13,11 +13,9 @@ from smelt.targets.native.target import least_target
 def compile_stub(text: str, opt_level: int) -> FlatCode:
     """Compile LLVM IR for every processor of this machine's kind: a stub has no use for what only some of them have.
 
-    At level 0 the text is translated as it stands, which takes least time.
+    The text is written as it is meant to be, and LLVM's passes, which take most of the time of a compilation, are left out: `opt_level` is
+    that of code generation. At 0 it takes least time.
     """
     target = least_target()
     machine = machine_for(target, opt_level=opt_level)
-    module = parsed(with_attributes(text, target), machine)
-    if opt_level:
-        optimise(module, machine, opt_level)
-    return flatten(emit_object(module, machine))
+    return flatten(emit_object(parsed(with_attributes(text, target), machine), machine))

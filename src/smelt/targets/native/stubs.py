@@ -13,37 +13,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from smelt.caching import (
-    CacheView,
-    CodeCache,
-    CodeInstance,
-    FunctionTable,
-    MethodInstance,
-    ResultStore,
-    session_local,
-    watched_names,
-    watching,
-)
+from smelt.caching import ResultStore, watched_names, watching
 from smelt.targets.native import object_layouts as layouts
 from smelt.targets.native.dispatch import Launch
 from smelt.targets.native.dispatch_code import LAUNCH, dispatch_text
-from smelt.targets.native.flat import FlatCode
+from smelt.targets.native.helper_code import Compile, HelperCode
 from smelt.targets.native.mapping import MappedCode
-from smelt.targets.native.results import FlatResults
 from smelt.targets.native.stub_code import UNPACK, unpack_text
 from smelt.targets.native.stub_shapes import arrays_of, shapes_of
-from smelt.targets.native.symbols import provide, resolve
+from smelt.targets.native.symbols import provide
 from smelt.targets.native.watcher_code import NAMESPACE_CHANGED, TABLE, watcher_text
 from smelt.types import Type
-
-Compile = Callable[[str, int], FlatCode]
-"""From LLVM IR and the level of optimisation to flat code."""
-
-
-class StubResults(FlatResults):
-    """Machine code of a launch. Session-local: `mapped`, the code in memory."""
-
-    mapped: Any = session_local()
 
 
 class Stub(NamedTuple):
@@ -68,20 +48,10 @@ class Stub(NamedTuple):
 
 
 class Stubs:
-    """The stubs of this process.
-
-    Attributes
-    ----------
-    view
-        The view of them.
-    """
+    """The stubs of this process."""
 
     def __init__(self, compile_text: Compile, store: ResultStore | None = None) -> None:
-        self._compile = compile_text
-        # Of their own, so that what is counted of kernels is of kernels.
-        self.table = FunctionTable("launch stubs", cache=CodeCache())
-        owner = ("smelt launch stubs", *layouts.interface_versions())
-        self.view: CacheView[StubResults] = CacheView(owner, StubResults, cache=self.table.cache, store=store)
+        self._code = HelperCode(("smelt launch stubs", *layouts.interface_versions()), compile_text, store)
         for cls in _named_classes():
             provide(f"numpy.{cls.__name__}", id(cls))
 
@@ -91,7 +61,7 @@ class Stubs:
         if found is None:
             return None
         shapes, objects = found
-        code = self._mapped(unpack_text, 0, shapes, given, len(objects))
+        code = self._code.mapped(unpack_text, 0, shapes, given, len(objects))
         if code is None:
             return None
         counts = tuple(map(arrays_of, shapes))
@@ -103,7 +73,7 @@ class Stubs:
 
     @functools.cached_property
     def _method(self) -> Any:
-        code = self._mapped(dispatch_text, 2)
+        code = self._code.mapped(dispatch_text, 1)
         assert code is not None
         self._watch()
         method = _Method(b"launch", code.address(LAUNCH), _FAST_CALL | _KEYWORDS, None)
@@ -117,29 +87,11 @@ class Stubs:
         if watching.is_available():
             provide(TABLE, watching.table_of_names())
             numbers = (watched_names.DICT_FACTOR, watched_names.NAME_FACTOR, watched_names.INDEX_SHIFT)
-            code = self._mapped(watcher_text, 2, *numbers, watched_names.NEVER_A_KEY)
+            code = self._code.mapped(watcher_text, 1, *numbers, watched_names.NEVER_A_KEY)
             assert code is not None
             # LIFETIME: the interpreter calls it for as long as the process lives.
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(code))
             watching.use_compiled_callback(code.address(NAMESPACE_CHANGED))
-
-    def _mapped(self, write: Callable[..., str | None], opt_level: int, *numbers: Any) -> MappedCode | None:
-        """The code whose text `write` gives for some numbers, loaded."""
-
-        def make(view: CacheView[StubResults], instance: MethodInstance) -> CodeInstance:
-            code = view.code_instance(instance)
-            text = write(*numbers)
-            if text is not None:
-                view.results(code).keep_flat_code(self._compile(text, opt_level))
-            return code
-
-        instance = self.table.method_instance(write, numbers)
-        assert instance is not None
-        results = self.view.results(self.view.get_or_create(instance, make))
-        if results.mapped is None and results.code is not None:
-            results.mapped = MappedCode(results.flat_code(), resolve)
-        mapped: MappedCode | None = results.mapped
-        return mapped
 
 
 _FAST_CALL, _KEYWORDS = 0x80, 0x02

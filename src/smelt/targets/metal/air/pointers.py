@@ -12,6 +12,7 @@ import functools
 import re
 from collections import defaultdict
 
+from smelt.targets.metal.air.attributes import pointees
 from smelt.targets.metal.air.codes import Cast, ConstantCode, InstructionCode as Code
 from smelt.targets.metal.air.program import (
     BYTE,
@@ -32,6 +33,7 @@ from smelt.targets.metal.air.program import (
     Value,
     ValueNode,
 )
+
 
 @functools.cache
 def in_memory(kind: Type) -> Type:
@@ -60,7 +62,7 @@ def type_pointers(module: Module) -> None:
     uses = {function: _uses(function) for function in module.functions}
     # First those that are only declared: what they take says what others are used as.
     for function in sorted(module.functions, key=lambda function: not function.is_declaration):
-        _type_signature(function, uses[function])
+        _type_signature(function, uses[function], _declared_pointees(module, function))
     constants = _Constants()
     for variable in module.globals:
         if variable.initial is not None:
@@ -121,13 +123,26 @@ def _used_as(value: Value, uses: _Uses) -> Type:
     return BYTE
 
 
-def _type_signature(function: Function, uses: _Uses) -> None:
+def _declared_pointees(module: Module, function: Function) -> dict[int, Type]:
+    """What attributes say that parameters point to, by the number of the parameter."""
+    if not function.attributes:
+        return {}
+    found = pointees(module.attribute_groups, module.attribute_lists[function.attributes - 1])
+    return {number: in_memory(module.attribute_types[kind]) for number, kind in found.items()}
+
+
+def _type_signature(function: Function, uses: _Uses, declared: dict[int, Type]) -> None:
     parameters = []
     for number, parameter in enumerate(function.parameters):
         kind = in_memory(parameter.type)
         if isinstance(kind, Pointer):
-            pointee = pointee_of_parameter(function.name or "") if function.is_declaration else None
-            kind = Pointer(kind.space, pointee if pointee is not None else _used_as(parameter, uses))
+            if number in declared:
+                pointee = declared[number]
+            elif function.is_declaration:
+                pointee = pointee_of_parameter(function.name or "")
+            else:
+                pointee = _used_as(parameter, uses)
+            kind = Pointer(kind.space, pointee)
         function.parameters[number].type = kind
         parameters.append(kind)
     function.signature = Signature(in_memory(function.signature.result), tuple(parameters))
@@ -144,7 +159,7 @@ _SCALARS: dict[str, Type] = {
 _SUFFIX = re.compile(r"\.(?:p\d+)?(?:v(\d+))?(f16|f32|f64|bf16|i1|i8|i16|i32|i64)$")
 
 
-def pointee_of_parameter(function: str) -> Type | None:
+def pointee_of_parameter(function: str) -> Type:
     """What the pointers that a declared function takes point to, as far as its name tells it.
 
     `air.atomic.global.add.f32` takes a `float*`, `air.simdgroup_matrix_8x8_load.v64f32.p1f32` too: the last part of a name of AIR's is
@@ -270,7 +285,9 @@ class _FunctionTyping:
         if instruction.code == Code.CALL:
             callee = instruction.operands[-1]
             if not isinstance(callee, Function):
-                raise DowngradeError(f"the function {self._function.name} calls a function through a pointer, which AIR has not")
+                raise DowngradeError(
+                    f"the function {self._function.name} calls a function through a pointer, which AIR has not"
+                )
             instruction.source = callee.signature
         instruction.type = kind
 
@@ -281,7 +298,9 @@ class _FunctionTyping:
             for place, operand in enumerate(instruction.operands):
                 wanted = self._wanted(instruction, place)
                 if instruction.code == Code.PHI:
-                    instruction.operands[place] = self._cast_at_end(operand, instruction.type, instruction.blocks[place])
+                    instruction.operands[place] = self._cast_at_end(
+                        operand, instruction.type, instruction.blocks[place]
+                    )
                 else:
                     instruction.operands[place] = self._cast(operand, wanted, block)
             block.instructions.append(instruction)

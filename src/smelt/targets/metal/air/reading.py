@@ -7,7 +7,7 @@ Debug information is left out: neither its records nor its metadata are those of
 from __future__ import annotations
 
 from smelt.targets.metal.air import bitstream
-from smelt.targets.metal.air.bitstream import BitstreamError, Record, read_bitstream
+from smelt.targets.metal.air.bitstream import Record, read_bitstream
 from smelt.targets.metal.air.codes import BlockId, ConstantCode, MetadataCode, ModuleCode, TypeCode
 from smelt.targets.metal.air.program import (
     METADATA,
@@ -62,15 +62,9 @@ def read_module(bitcode: bytes) -> Module:
     Raises `BitstreamError` if it is no bitcode, `DowngradeError` for what there are no words for in LLVM 14 or AIR.
     """
     blocks = read_bitstream(bitcode)
-    try:
-        (block,) = (found for found in blocks if found.number == BlockId.MODULE)
-        names = next((found.records()[0].blob for found in blocks if found.number == BlockId.STRTAB), b"")
-        return ModuleReader(block, names or b"").module
-    except (DowngradeError, BitstreamError):
-        raise
-    except (AssertionError, LookupError, OverflowError, TypeError, ValueError) as error:
-        # A record that is too short, or names what isn't there.
-        raise BitstreamError(f"the bitcode is damaged: {type(error).__name__}: {error}") from error
+    (block,) = (found for found in blocks if found.number == BlockId.MODULE)
+    names = next((found.records()[0].blob for found in blocks if found.number == BlockId.STRTAB), b"")
+    return ModuleReader(block, names or b"").module
 
 
 class ModuleReader:
@@ -247,7 +241,9 @@ class ModuleReader:
                 case MetadataCode.STRINGS:
                     self._read_strings(record)
                 case MetadataCode.VALUE:
-                    self.metadata.append(ValueNode(self.values[operands[1]]))
+                    # An instruction is there for debug information only.
+                    is_known = operands[1] < len(self.values)
+                    self.metadata.append(ValueNode(self.values[operands[1]]) if is_known else None)
                 case MetadataCode.NODE | MetadataCode.DISTINCT_NODE:
                     node = Node(is_distinct=record.code == MetadataCode.DISTINCT_NODE)
                     nodes.append((node, operands))

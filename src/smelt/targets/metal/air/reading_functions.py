@@ -8,7 +8,7 @@ where that can't be told from elsewhere.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from smelt.targets.metal.air import bitstream
 from smelt.targets.metal.air.bitstream import Record
@@ -146,7 +146,7 @@ class FunctionReader:
     def _instruction(self, record: Record) -> Instruction:
         self._operands, self._at = record.operands, 0
         instruction = Instruction(VOID, None, record.code)
-        reader = _READERS.get(record.code)
+        reader = self._READERS.get(record.code)
         if reader is None:
             raise DowngradeError(
                 f"the function {self._function.name} has an instruction (record {record.code}) that AIR has not"
@@ -174,8 +174,11 @@ class FunctionReader:
         instruction.numbers = [self._number() & 1]
         instruction.source = self._type()
         base = self._value(instruction)
+        kinds = [base]
         while self._at < len(self._operands):
-            if isinstance(self._value(instruction), Sequence):
+            kinds.append(self._value(instruction))
+        for kind in kinds:
+            if isinstance(kind, Sequence):
                 raise DowngradeError(f"the function {self._function.name} has a vector of addresses")
         instruction.type = base
 
@@ -204,7 +207,9 @@ class FunctionReader:
         kind = self._value(instruction)
         self._value(instruction, kind)
         instruction.numbers = self._rest()
-        instruction.type = Sequence(kind.count, Integer(1), is_vector=True) if isinstance(kind, Sequence) else Integer(1)
+        instruction.type = (
+            Sequence(kind.count, Integer(1), is_vector=True) if isinstance(kind, Sequence) else Integer(1)
+        )
 
     def _select(self, instruction: Instruction) -> None:
         instruction.type = self._value(instruction)
@@ -305,7 +310,9 @@ class FunctionReader:
         callee = Instruction(VOID, operands=called)
         self._value(callee)
         if signature.is_variadic:
-            raise DowngradeError(f"the function {self._function.name} calls a function with a variable number of arguments")
+            raise DowngradeError(
+                f"the function {self._function.name} calls a function with a variable number of arguments"
+            )
         for parameter in signature.parameters:
             if parameter == METADATA and (called[0].name or "").startswith(DROPPED):
                 self._number()
@@ -317,6 +324,35 @@ class FunctionReader:
         instruction.operands += called
         instruction.source = signature
         instruction.type = signature.result
+
+    _READERS: ClassVar[dict[int, Callable[[FunctionReader, Instruction], None]]] = {
+        Code.BINOP: _binary,
+        Code.UNOP: _unary,
+        Code.CAST: _cast,
+        Code.GEP: _address,
+        Code.EXTRACTELT: _extract_element,
+        Code.INSERTELT: _insert_element,
+        Code.SHUFFLEVEC: _shuffle,
+        Code.CMP2: _compare,
+        Code.VSELECT: _select,
+        Code.RET: _return,
+        Code.BR: _branch,
+        Code.SWITCH: _switch,
+        Code.UNREACHABLE: _unreachable,
+        Code.PHI: _phi,
+        Code.ALLOCA: _allocate,
+        Code.LOAD: _load,
+        Code.LOADATOMIC: _load,
+        Code.STORE: _store,
+        Code.STOREATOMIC: _store,
+        Code.CMPXCHG: _compare_exchange,
+        Code.ATOMICRMW: _read_modify_write,
+        Code.FENCE: _fence,
+        Code.EXTRACTVAL: _extract_value,
+        Code.INSERTVAL: _insert_value,
+        Code.FREEZE: _freeze,
+        Code.CALL: _call,
+    }
 
 
 def _part(kind: Type, indices: list[int]) -> Type:
@@ -331,33 +367,3 @@ def _part(kind: Type, indices: list[int]) -> Type:
 
 def _is_dropped(instruction: Instruction) -> bool:
     return instruction.code == Code.CALL and (instruction.operands[-1].name or "").startswith(DROPPED)
-
-
-_READERS: dict[int, Callable[[FunctionReader, Instruction], None]] = {
-    Code.BINOP: FunctionReader._binary,
-    Code.UNOP: FunctionReader._unary,
-    Code.CAST: FunctionReader._cast,
-    Code.GEP: FunctionReader._address,
-    Code.EXTRACTELT: FunctionReader._extract_element,
-    Code.INSERTELT: FunctionReader._insert_element,
-    Code.SHUFFLEVEC: FunctionReader._shuffle,
-    Code.CMP2: FunctionReader._compare,
-    Code.VSELECT: FunctionReader._select,
-    Code.RET: FunctionReader._return,
-    Code.BR: FunctionReader._branch,
-    Code.SWITCH: FunctionReader._switch,
-    Code.UNREACHABLE: FunctionReader._unreachable,
-    Code.PHI: FunctionReader._phi,
-    Code.ALLOCA: FunctionReader._allocate,
-    Code.LOAD: FunctionReader._load,
-    Code.LOADATOMIC: FunctionReader._load,
-    Code.STORE: FunctionReader._store,
-    Code.STOREATOMIC: FunctionReader._store,
-    Code.CMPXCHG: FunctionReader._compare_exchange,
-    Code.ATOMICRMW: FunctionReader._read_modify_write,
-    Code.FENCE: FunctionReader._fence,
-    Code.EXTRACTVAL: FunctionReader._extract_value,
-    Code.INSERTVAL: FunctionReader._insert_value,
-    Code.FREEZE: FunctionReader._freeze,
-    Code.CALL: FunctionReader._call,
-}

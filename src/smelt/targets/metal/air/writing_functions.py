@@ -176,5 +176,3 @@ class _BodyWriter:
             *self._with_type(callee),
             *map(self._relative, arguments),
         ]
-
-

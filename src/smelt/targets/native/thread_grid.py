@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Grids spread over a pool of threads that the system knows and Python doesn't: see `thread_grid_code` for how.
+
+They are not Python's because they run no Python. They wait in the C library: at the interpreter's exit nobody has to
+wake or join them, and in the child of a fork there is only memory to put back.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import threading
+from typing import Any
+
+from smelt.targets.native.helper_code import HelperCode
+from smelt.targets.native.symbols import provide
+from smelt.targets.native.thread_grid_code import (
+    POOL,
+    PREPARE,
+    RUN_GROUPS,
+    RUN_THREADS,
+    PoolRecord,
+    thread_grid_text,
+)
+from smelt.targets.native.thread_grid_system import ticks_per_second
+
+ALONE_SECS = 20e-6
+"""A launch runs alone for so long at least, unless a former one of its kernel took longer: as long as it takes to wake a thread."""
+
+WORTHWHILE_SECS = 60e-6
+"""What is left after that is shared if it would take longer than this."""
+
+CHUNK_SECS = 10e-6
+"""A chunk takes so long at least: a hundred times of what taking one costs."""
+
+_RUN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+_PREPARE = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+
+# LIFETIME: the threads use it for as long as the process lives, longer than any module; so it is never let go of.
+_pool = PoolRecord()
+ctypes.pythonapi.Py_IncRef(ctypes.py_object(_pool))
+provide(POOL, ctypes.addressof(_pool))
+
+
+class ThreadGrid:
+    """Runs grids with the pool of this process.
+
+    Parameters
+    ----------
+    helpers
+        Where the machine code comes from. It is asked once, for the first grid that isn't small.
+    threads
+        How many threads run a grid at most, the launching one included.
+    """
+
+    def __init__(self, helpers: HelperCode, threads: int) -> None:
+        self._helpers = helpers
+        self._loading = threading.Lock()
+        self._runs: tuple[Any, Any] | None = None
+        self.threads = threads
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._after_fork_in_child)
+
+    @property
+    def threads(self) -> int:
+        """How many threads run a grid at most. It can be changed at any time, for the launches after that."""
+        return int(_pool.most) + 1
+
+    @threads.setter
+    def threads(self, threads: int) -> None:
+        _pool.most = max(1, threads) - 1
+
+    def runner(self, *, works_together: bool) -> Any:
+        """What runs a grid, given the addresses of a kernel's entry point, of the words of the launch and of the arguments.
+
+        It runs whole threadgroups together if the kernel's threads work together. The interpreter lock is released.
+        """
+        runs = self._runs
+        return (runs or self._loaded())[works_together]
+
+    def address(self, *, works_together: bool) -> int:
+        """The address of the same, for compiled code to call."""
+        return ctypes.cast(self.runner(works_together=works_together), ctypes.c_void_p).value or 0
+
+    def _loaded(self) -> tuple[Any, Any]:
+        with self._loading:
+            if self._runs is None:
+                # What it does takes little time beside that of a chunk, so it is not worth much of LLVM's.
+                code = self._helpers.mapped(thread_grid_text, 0, sys.platform)
+                assert code is not None
+                # LIFETIME: threads run in it for as long as the process lives.
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(code))
+                self._prepare = _PREPARE(code.address(PREPARE))
+                self._prepare_pool()
+                self._runs = _RUN(code.address(RUN_THREADS)), _RUN(code.address(RUN_GROUPS))
+            return self._runs
+
+    def _prepare_pool(self) -> None:
+        frequency = ticks_per_second(sys.platform)
+        _pool.alone_ticks, _pool.worthwhile_ticks, _pool.chunk_ticks = (
+            max(1, int(seconds * frequency)) for seconds in (ALONE_SECS, WORTHWHILE_SECS, CHUNK_SECS)
+        )
+        self._prepare(ctypes.addressof(_pool))
+
+    def _after_fork_in_child(self) -> None:
+        # Of the pool there is its memory, in the middle of whatever other threads were doing with it.
+        self._loading = threading.Lock()
+        most = _pool.most
+        ctypes.memset(ctypes.addressof(_pool), 0, ctypes.sizeof(_pool))
+        _pool.most = most
+        if self._runs is not None:
+            self._prepare_pool()
