@@ -32,7 +32,7 @@ from smelt.types import declared_types
 @functools.cache
 def jobs() -> Jobs:
     """The results of this process's jobs. The compiler is imported for the first that is neither known nor in the store."""
-    found = Jobs({"native": NativeLinker(thread_grid)}, driver)
+    found = Jobs({"native": NativeLinker(thread_grid, _announce)}, driver)
     if knobs.STORE.value:
         path = knobs.CACHE_DIRECTORY.value
         place = Path(path) if path is not None else default_directory()
@@ -70,6 +70,12 @@ def _helper_store() -> CompilerCode | None:
 
 def _compile_stub(text: str, opt_level: int) -> Any:
     return importlib.import_module("smelt.targets.native.stub_compilation").compile_stub(text, opt_level)
+
+
+def _announce(results: NativeResults) -> None:
+    if results.debug_object or knobs.PERF_MAP.value:
+        debuggers = importlib.import_module("smelt.targets.native.debuggers")
+        debuggers.announce(results, has_perf_map=knobs.PERF_MAP.value)
 
 
 @functools.cache

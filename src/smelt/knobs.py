@@ -86,3 +86,6 @@ CACHE_SIZE = Knob("SMELT_CACHE_SIZE", _parse_size, 10**9)
 
 NUM_THREADS: Knob[int | None] = Knob("SMELT_NUM_THREADS", _parse_count, None)
 """How many threads run a grid on the CPU at most, in place of one for each processor that this process may keep busy."""
+
+PERF_MAP = Knob("SMELT_PERF_MAP", _parse_switch, False)
+"""Whether perf is told of kernels, in /tmp/perf-PID.map: where each function lies, with its name."""

@@ -217,13 +217,14 @@ def test_a_dict_that_nobody_depends_on_any_more_calls_nobody_back():
     def functions_called_by_a_change() -> list[str]:
         called: list[str] = []
         sys.setprofile(lambda frame, event, _: called.append(frame.f_code.co_name) if event == "call" else None)
-        module.unrelated = object()
+        module.X += 1
         sys.setprofile(None)
         return called
 
     assert functions_called_by_a_change() == []
     program.compile()
     assert functions_called_by_a_change()[0] == "_on_event"
+    program.compile()
     del program
     gc.collect()
     assert functions_called_by_a_change() == []

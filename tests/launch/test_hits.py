@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Launches that run in compiled code: when they do, and that they do what the slow path would."""
 
 from __future__ import annotations
@@ -416,9 +417,9 @@ def test_many_launches_leave_memory_as_it_was():
     launch = add.over(3)
     warm(launch, out, values, 1.5)
     before = sys.getallocatedblocks()
-    for number in range(100_000):
+    for _ in range(100_000):
         launch(out, values, 1.5)
-    assert sys.getallocatedblocks() - before < 100, number
+    assert sys.getallocatedblocks() - before < 100
 
 
 @smelt.kernel
@@ -471,14 +472,18 @@ def test_threads_launch_at_once_while_the_kernel_changes(monkeypatch):
     assert not errors
 
 
-class Interrupted(Exception):
+class InterruptedLaunchesError(Exception):
     pass
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timers")
 def test_a_signal_is_handled_between_two_launches(slow):
-    def interrupt(number, frame):
-        raise Interrupted
+    def interrupt(*_):
+        raise InterruptedLaunchesError
+
+    def launch_on_and_on():
+        while True:
+            launch(out, values, 1.5)
 
     out, values = np.zeros(3), np.arange(3.0)
     launch = add.over(3)
@@ -487,9 +492,8 @@ def test_a_signal_is_handled_between_two_launches(slow):
     former = signal.signal(signal.SIGALRM, interrupt)
     signal.setitimer(signal.ITIMER_REAL, 0.05)
     try:
-        with pytest.raises(Interrupted):
-            while True:
-                launch(out, values, 1.5)
+        with pytest.raises(InterruptedLaunchesError):
+            launch_on_and_on()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, former)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stubs against what is written in Python: the words of arguments, and which arguments they are for."""
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from smelt import _wiring
 from smelt.launch.arguments import packer
@@ -52,7 +52,11 @@ def some_function():
     pass
 
 
-RECORDS = (np.dtype([("a", "i4"), ("b", "f8")]), np.dtype([("a", "i1"), ("b", "f8")]), np.dtype([("c", "i4"), ("b", "f8")]))
+RECORDS = (
+    np.dtype([("a", "i4"), ("b", "f8")]),
+    np.dtype([("a", "i1"), ("b", "f8")]),
+    np.dtype([("c", "i4"), ("b", "f8")]),
+)
 NUMBERS = tuple(np.dtype(code) for code in "?bBhHiIlLqQefdFD")
 FOREIGN = (np.dtype(">f4"), np.dtype(">i8"))
 
@@ -63,7 +67,9 @@ def arrays(draw):
     shape = draw(st.lists(st.integers(0, 3), max_size=3))
     whole = np.zeros([2 * extent + 1 for extent in shape], dtype)
     array = whole[(..., *(slice(1, 1 + extent) for extent in shape))]
-    match draw(st.sampled_from(["contiguous"] * 3 + ["view", "transposed", "reversed", "unaligned", "subclass", "fortran"])):
+    match draw(
+        st.sampled_from(["contiguous"] * 3 + ["view", "transposed", "reversed", "unaligned", "subclass", "fortran"])
+    ):
         case "contiguous":
             array = array.copy()
         case "transposed":
@@ -306,4 +312,8 @@ def test_kernels_of_one_signature_share_a_stub_and_it_names_nothing_of_this_proc
     first, second = (stubs().stub(tuple(map(typeof, given)), given, 2) for given in (arguments, others))
     assert first.code is second.code
     assert [type(part) for part in flattened(shapes_of(tuple(map(typeof, arguments)), arguments)[0])].count(object) == 0
-    assert {type(part) for part in flattened(shapes_of(tuple(map(typeof, arguments)), arguments)[0])} <= {str, int, bool}
+    assert {type(part) for part in flattened(shapes_of(tuple(map(typeof, arguments)), arguments)[0])} <= {
+        str,
+        int,
+        bool,
+    }

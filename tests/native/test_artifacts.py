@@ -188,7 +188,7 @@ def test_a_kernel_brings_the_conversions_that_its_processor_lacks() -> None:
     ],
 )
 def test_a_kernel_is_compiled_for_another_machine_and_not_loaded(target: str, machine: str) -> None:
-    kinds = (smelt.float32[:], smelt.float32[:])
+    kinds = (smelt.float64[:], smelt.float64[:])
     results = reversed_in_groups.compile(*kinds, target=target)
     assert (results.machine, results.kernel) == (machine, None)
     assert results.processor == target.split(":")[1]

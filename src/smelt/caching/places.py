@@ -191,9 +191,7 @@ class Pointers(Place):
             return None
         if self._expected is None:
             self._expected = tuple(ctypes.c_uint64(self._address(part)) for part in self._state)
-        return [
-            Word(id(self.container) + offset, word) for offset, word in zip(offsets, self._expected, strict=True)
-        ]
+        return [Word(id(self.container) + offset, word) for offset, word in zip(offsets, self._expected, strict=True)]
 
     def _address(self, part: object) -> int:
         return 0 if part is self.nothing else id(part)

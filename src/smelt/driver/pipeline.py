@@ -18,6 +18,7 @@ from smelt.inference import Inferrer
 from smelt.inference.recursion import close
 from smelt.ir.typed import Function, Role
 from smelt.lowering import LinkedFunction, LoweredModule, lower_module
+from smelt.lowering.debugging import DebugInformation
 from smelt.types import Type
 
 
@@ -126,6 +127,7 @@ class Driver:
             name=name,
             # It is there to be vectorised.
             has_main=name is None and job.config.opt_level > 1,
+            debug=_debug_information(job.config) if name is None else None,
         )
 
     def _linked(self, job: CompilerJob, code: CodeInstance) -> LinkedFunction | None:
@@ -148,6 +150,10 @@ class Driver:
         """LLVM's optimised module of a job, and the target machine that it is for."""
         backend = self.backends[job.config.target.name]
         return backend.optimised(job, self.lowered(job, code), passed_types(code))
+
+
+def _debug_information(config: CompilerConfig) -> DebugInformation | None:
+    return DebugInformation(config.debug_level, is_optimised=config.opt_level > 0) if config.debug_level else None
 
 
 def typed_function(code: CodeInstance) -> Function:

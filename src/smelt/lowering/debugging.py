@@ -21,6 +21,8 @@ from smelt.types import Array, Kind, Scalar, Type
 # Behind the metadata that modules have anyway.
 _FIRST_NODE = 100
 
+_LIBRARY = "smelt.runtime."
+
 _ENCODINGS = {
     Kind.BOOLEAN: "DW_ATE_boolean",
     Kind.SIGNED: "DW_ATE_signed",
@@ -49,8 +51,10 @@ class DebugInformation:
         self._names: dict[object, str] = {}
         self._texts: list[str] = []
 
-    def function(self, symbol: str, source: Any) -> FunctionDebugInformation:
-        """The part of the Python function `source`, as the LLVM function `symbol`."""
+    def function(self, symbol: str, source: Any) -> FunctionDebugInformation | None:
+        """The part of the Python function `source`, as the LLVM function `symbol`; None for those of the runtime library."""
+        if (source.__module__ or "").startswith(_LIBRARY):
+            return None
         return FunctionDebugInformation(self, symbol, source, source.__qualname__)
 
     def node(self, text: str, key: object = None) -> str:

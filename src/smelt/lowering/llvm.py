@@ -82,8 +82,10 @@ def parsed(text: str, machine: Any) -> Any:
 
 def link(module: Any, bitcode: tuple[tuple[str, bytes], ...]) -> None:
     """Add functions to a module of `parsed`, given their names and their bitcode. They are not seen from outside of it."""
-    for name, code in bitcode:
+    for _, code in bitcode:
         module.link_in(llvm.parse_bitcode(code, module._context))  # noqa: SLF001 - modules are linked in one context
+    # After all of them, for they call each other.
+    for name, _ in bitcode:
         module.get_function(name).linkage = "internal"
 
 

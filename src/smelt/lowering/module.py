@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from smelt.ir.typed import Function, Role
 from smelt.ir.positions import InlinedPosition, Position
 from smelt.ir.writes import waits
 from smelt.lowering.assumptions import Assumptions, Row
+from smelt.lowering.debugging import DebugInformation
 from smelt.lowering.function import FunctionLowering
 from smelt.lowering.invariants import Invariants
 from smelt.lowering.layout import row_types
@@ -31,6 +33,8 @@ _METADATA = (
 
 # What is rarely run isn't worth optimising.
 _ATTRIBUTES = {Role.ORDINARY: "", Role.ELEMENTARY: "alwaysinline", Role.RARE: "noinline cold optnone"}
+
+_UNUSUAL = re.compile(r"\W", re.ASCII)
 
 _ALIGNMENT = 64
 """Of each array that the threads of a group share: no type needs more."""
@@ -112,6 +116,8 @@ class LoweredModule:
         Whether there is a function in it that calls itself.
     has_loops
         Whether there is a loop in it, those of linked functions aside.
+    debug
+        What debuggers are told of it, which the text refers to; None if nothing.
     """
 
     text: str
@@ -128,6 +134,7 @@ class LoweredModule:
     limits: str | None = None
     is_recursive: bool = False
     has_loops: bool = False
+    debug: DebugInformation | None = None
 
 
 def lower_module(
@@ -140,16 +147,18 @@ def lower_module(
     linked: Callable[[Any], LinkedFunction | None] = lambda _: None,
     name: str | None = None,
     has_main: bool = False,
+    debug: DebugInformation | None = None,
 ) -> LoweredModule:
     """Lower a kernel's code instance and all that it calls.
 
     `typed` gives the typed function of a code instance; `is_checked` keeps the bounds checks; `is_fast` lets floating arithmetic be
     reordered; `linked` gives what was compiled of a callee by itself, None where that is lowered here. Names are numbers in the
     order in which functions are first called, so that one job gives one text; with a `name`, the first function has that one and
-    is seen from outside. `has_main` asks for a second function for most threads of a row.
+    is seen from outside. `has_main` asks for a second function for most threads of a row. `debug` collects what debuggers are told, and lets
+    the names tell what is what.
     """
     module = _ModuleLowering(
-        typed, linked, has_doubles=has_doubles, is_checked=is_checked, is_fast=is_fast, exported=name
+        typed, linked, debug, has_doubles=has_doubles, is_checked=is_checked, is_fast=is_fast, exported=name
     )
     return module.lowered(code, has_main=has_main)
 
@@ -159,6 +168,7 @@ class _ModuleLowering:
         self,
         typed: Callable[[Any], Function],
         linked: Callable[[Any], LinkedFunction | None],
+        debug: DebugInformation | None,
         *,
         has_doubles: bool,
         is_checked: bool,
@@ -170,6 +180,7 @@ class _ModuleLowering:
         self.is_fast = is_fast
         self._typed = typed
         self._linked = linked
+        self._debug = debug
         self._exported = exported
         # All functions, and the names of those that are called.
         self._functions: list[Any] = []
@@ -197,13 +208,13 @@ class _ModuleLowering:
         """The name of a function that is called, and what is added to a status that it returns."""
         if assumptions:
             self.callee(code)
-            name = f"m{len(self._waiting_to_be_lowered)}"
+            name = self._symbol(f"m{len(self._waiting_to_be_lowered)}", code)
             self._waiting_to_be_lowered.append((code, f"@{name}", assumptions))
             return f"@{name}", 0
         if code not in self._names:
             linked = self._linked(code)
             if linked is None or self._bitcode.get(linked.name, linked.bitcode[0][1]) != linked.bitcode[0][1]:
-                self._to_be_lowered(code, f"f{len(self._functions)}")
+                self._to_be_lowered(code, self._symbol(f"f{len(self._functions)}", code))
             else:
                 self._link(code, linked)
         return self._names[code], self._first_errors.get(code, 0)
@@ -212,6 +223,9 @@ class _ModuleLowering:
         self._names[code] = f"@{name}"
         self._waiting_to_be_lowered.append((code, f"@{name}", None))
         self._functions.append(code)
+
+    def _symbol(self, name: str, code: Any) -> str:
+        return name if self._debug is None else f"{name}.{_UNUSUAL.sub('_', code.instance.source.__name__)}"
 
     def _link(self, code: Any, linked: LinkedFunction) -> None:
         """Its functions and error sites follow those that are there already."""
@@ -302,7 +316,7 @@ class _ModuleLowering:
         return self._typed(code) if self._linked(code) is None else None
 
     def lowered(self, kernel: Any, *, has_main: bool) -> LoweredModule:
-        name = "f0" if self._exported is None else f'"{self._exported}"'
+        name = self._symbol("f0", kernel) if self._exported is None else f'"{self._exported}"'
         self._to_be_lowered(kernel, name)
         texts = self._lowered_functions(kernel)
         result_type = self._result_type
@@ -335,6 +349,7 @@ class _ModuleLowering:
             limits,
             self._is_recursive,
             self._has_loops,
+            self._debug,
         )
 
     def _lowered_functions(self, kernel: Any) -> list[str]:
@@ -345,7 +360,8 @@ class _ModuleLowering:
             self._lowered_count += 1
             self._current = code
             self._has_loops |= has_loop(self._typed(code))
-            function = FunctionLowering(self, self._typed(code), name, assumptions)
+            debug = None if self._debug is None else self._debug.function(name.removeprefix("@"), code.instance.source)
+            function = FunctionLowering(self, self._typed(code), name, assumptions, debug)
             # What waits has to be inlined: it is a part of the kernel's coroutine.
             is_inlined = self._waits(code) or (code is kernel and self._exported is None)
             attributes = "alwaysinline" if is_inlined else _ATTRIBUTES[function.function.role]

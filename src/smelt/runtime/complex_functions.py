@@ -19,6 +19,7 @@ from smelt.runtime.bits import from_parts
 _FAR = 1e18
 """The square of a number beyond this one is so much greater than 1 that the 1 makes no difference."""
 _NEAR_ZERO = 1e-30
+_CLOSE_TO_AXIS = 1e-9
 _SCALE = 2.0**64
 _LOG_OF_SCALE = 64 * math.log(2)
 
@@ -101,6 +102,18 @@ def sign(number: Any) -> Any:
     return from_parts(real / length, imaginary / length) if length > 0 else from_parts(length, 0.0)
 
 
+def reciprocal(number: Any) -> Any:
+    """`np.reciprocal`, by Smith's method."""
+    real, imaginary = number.real, number.imag
+    if abs(imaginary) <= abs(real):
+        ratio = imaginary / real
+        divisor = real + imaginary * ratio
+        return from_parts(1 / divisor, -ratio / divisor)
+    ratio = real / imaginary
+    divisor = real * ratio + imaginary
+    return from_parts(ratio / divisor, -1 / divisor)
+
+
 def nearest(number: Any) -> Any:
     """`np.rint`, of each part."""
     return from_parts(np.rint(number.real), np.rint(number.imag))
@@ -115,7 +128,7 @@ def exponential(number: Any) -> Any:
     if imaginary == 0:
         return from_parts(math.exp(real), imaginary)
     if not np.isfinite(imaginary) and abs(real) == math.inf:
-        return from_parts(real, math.nan) if real > 0 else from_parts(math.exp(real), 0.0)
+        return from_parts(real, math.nan) if real > 0 else from_parts(0.0, np.copysign(0.0, imaginary))
     length = math.exp(real)
     if length == math.inf and real != math.inf:
         half = math.exp(real / 2)
@@ -179,7 +192,7 @@ def hyperbolic_tangent(number: Any) -> Any:
         return from_parts(np.copysign(1.0, real), 0.0)
     if not np.isfinite(imaginary) and real == 0:
         return from_parts(real, math.nan)
-    if abs(real) > 20:
+    if abs(real) > 20 and np.isfinite(imaginary):
         shrunk = math.exp(-2 * abs(real))
         return from_parts(np.copysign(1.0, real), 4 * math.sin(imaginary) * math.cos(imaginary) * shrunk)
     one, other, inverse = math.tanh(real), math.tan(imaginary), 1 / math.cosh(real)
@@ -339,9 +352,10 @@ def _inverse_hyperbolic_tangent_to_the_right(real: Any, imaginary: Any) -> Any:
     if real > _FAR or height > _FAR:
         half = math.hypot(real / 2, imaginary / 2)
         return from_parts(real / 4 / half / half, np.copysign(math.pi / 2, imaginary))
-    if real == 1:
-        if height == 0:
-            return from_parts(math.inf, imaginary)
+    if real == 1 and height == 0:
+        return from_parts(math.inf, imaginary)
+    if real == 1 and height < _CLOSE_TO_AXIS:
+        # The square of the height could vanish.
         return from_parts(
             -math.log(math.sqrt(height) / math.sqrt(math.hypot(height, 2.0))),
             np.copysign(math.atan2(2.0, -height) / 2, imaginary),

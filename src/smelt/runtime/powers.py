@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from smelt.runtime import complex_functions
 from smelt.runtime.bits import from_parts
 
 
@@ -53,7 +54,7 @@ def complex_power(one: Any, base: Any, exponent: Any) -> Any:
     if base == 0:
         return one - one if exponent.real > 0 else one * math.nan
     if exponent.imag != 0 or not (-100 < exponent.real < 100) or math.floor(exponent.real) != exponent.real:
-        return complex_exponential(exponent * complex_logarithm(base))
+        return complex_functions.exponential(exponent * complex_functions.logarithm(base))
     whole = abs(int(exponent.real))
     result, square = one, base
     while True:
@@ -64,39 +65,3 @@ def complex_power(one: Any, base: Any, exponent: Any) -> Any:
             break
         square = square * square
     return result if exponent.real > 0 else complex_quotient(one, result)
-
-
-def complex_exponential(number: Any) -> Any:
-    """`exp(number)`."""
-    size = math.exp(number.real)
-    return from_parts(size * math.cos(number.imag), size * math.sin(number.imag))
-
-
-def complex_logarithm(number: Any) -> Any:
-    """The principal logarithm of `number`."""
-    return from_parts(math.log(complex_size(number)), math.atan2(number.imag, number.real))
-
-
-def complex_size(number: Any) -> Any:
-    """`abs(number)`."""
-    return math.hypot(number.real, number.imag)
-
-
-def complex_root(number: Any) -> Any:
-    """The principal square root of `number`, for parts whose sum of squares neither overflows nor vanishes."""
-    size = complex_size(number)
-    if number.real >= 0:
-        real = math.sqrt((size + number.real) / 2)
-        return from_parts(real, number.imag / (2 * real) if real > 0 else number.imag)
-    imaginary = math.sqrt((size - number.real) / 2)
-    return from_parts(abs(number.imag) / (2 * imaginary), math.copysign(imaginary, number.imag))
-
-
-def complex_conjugate(number: Any) -> Any:
-    """`np.conjugate`."""
-    return from_parts(number.real, -number.imag)
-
-
-def complex_angle(number: Any) -> Any:
-    """`np.angle`."""
-    return math.atan2(number.imag, number.real)

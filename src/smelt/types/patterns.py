@@ -36,6 +36,7 @@ real = TypePattern("real number", lambda kind: isinstance(kind, (Scalar, Weak)) 
 integer_or_bool = TypePattern(
     "integer or bool", lambda kind: _is_boolean(kind) or (isinstance(kind, (Scalar, Weak)) and kind.is_integer), (real,)
 )
+boolean_type = TypePattern("bool", _is_boolean, (integer_or_bool,))
 integer = TypePattern("integer", lambda kind: isinstance(kind, (Scalar, Weak)) and kind.is_integer, (integer_or_bool,))
 floating = TypePattern("floating", lambda kind: isinstance(kind, (Scalar, Weak)) and kind.is_floating, (real,))
 complex_number = TypePattern("complex", lambda kind: isinstance(kind, (Scalar, Weak)) and kind.is_complex, (number,))

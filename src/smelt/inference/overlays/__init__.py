@@ -6,14 +6,35 @@ from __future__ import annotations
 import functools
 
 from smelt.caching import FunctionTable, MethodTable, StackedMethodTable
-from smelt.inference.overlays import bits, builtin_functions, elementary, library, numbers, threadgroups, threads
+from smelt.inference.overlays import (
+    bits,
+    builtin_functions,
+    complex_functions,
+    elementary,
+    library,
+    numbers,
+    numpy_functions,
+    threadgroups,
+    threads,
+)
 
 
 @functools.cache
 def standard_overlays() -> MethodTable:
     """The overlay methods that every target has."""
     table = MethodTable("kernel language", timeless=True)
-    for module in (bits, builtin_functions, elementary, library, numbers, threadgroups, threads):
+    modules = (
+        bits,
+        builtin_functions,
+        complex_functions,
+        elementary,
+        library,
+        numbers,
+        numpy_functions,
+        threadgroups,
+        threads,
+    )
+    for module in modules:
         module.define(table)
     return table
 

@@ -49,7 +49,7 @@ def define(table: MethodTable) -> None:
         add_method(table, function, (iteration,), by_items)
         add_method(table, function, (tuple_like, tuple_like, Variadic(tuple_like)), by_items)
     add_method(table, pow, (number, number), Primitive(_binary("**")))
-    add_method(table, divmod, (real, real), Primitive(_divmod))
+    add_method(table, divmod, (real, real), Primitive(quotient_and_remainder))
     add_method(table, round, (real,), Primitive(_round))
     add_method(table, int, (real,), Primitive(_int))
     add_method(table, float, (real,), Primitive(_float))
@@ -122,7 +122,8 @@ def _extreme_of_tuple(operation: str) -> Any:
     return infer
 
 
-def _divmod(context: Any, operands: tuple[Operand, ...], node: untyped.Node) -> Operand:
+def quotient_and_remainder(context: Any, operands: tuple[Operand, ...], node: untyped.Node) -> Operand:
+    """`divmod`."""
     parts = tuple(operators.binary(context, symbol, operands[0], operands[1], node) for symbol in ("//", "%"))
     return Operand(Tuple(tuple(part.type for part in parts)), parts=parts)
 

@@ -15,7 +15,7 @@ from smelt.inference.calls import Primitive
 from smelt.inference.overlays.numbers import as_floating
 from smelt.ir import untyped
 from smelt.ir.builder import Operand
-from smelt.runtime import complex_functions as functions, powers
+from smelt.runtime import complex_functions as functions
 from smelt.types import Scalar, complex_of, weak_complex
 from smelt.types.patterns import boolean_type, complex_number, number, real
 
@@ -50,6 +50,7 @@ _FUNCTIONS: list[tuple[Callable[..., Any], str | None, str | None]] = [
     (functions.conjugate, None, "conjugate"),
     (functions.sign, None, "sign"),
     (functions.nearest, None, "rint"),
+    (functions.reciprocal, None, "reciprocal"),
 ]
 
 
@@ -67,7 +68,6 @@ def define(table: MethodTable) -> None:
     add_method(table, cmath.isclose, (number, number), Primitive(_of_complex(functions.is_close_by_default, 2)))
     add_method(table, cmath.isclose, (number,) * 2 + (real,) * 2, Primitive(_of_complex(functions.is_close, 2)))
     add_method(table, cmath.rect, (real, real), Primitive(_of_floats(functions.from_polar)))
-    add_method(table, np.reciprocal, (complex_number,), Primitive(_reciprocal))
 
 
 def _of_complex(function: Callable[..., Any], count: int = 1) -> Callable[..., Operand]:
@@ -94,9 +94,3 @@ def _of_floats(function: Callable[..., Any]) -> Callable[..., Operand]:
         return context.call_runtime(function, converted, node)  # type: ignore[no-any-return]
 
     return infer
-
-
-def _reciprocal(context: Any, operands: tuple[Operand, ...], node: untyped.Node) -> Operand:
-    (operand,) = operands
-    one = context.builder.convert(Operand(weak_complex, constant=(1 + 0j,)), operand.type)
-    return context.call_runtime(powers.complex_quotient, (one, operand), node)  # type: ignore[no-any-return]

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import builtins
-import cmath
 import math
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -17,11 +16,10 @@ from smelt.inference.calls import Primitive
 from smelt.inference.overlays.numbers import as_floating
 from smelt.ir import untyped
 from smelt.ir.builder import Operand, constant
-from smelt.runtime import floats, integers, powers, scalars
+from smelt.runtime import floats, integers, scalars
 from smelt.types import Kind, Scalar, Type, strong
 from smelt.types.patterns import (
     array,
-    complex_number,
     floating,
     integer,
     iteration,
@@ -61,7 +59,6 @@ _FUNCTIONS: list[tuple[Any, tuple[Any, ...], Callable[..., Any]]] = [
     (np.sign, (real,), scalars.sign),
     (np.square, (number,), scalars.square),
     (np.reciprocal, (floating,), scalars.reciprocal),
-    (np.reciprocal, (complex_number,), scalars.reciprocal),
     (np.fmin, (real, real), scalars.least_number),
     (np.fmax, (real, real), scalars.greatest_number),
     (np.logical_and, (number, number), scalars.logical_and),
@@ -71,17 +68,6 @@ _FUNCTIONS: list[tuple[Any, tuple[Any, ...], Callable[..., Any]]] = [
     (np.real, (number,), scalars.real_part),
     (np.imag, (number,), scalars.imaginary_part),
     (np.conjugate, (real,), scalars.conjugate),
-    (np.conjugate, (complex_number,), powers.complex_conjugate),
-    (np.exp, (complex_number,), powers.complex_exponential),
-    (np.log, (complex_number,), powers.complex_logarithm),
-    (np.sqrt, (complex_number,), powers.complex_root),
-    (cmath.exp, (complex_number,), powers.complex_exponential),
-    (cmath.log, (complex_number,), powers.complex_logarithm),
-    (cmath.sqrt, (complex_number,), powers.complex_root),
-    (cmath.phase, (complex_number,), powers.complex_angle),
-    (np.angle, (complex_number,), powers.complex_angle),
-    (builtins.abs, (complex_number,), powers.complex_size),
-    (np.absolute, (complex_number,), powers.complex_size),
     (builtins.sum, (array,), scalars.total),
     (builtins.sum, (range_type,), scalars.total),
     (builtins.sum, (array, number), scalars.total_from),
@@ -155,7 +141,7 @@ def define(table: MethodTable) -> None:
         add_method(table, function, signature, source)
     for function, count, source in _FLOATING:
         add_method(table, function, (real,) * count, Primitive(_of_floats(source)))
-    for rounding in (round, np.round):
+    for rounding in (round, np.round, np.around):
         add_method(table, rounding, (floating, integer), Primitive(_of_floats(floats.rounded_to, others=1)))
     for module in (math, np):
         frexp, ldexp = _with_layout(floats.mantissa_and_exponent), _with_layout(floats.scaled)

@@ -29,7 +29,7 @@ def pow_double(x: Any, y: Any) -> Any:
     """`x**y` of float64, as `math.pow` but with NaN and infinities where that raises."""
     size = abs(x)
     logarithm, missing = binary_logarithm(size)
-    logarithm = np.where(size == 0.0, -math.inf, np.where(size == math.inf, math.inf, logarithm))
+    logarithm = np.where(size == 0.0, -math.inf, np.where(size < math.inf, logarithm, size))
     product, lost = exact_product(y, logarithm)
     lost = multiply_add(y, missing, lost)
     bounded = np.where(product > 1100.0, 1100.0, np.where(product < -1100.0, -1100.0, product))
@@ -43,7 +43,7 @@ def pow_single(x: Any, y: Any) -> Any:
     """`x**y` of float32."""
     base, exponent = np.float64(x), np.float64(y)
     size = abs(base)
-    logarithm = np.where(size == 0.0, -math.inf, np.where(size == math.inf, math.inf, narrow_log2(size)))
+    logarithm = np.where(size == 0.0, -math.inf, np.where(size < math.inf, narrow_log2(size), size))
     product = exponent * logarithm
     bounded = np.where(product > 300.0, 300.0, np.where(product < -300.0, -300.0, product))
     return np.float32(_with_sign_of_power(base, exponent, narrow_exp2(bounded)))
@@ -111,7 +111,7 @@ def hypot_double(x: Any, y: Any) -> Any:
     square, rest = exact_product(root, root)
     large_square, large_rest = exact_product(large, large)
     wrong = multiply_add(-small, small, square - large_square) + (rest - large_rest)
-    result = np.where(large > 0.0, root - wrong / (2.0 * root), large) * back
+    result = np.where(large > 0.0, root - wrong / (2.0 * root), large + small) * back
     return np.where((first == math.inf) | (second == math.inf), math.inf, result)
 
 

@@ -35,7 +35,9 @@ class NativeBackend:
         results.prints = lowered.prints
         results.functions = lowered.sources
         # Last, for it says that everything was compiled.
-        results.keep_flat_code(flatten(emit_object(module, machine)))
+        object_file = emit_object(module, machine)
+        results.debug_object = object_file if lowered.debug is not None else b""
+        results.keep_flat_code(flatten(object_file))
 
     def optimised(self, job: CompilerJob, lowered: LoweredModule, parameters: tuple[Type, ...]) -> tuple[Any, Any]:
         """LLVM's optimised module, and the target machine."""

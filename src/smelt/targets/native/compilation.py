@@ -44,8 +44,13 @@ def entry_point(lowered: LoweredModule, parameters: Sequence[Type]) -> str:
 def compile_module(lowered: LoweredModule, parameters: Sequence[Type], config: CompilerConfig) -> tuple[Any, Any]:
     """The optimised LLVM module of a kernel, and the target machine that it was optimised for."""
     machine = machine_for(config.target, opt_level=config.opt_level)
-    text = lowered.text + entry_point(lowered, parameters)
-    module = parsed(with_attributes(text + missing_conversions(text, config.target), config.target), machine)
+    entry = entry_point(lowered, parameters)
+    if lowered.debug is not None:
+        entry = lowered.debug.attached(entry, lowered.functions[0].instance.source)
+    text = lowered.text + entry
+    text += missing_conversions(text, config.target)
+    text += lowered.debug.text() if lowered.debug is not None else ""
+    module = parsed(with_attributes(text, config.target), machine)
     link(module, lowered.linked)
     optimise(module, machine, config.opt_level)
     return module, machine

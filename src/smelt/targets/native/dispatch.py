@@ -91,7 +91,9 @@ class Entry(EntryRecord):
         failed: Callable[[bytes], None],
         holds: Sequence[object],
     ) -> None:
-        guard_words = [part for word in words for part in (word.address, ctypes.addressof(word.expected), word.bindings)]
+        guard_words = [
+            part for word in words for part in (word.address, ctypes.addressof(word.expected), word.bindings)
+        ]
         records = (
             (ctypes.c_void_p * len(objects))(*map(id, objects)),
             (ctypes.c_void_p * len(guard_words))(*guard_words),

@@ -50,11 +50,14 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Symbol:
-    """A symbol: `value` is an offset in the section with the index `section`, which is `UNDEFINED` if it stands elsewhere."""
+    """A symbol: `value` is an offset in the section with the index `section`, which is `UNDEFINED` if it stands elsewhere; `size` counts
+    bytes.
+    """
 
     name: str
     section: int
     value: int
+    size: int
     is_exported: bool
 
 
@@ -148,14 +151,14 @@ class _Reader:
         return tuple(self._symbol(fields, names) for fields in _records(_SYMBOL, self._sections[number]))
 
     def _symbol(self, fields: tuple[int, ...], names: bytes) -> Symbol:
-        name_offset, info, visibility, section, value, _ = fields
+        name_offset, info, visibility, section, value, size = fields
         binding, kind = info >> 4, info & 15
         name = _text(names, name_offset)
         if kind == _SECTION and section < len(self._sections):
             name = self._sections[section].name
         if kind == _FILE:
             # Its name is that of a source file, and nothing refers to it.
-            return Symbol(name, UNDEFINED, 0, is_exported=False)
+            return Symbol(name, UNDEFINED, 0, 0, is_exported=False)
         if binding not in (_LOCAL, _GLOBAL, _WEAK) or kind not in (_NOTYPE, _OBJECT, _FUNCTION, _SECTION):
             raise FlatError(f"symbol {name} has binding {binding} and type {kind}, which flat code doesn't have")
         if section >= _FIRST_RESERVED:
@@ -167,7 +170,7 @@ class _Reader:
             raise FlatError(f"symbol {name} is behind the end of section {self._sections[section].name}")
         # Of the visibilities, only the default one lets others see a symbol.
         return Symbol(
-            name, section, value, is_exported=binding != _LOCAL and not visibility & 3 and section != UNDEFINED
+            name, section, value, size, is_exported=binding != _LOCAL and not visibility & 3 and section != UNDEFINED
         )
 
     def _relocations(self, symbols: tuple[Symbol, ...]) -> tuple[Relocation, ...]:

@@ -100,7 +100,9 @@ def _ctypes_objects_are() -> bool:
     class Record(ctypes.Structure):
         _fields_ = (("first", ctypes.c_int64), ("rest", ctypes.c_int64 * 40))
 
-    return all(_word(id(held) + CTYPES_MEMORY) == ctypes.addressof(held) for held in (Record(), (ctypes.c_void_p * 3)()))
+    return all(
+        _word(id(held) + CTYPES_MEMORY) == ctypes.addressof(held) for held in (Record(), (ctypes.c_void_p * 3)())
+    )
 
 
 def _arrays() -> list[np.ndarray]:
@@ -151,5 +153,13 @@ _EXTENTS = (ARRAY_SHAPE, ARRAY_STRIDES)
 
 
 def _scalars_are() -> bool:
-    values = (np.bool_(True), np.int8(-3), np.uint16(7), np.longlong(-5), np.half(1.5), np.float64(2.5), np.complex64(1 + 2j))
+    values = (
+        np.bool_(True),
+        np.int8(-3),
+        np.uint16(7),
+        np.longlong(-5),
+        np.half(1.5),
+        np.float64(2.5),
+        np.complex64(1 + 2j),
+    )
     return all(ctypes.string_at(id(value) + SCALAR_VALUE, value.nbytes) == value.tobytes() for value in values)

@@ -47,7 +47,8 @@ class NativeResults(FlatResults):
     kernel; `is_brief`, whether no thread of it runs for long; `error_sites`, where its threads can fail, each as (class of the exception,
     message, places), a place as (number of the function, name, line, column, end line, end column); `prints`, the templates of the texts
     that they print, by their numbers; `works_together`, whether the threads of a group wait for each other or share memory,
-    `threadgroup_memory_bytes`, how much of it, and `is_sized_at_launch`, whether the launch gives more.
+    `threadgroup_memory_bytes`, how much of it, and `is_sized_at_launch`, whether the launch gives more; `debug_object`, the object
+    file with debug information that the code was made of, empty at debug level 0.
 
     Session-local: `kernel`, the loaded function; `functions`, the functions that `error_sites` number.
     """
@@ -61,5 +62,6 @@ class NativeResults(FlatResults):
     works_together: bool = portable(default=False)
     threadgroup_memory_bytes: int = portable(default=0)
     is_sized_at_launch: bool = portable(default=False)
+    debug_object: bytes = portable(default=b"")
     kernel: Any = session_local()
     functions: tuple[Any, ...] = session_local(factory=tuple, is_named=True)

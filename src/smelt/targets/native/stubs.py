@@ -15,6 +15,7 @@ import numpy as np
 
 from smelt.caching import ResultStore, watched_names, watching
 from smelt.targets.native import object_layouts as layouts
+from smelt.targets.native.builtin_methods import BuiltinMethod
 from smelt.targets.native.dispatch import Launch
 from smelt.targets.native.dispatch_code import LAUNCH, dispatch_text
 from smelt.targets.native.helper_code import Compile, HelperCode
@@ -69,18 +70,14 @@ class Stubs:
 
     def launcher(self, launch: Launch) -> Callable[..., None]:
         """A builtin that launches, or calls `launch` where it can't."""
-        return _new_builtin(self._method, launch)
+        return self._method.of(launch)
 
     @functools.cached_property
-    def _method(self) -> Any:
+    def _method(self) -> BuiltinMethod:
         code = self._code.mapped(dispatch_text, 1)
         assert code is not None
         self._watch()
-        method = _Method(b"launch", code.address(LAUNCH), _FAST_CALL | _KEYWORDS, None)
-        # LIFETIME: builtins may be called as long as the process lives, longer than any module; so this is never let go of.
-        for held in (code, method):
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(held))
-        return method
+        return BuiltinMethod(code, LAUNCH)
 
     def _watch(self) -> None:
         """Have stores to watched namespaces looked at by compiled code."""
@@ -92,28 +89,6 @@ class Stubs:
             # LIFETIME: the interpreter calls it for as long as the process lives.
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(code))
             watching.use_compiled_callback(code.address(NAMESPACE_CHANGED))
-
-
-_FAST_CALL, _KEYWORDS = 0x80, 0x02
-"""METH_FASTCALL and METH_KEYWORDS, Include/methodobject.h of CPython."""
-
-
-class _Method(ctypes.Structure):
-    """A PyMethodDef, Include/methodobject.h of CPython."""
-
-    _fields_ = (
-        ("ml_name", ctypes.c_char_p),
-        ("ml_meth", ctypes.c_void_p),
-        ("ml_flags", ctypes.c_int),
-        ("ml_doc", ctypes.c_char_p),
-    )
-
-
-def _new_builtin(method: _Method, launch: Launch) -> Callable[..., None]:
-    new = ctypes.pythonapi.PyCFunction_NewEx
-    new.argtypes, new.restype = (ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p), ctypes.py_object
-    builtin: Callable[..., None] = new(ctypes.addressof(method), launch, None)
-    return builtin
 
 
 _INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
