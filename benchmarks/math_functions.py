@@ -105,7 +105,18 @@ def compiled(folder: pathlib.Path) -> dict[str, ctypes.CDLL]:
     libraries = {}
     for number, (column, flags) in enumerate(_FLAGS.items()):
         path = folder / f"loops{number}.so"
-        command = ["gcc", "-O3", "-march=native", *flags, "-shared", "-fPIC", "-o", str(path), str(folder / "loops.c"), "-lm"]
+        command = [
+            "gcc",
+            "-O3",
+            "-march=native",
+            *flags,
+            "-shared",
+            "-fPIC",
+            "-o",
+            str(path),
+            str(folder / "loops.c"),
+            "-lm",
+        ]
         subprocess.run(command, check=True)  # noqa: S603
         libraries[column] = ctypes.CDLL(str(path))
     return libraries

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: INP001 - a program by itself
 """The coefficients of smelt's elementary functions: polynomials whose greatest error is as small as it can be.
 
     python tools/minimax.py            # all, as they stand in smelt.runtime.elementary
@@ -234,7 +235,7 @@ POLYNOMIALS = {
         lambda z: _log_of_quotient(mp.sqrt(z)) / mp.sqrt(z) / mp.log(2),
         mpf(0),
         _LARGEST_S**2,
-        lambda z: mpf(1) / 3,
+        lambda _: mpf(1) / 3,
         10,
         pairs=2,
     ),
@@ -246,7 +247,7 @@ POLYNOMIALS = {
     "ARCTANGENT_NARROW": _odd_rest(mp.atan, mpf(1) / 2 * (1 + mpf(2) ** -20), 7),
     "ARCSINE": _odd_rest(mp.asin, mpf(1) / 2 * (1 + mpf(2) ** -20), 13),
     "ARCSINE_NARROW": _odd_rest(mp.asin, mpf(1) / 2 * (1 + mpf(2) ** -20), 6),
-    "CUBE_ROOT": Polynomial(lambda m: 1 / mp.cbrt(m), mpf(1), mpf(2), lambda m: mp.cbrt(m), 5),
+    "CUBE_ROOT": Polynomial(lambda m: 1 / mp.cbrt(m), mpf(1), mpf(2), mp.cbrt, 5),
     "ERF": _erf_small(12, mpf(1)),
     "ERF_NARROW": _erf_small(7, mpf(1)),
     "SCALED_ERFC": Polynomial(
@@ -254,7 +255,7 @@ POLYNOMIALS = {
     ),
     # Only for what the argument above rounds away.
     "SCALED_ERFC_SLOPE": Polynomial(
-        lambda t: mp.diff(_scaled_erfc, t), -mpf(3) / 4, (mpf(28) - _SCALE) / (28 + _SCALE), lambda t: mpf(1), 5
+        lambda t: mp.diff(_scaled_erfc, t), -mpf(3) / 4, (mpf(28) - _SCALE) / (28 + _SCALE), lambda _: mpf(1), 5
     ),
     "SCALED_ERFC_NARROW": Polynomial(
         _scaled_erfc, mpf(-1), (mpf(11) - _SCALE) / (11 + _SCALE), lambda t: 1 / _scaled_erfc(t), 12
@@ -262,20 +263,52 @@ POLYNOMIALS = {
 }
 
 
-def main(names: list[str]) -> None:
-    """Print polynomials as Python."""
-    for name in names or POLYNOMIALS:
-        wanted = POLYNOMIALS[name]
-        found, error = coefficients(wanted)
-        print(f"# Error: 2**{float(mp.log(error, 2)):.1f}.")
-        print(f"_{name} = (")
-        for place, value in enumerate(found):
-            if place < wanted.pairs:
-                high = float(value)
-                print(f"    ({high!r}, {float(value - mpf(high))!r}),")
-            else:
-                print(f"    {_shortest(float(value), is_single=wanted.is_single)},")
-        print(")", flush=True)
+# What else stands in the modules: numbers in two parts of float64, of which the first may be cut so that its products are exact.
+CONSTANTS: dict[str, tuple[Real, int]] = {
+    "LN2": (mp.log(2), 53),
+    "LN2_SHORT": (mp.log(2), 42),
+    "LN2_SINGLE": (mp.log(2), 24),
+    "LN2_SHORT_SINGLE": (mp.log(2), 16),
+    "BY_LN2": (1 / mp.log(2), 53),
+    "LOG10_OF_2": (mp.log10(2), 53),
+    "LOG10_OF_E": (mp.log10(mp.e), 53),
+    "HALF_PI": (mp.pi / 2, 53),
+    "HALF_PI_1": (mp.pi / 2 - mpf(float(mp.pi / 2)), 53),
+    "HALF_PI_SINGLE": (mp.pi / 2, 24),
+    "HALF_PI_SINGLE_1": (mp.pi / 2 - mpf(rounded(mp.pi / 2, is_single=True)), 24),
+    "BY_HALF_PI": (2 / mp.pi, 53),
+}
+
+
+def constant(value: Real, bits: int) -> str:
+    """Two parts, of which the first has so many bits: rounded to the nearest if it is a whole float, and else cut."""
+    if bits in (24, 53):
+        first = mpf(rounded(value, is_single=bits == 24))
+        return f"{float(first)!r}, {rounded(value - first, is_single=bits == 24)!r}"
+    mantissa, exponent = mp.frexp(value)
+    first = mp.ldexp(mp.floor(mp.ldexp(mantissa, bits)), exponent - bits)
+    return f"{float(first)!r}, {float(value - first)!r}"
+
+
+def two_by_pi() -> str:
+    """The bits of `2 / pi`, 32 in a number, behind two numbers for those in front of the point."""
+    with mp.workprec(1400):
+        bits = int(mp.floor(mp.ldexp(2 / mp.pi, 37 * 32)))
+    words = [0, 0, *((bits >> 32 * place) & 0xFFFFFFFF for place in reversed(range(37)))]
+    return "_TWO_BY_PI = (\n" + "".join(f"    0x{word:08X},\n" for word in words) + ")\n"
+
+
+def polynomial(name: str) -> str:
+    """A polynomial as Python."""
+    wanted = POLYNOMIALS[name]
+    found, error = coefficients(wanted)
+    lines = [f"# Error: 2**{float(mp.log(error, 2)):.1f}."]
+    for place, value in enumerate(found[: wanted.pairs]):
+        high = float(value)
+        lines.append(f"_{name}_{place}, _{name}_{place}_REST = {high!r}, {float(value - mpf(high))!r}")
+    lines.append(f"_{name} = (")
+    lines += [f"    {_shortest(float(value), is_single=wanted.is_single)}," for value in found[wanted.pairs :]]
+    return "\n".join([*lines, ")\n"])
 
 
 def _shortest(value: float, *, is_single: bool) -> str:
@@ -288,6 +321,17 @@ def _shortest(value: float, *, is_single: bool) -> str:
             return text
     assert not math.isnan(value)
     return repr(value)
+
+
+def main(names: list[str]) -> None:
+    """Write what is asked for, or all, as Python."""
+    for name in names or (*CONSTANTS, "TWO_BY_PI", *POLYNOMIALS):
+        if name in CONSTANTS:
+            text = f"_{name}, _{name}_REST = {constant(*CONSTANTS[name])}\n"
+        else:
+            text = two_by_pi() if name == "TWO_BY_PI" else polynomial(name)
+        sys.stdout.write(text)
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

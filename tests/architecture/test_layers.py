@@ -73,6 +73,7 @@ SESSION_HALVES = {
         "linking",
         "thread_grid",
         "stubs",
+        "builtin_methods",
         "dispatch",
     },
     "targets.metal": {"devices", "pipelines", "archives", "mtlfunction"},

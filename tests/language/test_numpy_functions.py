@@ -36,8 +36,8 @@ VALUES = {
     "f": [0.0, -0.0, 1.0, -1.0, 0.5, 2.5, -3.5, 7.25, 1e-3, 30.0, np.inf, -np.inf, np.nan],
     "D": [complex(a, b) for a, b in itertools.product((0.0, 1.0, -2.5, 0.75, -0.0, 21.0), (0.0, -0.0, 0.5, -3.0, 40.0))],
 }
-# The last digits of what is computed by formulas of several steps, in units of the type's precision.
-PRECISION = {"f": 8.0, "d": 8.0, "F": 8.0, "D": 8.0}
+PRECISION = 8.0
+"""How far the last digits of what is computed by formulas of several steps may be off, in units of the type's precision."""
 
 
 def values_of(code):
@@ -60,7 +60,10 @@ def signatures(name):
         known = [code for code in known if "?" not in code]
     if name in ORDERED:
         known = [code for code in known if not set(code) & set("FD")]
-    return [code for code in known if set(code) & set("?bBlLfdFD")]
+    kept = [code for code in known if set(code) & set("?bBlLfdFD")]
+    # The widest floating type, and some of the others: each is a compilation.
+    chosen = [code for code in kept if code[0] == "d"][:1] + kept[len(name) % 3 :: 3]
+    return list(dict.fromkeys(chosen or kept[:1]))
 
 
 CASES = [(name, code) for name in UFUNCS for code in signatures(name)] + [
@@ -68,31 +71,31 @@ CASES = [(name, code) for name in UFUNCS for code in signatures(name)] + [
 ]
 
 
-@smelt.kernel
+@smelt.kernel(opt_level=1)
 def map_one(out, function, x):
     i = smelt.grid(1)
     out[i] = function(x[i])
 
 
-@smelt.kernel
+@smelt.kernel(opt_level=1)
 def map_two(out, function, x, y):
     i = smelt.grid(1)
     out[i] = function(x[i], y[i])
 
 
-@smelt.kernel
+@smelt.kernel(opt_level=1)
 def map_three(out, function, x, y, z):
     i = smelt.grid(1)
     out[i] = function(x[i], y[i], z[i])
 
 
-@smelt.kernel
+@smelt.kernel(opt_level=1)
 def map_to_pair(first, second, function, x):
     i = smelt.grid(1)
     first[i], second[i] = function(x[i])
 
 
-@smelt.kernel
+@smelt.kernel(opt_level=1)
 def map_two_to_pair(first, second, function, x, y):
     i = smelt.grid(1)
     first[i], second[i] = function(x[i], y[i])
@@ -113,6 +116,11 @@ def defined(name, operands):
     if name in ("left_shift", "right_shift", "gcd", "lcm"):
         # The absolute value of the least integer is no number of its type.
         keep &= (last >= 0) & (first >= 0) & (last < 8)
+    if name == "lcm":
+        keep &= first < 8
+    if name in ("fmax", "fmin", "maximum", "minimum"):
+        # Which of two zeros is greater depends on how many elements NumPy computes at once.
+        keep &= (first != 0) | (last != 0)
     if name == "ldexp":
         keep &= abs(last.astype(np.int64)) < 2000
     if name in ("divide", "true_divide", "reciprocal") and first.dtype.kind == "c":
@@ -122,18 +130,20 @@ def defined(name, operands):
     return [operand[keep] for operand in operands]
 
 
-def assert_close(name, got, expected, operands):
+def are_close(got, expected):
+    near = np.abs(got - expected) <= PRECISION * np.finfo(got.dtype).eps * np.abs(expected)
+    return near | (got == expected) | (np.isnan(got) & np.isnan(expected))
+
+
+def assert_close(got, expected, operands):
     assert got.dtype == expected.dtype
     if got.dtype.kind == "c":
-        size = np.abs(expected)
-        assert_close(name, got.real, expected.real, operands) if False else None
-        wrong = ~(np.abs(got - expected) <= PRECISION[got.dtype.char] * np.finfo(got.dtype).eps * size) & ~(
-            np.isnan(got) & np.isnan(expected)
-        )
+        # Of the parts together, too: NumPy itself loses the digits of one that is much smaller.
+        parts = are_close(got.real, expected.real) & are_close(got.imag, expected.imag)
+        wrong = ~(parts | are_close(got, expected))
     elif got.dtype.kind == "f":
-        near = np.abs(got - expected) <= PRECISION[got.dtype.char] * np.finfo(got.dtype).eps * np.abs(expected)
-        same = (got == expected) | near
-        wrong = ~(same & (np.signbit(got) == np.signbit(expected))) & ~(np.isnan(got) & np.isnan(expected))
+        signs = np.isnan(expected) | (np.signbit(got) == np.signbit(expected))
+        wrong = ~(are_close(got, expected) & signs)
     else:
         wrong = got != expected
     failed = np.flatnonzero(wrong)
@@ -152,8 +162,8 @@ def test_a_function_gives_what_numpys_gives(name, code):
         found = tuple(np.zeros_like(part) for part in expected)
         (map_to_pair if len(code) == 1 else map_two_to_pair)[count](*found, function, *operands)
         for got, wanted in zip(found, expected, strict=True):
-            assert_close(name, got, wanted, operands)
+            assert_close(got, wanted, operands)
         return
     got = np.zeros(count, expected.dtype)
     (map_one, map_two, map_three)[len(code) - 1][count](got, function, *operands)
-    assert_close(name, got, expected, operands)
+    assert_close(got, expected, operands)

@@ -6,6 +6,7 @@ What is found needs nothing of the compiler, which is not even imported then.
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -23,7 +24,7 @@ from smelt.caching import (
     StackedMethodTable,
     constant_key,
 )
-from smelt.compiler.config import CompilerConfig, CompilerJob
+from smelt.compiler.config import CompilerConfig, CompilerJob, Target
 from smelt.compiler.results import ArtifactResults, InferenceResults
 
 R = TypeVar("R", bound=Results)
@@ -37,6 +38,10 @@ class Linker(Protocol):
 
     def is_compiled(self, results: Any) -> bool:
         """Whether there is an artifact."""
+        ...
+
+    def rank(self, wanted: Target, target: Target) -> int | None:
+        """How well an artifact for `target` serves where one for `wanted` is asked for; None if it doesn't."""
         ...
 
     def link(self, results: Any) -> None:
@@ -60,8 +65,10 @@ class JobStore(ResultStore, Protocol):
         """While this lasts no other process makes what this one misses for `instance`."""
         ...
 
-    def refresh(self, view: CacheView[Any], code: CodeInstance) -> None:
-        """Take over the artifacts of `code` that another process has made meanwhile."""
+    def refresh(
+        self, view: CacheView[Any], code: CodeInstance, config: CompilerConfig, rank: Callable[[Target], int | None]
+    ) -> None:
+        """Take over the artifact of `code` for `config` that another process has made, or one that serves as well."""
         ...
 
 
@@ -158,7 +165,8 @@ class Jobs:
     def _is_compiled(self, job: CompilerJob, code: CodeInstance, results: Any, linker: Linker) -> bool:
         """Whether there is an artifact, be it one that another process made meanwhile."""
         if not linker.is_compiled(results) and self.store is not None:
-            self.store.refresh(self.view(job.config), code)
+            rank = functools.partial(linker.rank, job.config.target)
+            self.store.refresh(self.view(job.config), code, job.config, rank)
         return linker.is_compiled(results)
 
     def _compile(self, job: CompilerJob, code: CodeInstance, results: Any) -> None:

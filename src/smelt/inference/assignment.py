@@ -19,6 +19,9 @@ class AssignmentInference(StoreInference):
         """`target = operand`."""
         if isinstance(target, untyped.Local):
             frame.variables[target.name] = operand
+            if operand.value is not None and not operand.value.name:
+                # What a debugger shows, and errors call an array.
+                operand.value.name = target.name
         elif isinstance(target, untyped.TupleTarget):
             self._unpack(frame, target, operand)
         else:
@@ -36,7 +39,7 @@ class AssignmentInference(StoreInference):
                 self._require_writeable(current, current, node)
                 self.put(current, value, node, node.operator)
             else:
-                frame.variables[target.name] = self.binary(node.operator, current, value, node)
+                self.assign(frame, target, self.binary(node.operator, current, value, node))
             return
         destination = self._destination(frame, target)
         # Loaded before the value is evaluated, as Python does.

@@ -102,7 +102,7 @@ def _join_variable(
         builder.resume(way.block)
         arguments.append(builder.value(builder.convert(operand, common)))
         builder.suspend()
-    parameter = Value(common)
+    parameter = Value(common, name)
     block.parameters.append(parameter)
     return Operand(common, parameter)
 

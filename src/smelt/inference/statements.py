@@ -287,6 +287,6 @@ def _at_header(before: Operand | Unusable, kind: Type | None, name: str, paramet
         return Unusable(f"{name} has values of different types before and in the loop")
     if not _is_carried(kind):
         return before
-    value = Value(kind)
+    value = Value(kind, name)
     parameters.append(value)
     return Operand(kind, value)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from smelt.ir.typed import Block, Branch, Function, Jump, Return, Value, successors
@@ -42,17 +42,17 @@ def with_direct_branches(function: Function) -> Function:
     return replace(function, blocks=[copies[block] for block in function.blocks if copies[block] in reached])
 
 
-def in_order(entry: Block) -> list[Block]:
-    """The blocks that are reached from `entry`, each before those it leads to, but for the ways back of loops."""
+def in_order(entry: Block, ways: Callable[[Block], Sequence[Block]] = successors) -> list[Block]:
+    """The blocks that are reached from `entry` by `ways`, each before those it leads to, but for the ways back of loops."""
     found: list[Block] = []
     seen = {entry}
-    stack = [(entry, iter(successors(entry)))]
+    stack = [(entry, iter(ways(entry)))]
     while stack:
         block, following = stack[-1]
         for target in following:
             if target not in seen:
                 seen.add(target)
-                stack.append((target, iter(successors(target))))
+                stack.append((target, iter(ways(target))))
                 break
         else:
             found.append(block)
@@ -90,13 +90,22 @@ def loops(blocks: list[Block]) -> dict[Block, set[Block]]:
 
 
 def dominators(blocks: list[Block]) -> dict[Block, Block]:
-    """The last block that every way to a block goes through; the entry has none. `blocks` are in order.
+    """The last block that every way to a block goes through; the entry has none. `blocks` are in order."""
+    return dominators_of(blocks[0], {block: list(successors(block)) for block in blocks})
+
+
+def dominators_of(entry: Block, ways: Mapping[Block, Sequence[Block]]) -> dict[Block, Block]:
+    """As `dominators`, of the blocks that `entry` leads to by `ways`.
 
     Source: Cooper, Harvey and Kennedy, "A simple, fast dominance algorithm" (2001).
     """
+    blocks = in_order(entry, ways.__getitem__)
     place = {block: number for number, block in enumerate(blocks)}
-    before = predecessors(blocks)
-    found: dict[Block, Block] = {blocks[0]: blocks[0]}
+    before: dict[Block, list[Block]] = {}
+    for block in blocks:
+        for target in ways[block]:
+            before.setdefault(target, []).append(block)
+    found: dict[Block, Block] = {entry: entry}
     has_changed = True
     while has_changed:
         has_changed = False
@@ -106,7 +115,7 @@ def dominators(blocks: list[Block]) -> dict[Block, Block]:
             if found.get(block) is not last:
                 found[block] = last
                 has_changed = True
-    del found[blocks[0]]
+    del found[entry]
     return found
 
 

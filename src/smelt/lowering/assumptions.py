@@ -74,24 +74,24 @@ class Row:
         Those of them without which a thread does nothing at all.
     """
 
-    def __init__(
-        self, kernel: Any, typed: Callable[[Any], Function | None], invariants: Invariants, *, is_checked: bool
-    ) -> None:
+    def __init__(self, typed: Callable[[Any], Function | None], invariants: Invariants, *, is_checked: bool) -> None:
         self.invariants = invariants
+        self.assumptions: Assumptions | None = None
         self.needs: dict[Linear, None] = {}
         self.guards: dict[Linear, None] = {}
         self.is_checked = is_checked
         self._typed = typed
         self._remaining = _MOST_INSTRUCTIONS
         self._calls: list[Any] = []
-        function = typed(kernel)
-        assert function is not None
-        rows = parameter_rows(function.parameters, has_doubles=invariants.has_doubles)
-        arguments = [
-            _argument(parameter, names, invariants) for parameter, names in zip(function.parameters, rows, strict=True)
-        ]
-        found, _ = self.called(kernel, arguments)
-        self.assumptions = found if found and self._remaining >= 0 and len(self.needs) <= _MOST_NEEDS else None
+
+    def assume(self, function: Function, arguments: list[Known]) -> None:
+        """Find what a function may assume that each thread runs, given what is known of its arguments."""
+        self._remaining -= _size(function)
+        if self._remaining < 0:
+            return
+        found = _Walk(self, with_direct_branches(function), arguments, is_kernel=True).assumptions
+        if found and self._remaining >= 0 and len(self.needs) <= _MOST_NEEDS:
+            self.assumptions = found
 
     @property
     def is_limited(self) -> bool:
@@ -103,11 +103,11 @@ class Row:
         function = self._typed(code)
         if function is None:
             return None, UNKNOWN
-        self._remaining -= sum(len(block.instructions) for block in function.blocks)
+        self._remaining -= _size(function)
         if code in self._calls or len(self._calls) > _MOST_CALLS or self._remaining < 0:
             return None, UNKNOWN
         self._calls.append(code)
-        walk = _Walk(self, with_direct_branches(function), arguments, is_kernel=len(self._calls) == 1)
+        walk = _Walk(self, with_direct_branches(function), arguments, is_kernel=False)
         self._calls.pop()
         return walk.assumptions, walk.result
 
@@ -269,13 +269,13 @@ class _Walk:
         )
 
     def _exactly(self, condition: Value, *, truth: bool) -> list[Linear]:
-        """The sum that is at least 0 exactly if a condition is true, or false; none if there is no such sum."""
+        """Sums that are all at least 0 if a condition is true, or false."""
         found = []
         for first, _, second, distance in facts_of(condition, truth, self._ranges.definitions):
             one, other = self._ranges.exact(first), self._ranges.exact(second)
             if one is not None and other is not None:
                 found.append(other.minus(one).moved(distance))
-        return found if len(found) == 1 else []
+        return found
 
     def _leaves_loop(self, block: Block, branch: Branch) -> bool:
         return any(
@@ -300,10 +300,8 @@ class _Walk:
         if operation in ("eq", "ne") and is_counted(operands[0].type) and (operation == "ne") == truth:
             return self._differ(operands[0], operands[1], block)
         facts = facts_of(condition, truth, self._ranges.definitions)
-        if len(facts) != 1:
-            return None
-        ((first, _, second, distance),) = facts
-        return self._at_most(first, second, distance, block)
+        needs = [self._at_most(first, second, distance, block) for first, _, second, distance in facts]
+        return frozenset[Linear]().union(*needs) if needs and None not in needs else None  # type: ignore[arg-type]
 
     def _at_most(self, first: Value, second: Value, distance: int, block: Block) -> frozenset[Linear] | None:
         """What `first <= second + distance` needs."""
@@ -331,6 +329,16 @@ def _does_nothing(block: Block) -> bool:
         seen.add(block)
         block = block.terminator.target
     return False
+
+
+def _size(function: Function) -> int:
+    return sum(len(block.instructions) for block in function.blocks)
+
+
+def kernel_arguments(kernel: Function, invariants: Invariants) -> list[Known]:
+    """What is known of the arguments of a kernel: they are the same for all threads."""
+    rows = parameter_rows(kernel.parameters, has_doubles=invariants.has_doubles)
+    return [_argument(parameter, names, invariants) for parameter, names in zip(kernel.parameters, rows, strict=True)]
 
 
 def _argument(parameter: Value, names: tuple[str, ...], invariants: Invariants) -> Known:

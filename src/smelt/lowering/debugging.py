@@ -10,9 +10,9 @@ Sources: LLVM's "Language Reference", on metadata and debug records, and "Source
 
 from __future__ import annotations
 
-import os.path
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from smelt.ir.positions import InlinedPosition, Position
@@ -74,7 +74,7 @@ class DebugInformation:
         flags = ", flags: DIFlagArtificial" if is_artificial else ""
         kind = self.node(f"!DISubroutineType(types: {self.node('!{}')})")
         return self.node(
-            f'distinct !DISubprogram(name: "{_escaped(name)}", linkageName: "{symbol}", scope: {file}, file: {file}, line: {line}, '
+            f'distinct !DISubprogram(name: "{_escaped(name)}", scope: {file}, file: {file}, line: {line}, '
             f"type: {kind}, scopeLine: {line}, unit: {self._unit(file)}, spFlags: DISPFlagLocalToUnit | DISPFlagDefinition"
             f"{' | DISPFlagOptimized' if self._is_optimised else ''}{flags})",
             ("subprogram", symbol, name),
@@ -176,7 +176,7 @@ def first_line(source: Any) -> int:
 def path_of(source: Any) -> str:
     """The file of a Python function as it lies on the import path: the directories of its module's packages, and the file's name."""
     *packages, _ = (source.__module__ or "").split(".")
-    name = os.path.basename(source.__code__.co_filename)
+    name = Path(source.__code__.co_filename).name
     if name == "__init__.py":
         packages = source.__module__.split(".")
     return "/".join((*packages, name))

@@ -301,7 +301,7 @@ class FunctionLowering(ThreadStateLowering):
 
     def _access(self, kind: Array) -> memory.Writer:
         """What writes an access to an array: with the note that threads are independent, but for memory of a thread's own."""
-        return _Access(self, INDEPENDENT) if self._is_assumed and kind.memory is Memory.DEVICE else self
+        return _Access(self, INDEPENDENT) if self._is_assumed and kind.memory is not Memory.THREAD else self
 
     def _element(self, array: Value, indices: list[Value]) -> tuple[Array, str]:
         kind = array.type

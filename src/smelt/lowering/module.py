@@ -11,15 +11,17 @@ from typing import Any
 from smelt.compiler.sites import ErrorSite, Place, SiteTuple
 from smelt.compiler.texts import Template
 from smelt.ir.loops import has_loop
-from smelt.ir.typed import Function, Role
 from smelt.ir.positions import InlinedPosition, Position
+from smelt.ir.typed import Function, Role
 from smelt.ir.writes import waits
-from smelt.lowering.assumptions import Assumptions, Row
-from smelt.lowering.debugging import DebugInformation
+from smelt.lowering.assumptions import Assumptions, Row, kernel_arguments
+from smelt.lowering.debugging import DebugInformation, FunctionDebugInformation
 from smelt.lowering.function import FunctionLowering
+from smelt.lowering.groups import GroupLowering
 from smelt.lowering.invariants import Invariants
 from smelt.lowering.layout import row_types
 from smelt.lowering.limits import limits_function
+from smelt.lowering.phases import Group, cut
 from smelt.lowering.rare import RareFunction, kept
 
 _METADATA = (
@@ -52,11 +54,14 @@ class Threadgroups:
         Whether there is an array whose size is given at launch.
     exhausted
         The error site for when there is no memory to run a group.
+    slot_bytes
+        What is kept for each thread, where the kernel's function is that of a group (see `groups`); None where it is that of a thread.
     """
 
     memory_bytes: int
     is_sized_at_launch: bool
     exhausted: int
+    slot_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,7 @@ class LoweredModule:
     functions
         The code instances in it, the kernel's first.
     sources
-        The Python functions that the places of error sites number.
+        The Python functions that the places of error sites number, and those of which debuggers are told.
     errors
         The error sites: a status of n is `errors[n - 1]`.
     prints
@@ -200,6 +205,8 @@ class _ModuleLowering:
         self._result_type = ""
         self._current: Any = None
         self._waiting: dict[Any, bool] = {}
+        self._group: Group | None = None
+        self._slot_bytes: int | None = None
         self._memory_bytes = 0
         self._has_threadgroup_memory = False
         self._is_sized_at_launch = False
@@ -297,19 +304,36 @@ class _ModuleLowering:
             self._waiting[code] = waits(self._typed(code), self._waits)
         return self._waiting[code]
 
+    def _lowered_group(self, kernel: Any, group: Group, name: str) -> list[str]:
+        lowering = GroupLowering(self, group, name, self._typed_unless_linked, lambda name: self._debug_of(kernel, name))
+        texts = lowering.texts()
+        self._slot_bytes = lowering.slot_bytes
+        self._result_type = lowering.result_type()
+        return texts
+
+    def _works_together(self, kernel: Any) -> bool:
+        """Whether the threads of a kernel share memory or wait for each other."""
+        return self._waits(kernel) or any(
+            instruction.operation == "threadgroup_array"
+            for block in self._typed(kernel).blocks
+            for instruction in block.instructions
+        )
+
     def _threadgroups(self, kernel: Any) -> Threadgroups | None:
         if not (self._waits(kernel) or self._has_threadgroup_memory):
             return None
         self._current = kernel
         exhausted = self.error_site("MemoryError", "there is no memory to run a threadgroup", Position(0, 0, 0, 0))
-        return Threadgroups(self._memory_bytes, self._is_sized_at_launch, exhausted)
+        return Threadgroups(self._memory_bytes, self._is_sized_at_launch, exhausted, self._slot_bytes)
 
     def _row(self, kernel: Any) -> Row | None:
         """What the threads of a row may assume, once the kernel is lowered; None if nothing."""
         if self._waits(kernel) or self._has_threadgroup_memory:
             return None
         invariants = Invariants(self.declare, has_doubles=self.has_doubles)
-        row = Row(kernel, self._typed_unless_linked, invariants, is_checked=self.is_checked)
+        row = Row(self._typed_unless_linked, invariants, is_checked=self.is_checked)
+        function = self._typed(kernel)
+        row.assume(function, kernel_arguments(function, invariants))
         return row if row.assumptions is not None else None
 
     def _typed_unless_linked(self, code: Any) -> Function | None:
@@ -318,6 +342,8 @@ class _ModuleLowering:
     def lowered(self, kernel: Any, *, has_main: bool) -> LoweredModule:
         name = self._symbol("f0", kernel) if self._exported is None else f'"{self._exported}"'
         self._to_be_lowered(kernel, name)
+        if has_main and self._works_together(kernel):
+            self._group = cut(self._typed(kernel), self._waits, has_doubles=self.has_doubles)
         texts = self._lowered_functions(kernel)
         result_type = self._result_type
         row = self._row(kernel) if has_main else None
@@ -352,6 +378,13 @@ class _ModuleLowering:
             self._debug,
         )
 
+    def _debug_of(self, code: Any, name: str) -> FunctionDebugInformation | None:
+        if self._debug is None:
+            return None
+        # Its lines are a part of the artifact.
+        self._source(code.instance.source)
+        return self._debug.function(name.removeprefix("@"), code.instance.source)
+
     def _lowered_functions(self, kernel: Any) -> list[str]:
         """The texts of what waits to be lowered, and of all that is called there."""
         texts = []
@@ -360,8 +393,10 @@ class _ModuleLowering:
             self._lowered_count += 1
             self._current = code
             self._has_loops |= has_loop(self._typed(code))
-            debug = None if self._debug is None else self._debug.function(name.removeprefix("@"), code.instance.source)
-            function = FunctionLowering(self, self._typed(code), name, assumptions, debug)
+            if self._group is not None and code is kernel:
+                texts += self._lowered_group(kernel, self._group, name)
+                continue
+            function = FunctionLowering(self, self._typed(code), name, assumptions, self._debug_of(code, name))
             # What waits has to be inlined: it is a part of the kernel's coroutine.
             is_inlined = self._waits(code) or (code is kernel and self._exported is None)
             attributes = "alwaysinline" if is_inlined else _ATTRIBUTES[function.function.role]

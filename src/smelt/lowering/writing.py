@@ -67,7 +67,9 @@ class InstructionWriter:
             place = self._debug.nowhere if position is None else self._debug.location(position)
             self._note = f", !dbg {place}"
 
-    def _show(self, name: str, kind: Type, row: Sequence[tuple[str, str]], position: Position, *, argument: int = 0) -> None:
+    def _show(
+        self, name: str, kind: Type, row: Sequence[tuple[str, str]], position: Position, *, argument: int = 0
+    ) -> None:
         """A variable is from here on what the row says, LLVM types and names, where debuggers are to know variables."""
         record = self._debug and self._debug.variable(name, kind, row, position, argument=argument)
         if record:

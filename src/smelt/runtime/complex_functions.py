@@ -189,7 +189,7 @@ def hyperbolic_tangent(number: Any) -> Any:
     if imaginary == 0:
         return from_parts(math.tanh(real), imaginary)
     if not np.isfinite(imaginary) and abs(real) == math.inf:
-        return from_parts(np.copysign(1.0, real), 0.0)
+        return from_parts(np.copysign(1.0, real), np.copysign(0.0, imaginary))
     if not np.isfinite(imaginary) and real == 0:
         return from_parts(real, math.nan)
     if abs(real) > 20 and np.isfinite(imaginary):

@@ -44,6 +44,7 @@ def mantissa_and_exponent(number: Any, mantissa_bits: Any, exponent_bits: Any) -
 
 def scaled(number: Any, exponent: Any, mantissa_bits: Any, exponent_bits: Any) -> Any:
     """`math.ldexp`, infinite where that overflows. After musl's scalbn: all factors but the last are exact."""
+    exponent = int(exponent)
     bias = (1 << (exponent_bits - 1)) - 1
     largest = with_bits(number, (2 * bias) << mantissa_bits)
     least = with_bits(number, (mantissa_bits + 2) << mantissa_bits)

@@ -19,7 +19,8 @@ def remainder_towards_zero(first: Any, second: Any) -> Any:
 
 def reciprocal_of_integer(number: Any) -> Any:
     """`np.reciprocal` of an integer, rounded towards zero."""
-    return 1 // number if number > 0 else -(1 // -number)
+    quotient = 1 // number
+    return quotient if number >= -1 else quotient * 0
 
 
 def count_bits(number: Any) -> Any:
@@ -34,7 +35,9 @@ def count_bits(number: Any) -> Any:
 
 def spacing(number: Any) -> Any:
     """`np.spacing`: the distance to the next number away from zero, with the sign of `number`."""
-    return np.copysign(last_place(number), number) if abs(number) != math.inf else number * 0
+    if abs(number) == math.inf:
+        return number * 0
+    return -last_place(number) if number < 0 else last_place(number)
 
 
 def log_of_sum_of_powers_of_two(first: Any, second: Any) -> Any:

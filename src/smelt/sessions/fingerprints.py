@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import types
 import weakref
+from collections.abc import Callable
 
 from smelt.caching.fingerprints import fingerprint_function
 from smelt.sessions.code_digests import code_digest
@@ -12,11 +13,19 @@ from smelt.sessions.container import DIGEST_SIZE, Container, ContainerError, dig
 from smelt.sessions.directory import Directory
 from smelt.sessions.toolchain import toolchain_fingerprint, toolchain_stamp
 
-_FOLDER = "fingerprints"
+_FUNCTIONS = "fingerprints"
+_COMPILERS = "compilers"
 
 
 class Fingerprints:
     """What was fingerprinted, in this process and in those that share `directory`.
+
+    Parameters
+    ----------
+    directory
+        Where it is remembered, or None.
+    in_images
+        Gives what images remember, by the digest of a code object.
 
     Attributes
     ----------
@@ -24,10 +33,12 @@ class Fingerprints:
         How often a source had to be read.
     """
 
-    def __init__(self, directory: Directory | None) -> None:
+    def __init__(
+        self, directory: Directory | None, in_images: Callable[[bytes], bytes | None] = lambda _: None
+    ) -> None:
         self.sources_read = 0
         self._directory = directory
-        self._known: dict[bytes, bytes] = {}
+        self._in_images = in_images
         self._compiler: bytes | None = None
         # By identity, as code objects of different files compare equal; the reference says when an entry is void.
         self._by_code: dict[int, tuple[weakref.ref[types.CodeType], bytes]] = {}
@@ -39,11 +50,11 @@ class Fingerprints:
         if found is not None and found[0]() is code:
             return found[1]
         key = code_digest(code)
-        fingerprint = self._remembered(key)
+        fingerprint = self._in_images(key) or self._remembered(_FUNCTIONS, key)
         if fingerprint is None:
             self.sources_read += 1
             fingerprint = fingerprint_function(function).digest
-            self._remember(key, fingerprint)
+            self._remember(_FUNCTIONS, key, fingerprint)
         by_code, address = self._by_code, id(code)
         by_code[address] = (weakref.ref(code, lambda _: by_code.pop(address, None)), fingerprint)
         return fingerprint
@@ -52,38 +63,41 @@ class Fingerprints:
         """The fingerprint of smelt and of the version of LLVM that it compiles with."""
         if self._compiler is None:
             key = toolchain_stamp()
-            self._compiler = self._remembered(key)
+            self._compiler = self._remembered(_COMPILERS, key)
             if self._compiler is None:
                 self._compiler = toolchain_fingerprint()
-                self._remember(key, self._compiler)
+                self._remember(_COMPILERS, key, self._compiler)
         return self._compiler
 
-    def learn(self, key: bytes, fingerprint: bytes) -> None:
-        """Take over what is remembered elsewhere, in an image."""
-        self._known.setdefault(key, fingerprint)
-
-    def _remembered(self, key: bytes) -> bytes | None:
-        found = self._known.get(key)
-        if found is not None or self._directory is None:
-            return found
-        contents = self._directory.read(_name(key))
+    def _remembered(self, folder: str, key: bytes) -> bytes | None:
+        if self._directory is None:
+            return None
+        contents = self._directory.read(_name(folder, key))
         if contents is None:
             return None
         try:
             found = Container(contents).get(key)
         except ContainerError:
             return None
-        if found is not None and len(found) == DIGEST_SIZE:
-            self._known[key] = found
-            return found
-        return None
+        return found if found is not None and len(found) == DIGEST_SIZE else None
 
-    def _remember(self, key: bytes, fingerprint: bytes) -> None:
-        self._known[key] = fingerprint
+    def _remember(self, folder: str, key: bytes, fingerprint: bytes) -> None:
         if self._directory is not None:
             name = digest(fingerprint)
-            self._directory.write(_name(key), write_container({key: name}, {name: fingerprint}))
+            self._directory.write(_name(folder, key), write_container({key: name}, {name: fingerprint}))
 
 
-def _name(key: bytes) -> str:
-    return f"{_FOLDER}/{key[:1].hex()}/{key.hex()}"
+def remembered_fingerprints(directory: Directory) -> dict[bytes, bytes]:
+    """All fingerprints of functions that are remembered in `directory`, by the digests of code objects."""
+    found = {}
+    for folder in directory.folders(_FUNCTIONS):
+        for name in directory.names(folder):
+            key, contents = bytes.fromhex(name.rpartition("/")[2]), directory.read(name)
+            fingerprint = Container(contents).get(key) if contents is not None else None
+            if fingerprint is not None:
+                found[key] = fingerprint
+    return found
+
+
+def _name(folder: str, key: bytes) -> str:
+    return f"{folder}/{key[:1].hex()}/{key.hex()}"

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import threading
 import types
+import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from smelt.caching import (
     CacheView,
@@ -21,11 +22,12 @@ from smelt.caching import (
     ResultsError,
     SourceError,
     StoreError,
+    StoreWarning,
     constant_key,
     restore,
 )
 from smelt.caching.encoding import encode
-from smelt.compiler.config import CompilerConfig
+from smelt.compiler.config import CompilerConfig, Target
 from smelt.compiler.results import ArtifactResults
 from smelt.sessions.container import digest
 from smelt.sessions.directory import Directory
@@ -44,6 +46,7 @@ from smelt.sessions.entries import (
     types_of,
 )
 from smelt.sessions.fingerprints import Fingerprints
+from smelt.sessions.images import Images
 from smelt.sessions.locks import locked
 from smelt.sessions.objects import Objects, UnnamedError, is_of_smelt
 
@@ -91,16 +94,15 @@ class Session:
         *,
         directory: Directory | None,
         most_bytes: int = 10**9,
-        images: Callable[[str], Sequence[Source]] = lambda _: (),
     ) -> None:
         self.directory = directory
-        self.fingerprints = Fingerprints(directory)
+        self.images = Images(lambda what: warnings.warn(what, StoreWarning, stacklevel=2))
+        self.fingerprints = Fingerprints(directory, self.images.fingerprint)
         self.misses: deque[StoreMiss] = deque(maxlen=_MOST_MISSES)
         self.store_hits = self.image_hits = 0
         self._overlays = overlays
         self._results_classes = {cls.__name__: cls for cls in results_classes}
         self._most_bytes = most_bytes
-        self._images = images
         self._saved: weakref.WeakSet[Results] = weakref.WeakSet()
         # What code depends on that was found, as the entry has it: its calls are there no more, of which it would be recorded.
         self._found: weakref.WeakKeyDictionary[CodeInstance, tuple[Entry, Objects]] = weakref.WeakKeyDictionary()
@@ -120,11 +122,10 @@ class Session:
         """The code of `instance` that an earlier process kept, if it is right for what this process has."""
         if not _can_be_kept(instance):
             return None
-        found = self._find(view, instance)
-        claim = getattr(self._claims, "current", None)
-        if found is None and claim is not None and claim.instance is instance and claim.take():
+        found = next(self._matches(view, instance), None)
+        if found is None and self._take_claim(instance):
             # Whoever held the lock may have made it.
-            found = self._find(view, instance)
+            found = next(self._matches(view, instance), None)
         if found is None:
             return None
         entries, replay, is_image = found
@@ -176,19 +177,37 @@ class Session:
             finally:
                 self._claims.current = before
 
-    def refresh(self, view: CacheView[Any], code: CodeInstance) -> None:
-        """Take over the artifacts of `code` that another process has made meanwhile."""
+    def refresh(
+        self, view: CacheView[Any], code: CodeInstance, config: CompilerConfig, rank: Callable[[Target], int | None]
+    ) -> None:
+        """Take over the artifact of `code` for `config`, if there is one.
+
+        Of those in images that are for another processor, which `rank` gives a number, the one with the highest serves as well.
+        """
         if not _can_be_kept(code.instance):
             return
+        if not self._take_over(view, code, config, rank) and self._take_claim(code.instance):
+            self._take_over(view, code, config, rank)
+
+    def _take_over(
+        self, view: CacheView[Any], code: CodeInstance, config: CompilerConfig, rank: Callable[[Target], int | None]
+    ) -> bool:
+        best: tuple[int, Entry, Objects] | None = None
+        for entries, replay, is_image in self._matches(view, code.instance):
+            self._attach(code, entries, replay.objects)
+            if any(entry.config == config for entry in entries):
+                return True
+            for entry in entries if is_image else ():
+                number = rank(entry.config.target) if replace(entry.config, target=config.target) == config else None
+                if number is not None and (best is None or number > best[0]):
+                    best = number, replace(entry, config=config), replay.objects
+        if best is not None:
+            self._attach(code, [best[1]], best[2])
+        return best is not None
+
+    def _take_claim(self, instance: MethodInstance) -> bool:
         claim = getattr(self._claims, "current", None)
-        if claim is not None and claim.instance is code.instance:
-            claim.take()
-        try:
-            found = self._find(view, code.instance)
-        except StoreError:
-            return
-        if found is not None:
-            self._attach(code, found[0], found[1].objects)
+        return claim is not None and claim.instance is instance and claim.take()
 
     def _lock(self, instance: MethodInstance, held: ExitStack) -> bool:
         if self.directory is None:
@@ -198,47 +217,45 @@ class Session:
 
     # Looking up
 
-    def _find(self, view: CacheView[Any], instance: MethodInstance) -> tuple[list[Entry], Replay, bool] | None:
-        """All entries for one set of edges that hold now, the replay that found this out, and whether they are of an image."""
+    def _matches(self, view: CacheView[Any], instance: MethodInstance) -> Iterator[_Match]:
+        """What is right for what this process has, the most likely first. Takes note of why if there is nothing."""
         try:
             key = key_of(instance, view.owner)
+            # Opened first: they may know the fingerprint, too.
+            sources = list(self._sources(instance))
             prefix = name_prefix(self.fingerprints.of_compiler(), self.fingerprints.of(instance.source))
         except (UnnamedError, SourceError) as error:
             self._missed(instance, str(error))
-            return None
-        reason, was_kept = "nothing was ever kept for it", False
-        for source, is_image in self._sources(instance):
+            return
+        reason, was_kept, is_found = "nothing was ever kept for it", False, False
+        for source, is_image in sources:
             names = source.names(key)
             if names:
                 reason, was_kept = _why_not_one_of(names, prefix), True
-            refused: set[str] = set()
-            for name in names:
-                group = group_of(name)
-                if not name.startswith(prefix) or group in refused:
-                    continue
-                entry = source.entry(key, name)
-                if entry is None or not self._is_for_this_session(entry, instance):
+            candidates = [name for name in names if name.startswith(prefix)]
+            for group in dict.fromkeys(map(group_of, candidates)):
+                found = [source.entry(key, name) for name in candidates if group_of(name) == group]
+                entries = [entry for entry in found if entry is not None and self._is_own(entry, instance)]
+                if not entries:
                     continue
                 replay = Replay(instance, self._overlays, view.world, self.fingerprints.of)
-                failed = replay.check(entry.edges)
+                failed = replay.check(entries[0].edges)
                 if failed is not None:
-                    refused.add(group)
-                    reason = _why_failed(entry, failed)
+                    reason = _why_failed(entries[0], failed)
                     continue
-                others = [source.entry(key, other) for other in names if group_of(other) == group and other != name]
-                rest = [e for e in others if e is not None and self._is_for_this_session(e, instance)]
-                return [entry, *rest], replay, is_image
-        self._missed(instance, reason, was_kept=was_kept)
-        return None
+                is_found = True
+                yield _Match(entries, replay, is_image)
+        if not is_found:
+            self._missed(instance, reason, was_kept=was_kept)
 
     def _sources(self, instance: MethodInstance) -> Iterator[tuple[Source, bool]]:
         module = instance.source.__globals__.get("__name__")
-        for image in self._images(module) if isinstance(module, str) else ():
+        for image in self.images.of(module) if isinstance(module, str) else ():
             yield image, True
         if self.directory is not None:
             yield _InDirectory(self.directory), False
 
-    def _is_for_this_session(self, entry: Entry, instance: MethodInstance) -> bool:
+    def _is_own(self, entry: Entry, instance: MethodInstance) -> bool:
         # Names are short, and so only a hint.
         return entry.compiler == self.fingerprints.of_compiler() and entry.own == self.fingerprints.of(instance.source)
 
@@ -286,6 +303,14 @@ class Session:
                 for name in cls.declared_fields:
                     setattr(existing, name, getattr(restored, name))
             self._saved.add(existing)
+
+
+class _Match(NamedTuple):
+    """Entries with the same edges, which hold, the replay that found this out, and whether they are of an image."""
+
+    entries: list[Entry]
+    replay: Replay
+    is_image: bool
 
 
 class _Claim:

@@ -137,7 +137,9 @@ def _complement(x: Any) -> Any:
     argument = above * by_below
     argument_rest = multiply_add(-argument, below_rest, multiply_add(-argument, below, above) + above_rest) * by_below
     factor, factor_rest = sum_of_ordered(_SCALED_ERFC_0, argument * polynomial(argument, _SCALED_ERFC))
-    factor_rest = multiply_add(argument_rest, polynomial(argument, _SCALED_ERFC_SLOPE), factor_rest + _SCALED_ERFC_0_REST)
+    factor_rest = multiply_add(
+        argument_rest, polynomial(argument, _SCALED_ERFC_SLOPE), factor_rest + _SCALED_ERFC_0_REST
+    )
     product, product_rest = exact_product(power, factor)
     product_rest = multiply_add(power, factor_rest, multiply_add(power_rest, factor, product_rest))
     divisor, divisor_rest = sum_of_ordered(2.0 * x, 1.0)

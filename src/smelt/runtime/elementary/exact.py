@@ -6,23 +6,25 @@ A pair of floats stands for their sum, of which the second is what is missing fr
 
 from __future__ import annotations
 
-import types
+from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 ROLE = "__smelt_role__"
 """The attribute of a function that says how it is compiled: the name of a `Role` of `smelt.ir.typed`."""
 
 
-def elementary(function: types.FunctionType) -> types.FunctionType:
+def elementary(function: F) -> F:
     """Let a function be inlined where it is called, and its arithmetic be done as it is written."""
     setattr(function, ROLE, "ELEMENTARY")
     return function
 
 
-def rare(function: types.FunctionType) -> types.FunctionType:
+def rare(function: F) -> F:
     """Let a function of one float, to a float of the same type, be called only for those numbers of a vector that need it."""
     setattr(function, ROLE, "RARE")
     return function
@@ -30,30 +32,34 @@ def rare(function: types.FunctionType) -> types.FunctionType:
 
 def multiply_add(first: Any, second: Any, third: Any) -> Any:
     """`first * second + third`, rounded once. In kernels it is one instruction, where the processor has it."""
-    kind = type(third)
+    kind = np.result_type(first, second, third).type
+    near = kind(first * second + third)
+    if not np.isfinite(near):
+        return near
     exact = Fraction(float(first)) * Fraction(float(second)) + Fraction(float(third))
-    near = kind(float(exact))
-    around = (near, np.nextafter(near, kind(-np.inf)), np.nextafter(near, kind(np.inf)))
-    return kind(min(around, key=lambda number: abs(Fraction(float(number)) - exact)))
+    if exact == 0:
+        return near
+    around = (kind(exact), np.nextafter(kind(exact), kind(-np.inf)), np.nextafter(kind(exact), kind(np.inf)))
+    return min(around, key=lambda number: abs(Fraction(float(number)) - exact))
 
 
 def polynomial(argument: Any, coefficients: Any) -> Any:
     """The polynomial with these constant coefficients, that of the constant term first, by Horner's rule."""
-    result = type(argument)(coefficients[-1])
-    for coefficient in reversed(coefficients[:-1]):
-        result = multiply_add(result, argument, type(argument)(coefficient))
+    *others, result = coefficients
+    for coefficient in reversed(others):
+        result = multiply_add(result, argument, coefficient)
     return result
 
 
 @elementary
-def sum_of_ordered(first: Any, second: Any) -> Any:
+def sum_of_ordered(first: Any, second: Any) -> tuple[Any, Any]:
     """A sum with what it rounds away, where `first` is 0 or not less in size than `second`. Dekker's Fast2Sum."""
     total = first + second
     return total, second - (total - first)
 
 
 @elementary
-def exact_sum(first: Any, second: Any) -> Any:
+def exact_sum(first: Any, second: Any) -> tuple[Any, Any]:
     """A sum with what it rounds away. Knuth's 2Sum."""
     total = first + second
     part = total - first
@@ -61,7 +67,7 @@ def exact_sum(first: Any, second: Any) -> Any:
 
 
 @elementary
-def exact_product(first: Any, second: Any) -> Any:
+def exact_product(first: Any, second: Any) -> tuple[Any, Any]:
     """A product with what it rounds away."""
     product = first * second
     return product, multiply_add(first, second, -product)

@@ -92,7 +92,7 @@ def expm1_double(x: Any) -> Any:
 
 
 @elementary
-def quarter_of_expm1(x: Any) -> Any:
+def quarter_of_expm1(x: Any) -> tuple[Any, Any]:
     """`(e**x - 1) / 4` as a pair, for `x` from -40 to 710.5: it doesn't overflow where only what is made of it may."""
     shifted, rest, lost = reduced(x)
     quarter = whole_power_of_two(shifted - 2.0)
@@ -106,7 +106,7 @@ def quarter_of_expm1(x: Any) -> Any:
 
 
 @elementary
-def scaled_exponential(x: Any, divisor: Any) -> Any:
+def scaled_exponential(x: Any, divisor: Any) -> tuple[Any, Any]:
     """`e**x / 2**divisor` as a pair, for `x` from -700 to 710.5 where the result is a normal number."""
     shifted, rest, lost = reduced(x)
     power, missing = sum_of_ordered(*exponential_of_rest(rest, lost))
@@ -115,7 +115,7 @@ def scaled_exponential(x: Any, divisor: Any) -> Any:
 
 
 @elementary
-def exponential_of_rest(rest: Any, lost: Any) -> Any:
+def exponential_of_rest(rest: Any, lost: Any) -> tuple[Any, Any]:
     """`e**(rest + lost)` as a pair."""
     total, missing = sum_of_ordered(1.0, rest)
     return total, missing + multiply_add(rest * rest, polynomial(rest, _EXP), lost)
@@ -137,7 +137,7 @@ def whole_power_of_two(shifted: Any) -> Any:
 
 
 @elementary
-def reduced(x: Any) -> Any:
+def reduced(x: Any) -> tuple[Any, Any, Any]:
     """`n + SHIFT`, and the rest as a pair."""
     shifted = multiply_add(x, _BY_LN2, SHIFT)
     exponent = shifted - SHIFT

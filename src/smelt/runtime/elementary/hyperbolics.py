@@ -67,7 +67,7 @@ def asinh_double(x: Any) -> Any:
     result = logarithm_of_pair(
         np.where(is_large, size, number), np.where(is_large, 0.0, lost), np.where(is_large, 1.0, 0.0)
     )
-    return np.where((size < _TINY) | (size == math.inf), x, np.copysign(result, x))
+    return np.where((size >= _TINY) & (size < math.inf), np.copysign(result, x), x)
 
 
 @elementary
@@ -134,7 +134,7 @@ def asinh_single(x: Any) -> Any:
     """`math.asinh` of a float32."""
     size = np.float64(abs(x))
     result = narrow_log1p(size + size * size / (1.0 + np.sqrt(multiply_add(size, size, 1.0))))
-    return np.where((size < 2.0**-14) | (size == math.inf), x, np.copysign(np.float32(result), x))
+    return np.where((size >= 2.0**-14) & (size < math.inf), np.copysign(np.float32(result), x), x)
 
 
 @elementary

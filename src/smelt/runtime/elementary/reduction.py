@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from smelt.kernel_language import inbounds
 from smelt.runtime.bits import bits_of
 from smelt.runtime.elementary.exact import elementary, exact_product, exact_sum, multiply_add, sum_of_ordered
 
@@ -19,17 +18,51 @@ _HALF_PI, _HALF_PI_REST = 1.5707963267948966, 6.123233995736766e-17
 
 # The bits of 2 / pi, 32 in each number: those of the first two stand before the point. By tools/minimax.py.
 _TWO_BY_PI = (
-    0x00000000, 0x00000000, 0xA2F9836E, 0x4E441529, 0xFC2757D1, 0xF534DDC0, 0xDB629599, 0x3C439041,
-    0xFE5163AB, 0xDEBBC561, 0xB7246E3A, 0x424DD2E0, 0x06492EEA, 0x09D1921C, 0xFE1DEB1C, 0xB129A73E,
-    0xE88235F5, 0x2EBB4484, 0xE99C7026, 0xB45F7E41, 0x3991D639, 0x835339F4, 0x9C845F8B, 0xBDF9283B,
-    0x1FF897FF, 0xDE05980F, 0xEF2F118B, 0x5A0A6D1F, 0x6D367ECF, 0x27CB09B7, 0x4F463F66, 0x9E5FEA2D,
-    0x7527BAC7, 0xEBE5F17B, 0x3D0739F7, 0x8A5292EA, 0x6BFB5FB1, 0x1F8D5D08, 0x56033046,
+    0x00000000,
+    0x00000000,
+    0xA2F9836E,
+    0x4E441529,
+    0xFC2757D1,
+    0xF534DDC0,
+    0xDB629599,
+    0x3C439041,
+    0xFE5163AB,
+    0xDEBBC561,
+    0xB7246E3A,
+    0x424DD2E0,
+    0x06492EEA,
+    0x09D1921C,
+    0xFE1DEB1C,
+    0xB129A73E,
+    0xE88235F5,
+    0x2EBB4484,
+    0xE99C7026,
+    0xB45F7E41,
+    0x3991D639,
+    0x835339F4,
+    0x9C845F8B,
+    0xBDF9283B,
+    0x1FF897FF,
+    0xDE05980F,
+    0xEF2F118B,
+    0x5A0A6D1F,
+    0x6D367ECF,
+    0x27CB09B7,
+    0x4F463F66,
+    0x9E5FEA2D,
+    0x7527BAC7,
+    0xEBE5F17B,
+    0x3D0739F7,
+    0x8A5292EA,
+    0x6BFB5FB1,
+    0x1F8D5D08,
+    0x56033046,
 )
 _LOW = 0xFFFFFFFF
 
 
 @elementary
-def reduced_huge(x: Any) -> Any:
+def reduced_huge(x: Any) -> tuple[Any, Any, Any]:
     """An integer of which the last two bits are those of the `n` nearest to `x * 2 / pi`, and `x - n * pi / 2` as a pair.
 
     `x` is 1 or more in size; for infinities and NaN the pair is NaN.
@@ -70,8 +103,7 @@ def reduced_huge(x: Any) -> Any:
 @elementary
 def _word(place: Any, shift: Any) -> Any:
     """32 of the bits, `32 - shift` behind where a number of the table begins."""
-    with inbounds():
-        return (((np.uint64(_TWO_BY_PI[place]) << 32) | np.uint64(_TWO_BY_PI[place + 1])) >> shift) & _LOW
+    return (((np.uint64(_TWO_BY_PI[place]) << 32) | np.uint64(_TWO_BY_PI[place + 1])) >> shift) & _LOW
 
 
 @elementary

@@ -27,7 +27,11 @@ from smelt.runtime.elementary.reduction import reduced_huge
 
 _BY_HALF_PI = 0.6366197723675814
 _HALF_PI, _HALF_PI_1, _HALF_PI_2 = 1.5707963267948966, 6.123233995736766e-17, -1.4973849048591698e-33
-_HALF_PI_SINGLE, _HALF_PI_SINGLE_1, _HALF_PI_SINGLE_2 = 1.5707963705062866, -4.371138828673793e-08, -1.7151245100058819e-15
+_HALF_PI_SINGLE, _HALF_PI_SINGLE_1, _HALF_PI_SINGLE_2 = (
+    1.5707963705062866,
+    -4.371138828673793e-08,
+    -1.7151245100058819e-15,
+)
 
 # Up to here the multiples of the parts of pi / 2 leave no more than 2**-130 or so, where the angles that come closest to a multiple
 # of pi / 2 are 2**-61 away from it; for float32, 2**-55 and 2**-30.
@@ -103,7 +107,7 @@ def _tan_of_huge(x: Any) -> Any:
 
 
 @elementary
-def _reduced(x: Any) -> Any:
+def _reduced(x: Any) -> tuple[Any, Any, Any]:
     """An integer of which the last two bits are those of `n`, and the rest as a pair."""
     shifted = multiply_add(x, _BY_HALF_PI, SHIFT)
     multiple = shifted - SHIFT
@@ -145,7 +149,7 @@ def _tangent(quadrant: Any, rest: Any, lost: Any, x: Any) -> Any:
 
 
 @elementary
-def _sine_of_rest(rest: Any, lost: Any) -> Any:
+def _sine_of_rest(rest: Any, lost: Any) -> tuple[Any, Any]:
     square = rest * rest
     # The cosine, which what was lost is to be multiplied with, to as much as that takes.
     tail = multiply_add(square * rest, polynomial(square, _SINE), multiply_add(-0.5 * square, lost, lost))
@@ -153,7 +157,7 @@ def _sine_of_rest(rest: Any, lost: Any) -> Any:
 
 
 @elementary
-def _cosine_of_rest(rest: Any, lost: Any) -> Any:
+def _cosine_of_rest(rest: Any, lost: Any) -> tuple[Any, Any]:
     square, square_lost = exact_product(rest, rest)
     total, missing = sum_of_ordered(1.0, -0.5 * square)
     tail = multiply_add(square * square, polynomial(square, _COSINE), multiply_add(-rest, lost, -0.5 * square_lost))
@@ -197,7 +201,7 @@ def _tan_of_huge_single(x: Any) -> Any:
 
 
 @elementary
-def _reduced_single(x: Any) -> Any:
+def _reduced_single(x: Any) -> tuple[Any, Any, Any]:
     shifted = multiply_add(x, _BY_HALF_PI, SHIFT_SINGLE)
     multiple = shifted - SHIFT_SINGLE
     near = multiply_add(multiple, -_HALF_PI_SINGLE, x)

@@ -7,6 +7,7 @@ from typing import Any
 
 from smelt.compiler.config import CompilerJob
 from smelt.lowering import LoweredModule
+from smelt.lowering.debugging import first_line
 from smelt.lowering.llvm import emit_object
 from smelt.targets.native.compilation import ENTRY, compile_function, compile_module
 from smelt.targets.native.flattening import flatten
@@ -36,7 +37,9 @@ class NativeBackend:
         results.functions = lowered.sources
         # Last, for it says that everything was compiled.
         object_file = emit_object(module, machine)
-        results.debug_object = object_file if lowered.debug is not None else b""
+        if lowered.debug is not None:
+            results.debug_object = object_file
+            results.debug_lines = tuple(map(first_line, lowered.sources))
         results.keep_flat_code(flatten(object_file))
 
     def optimised(self, job: CompilerJob, lowered: LoweredModule, parameters: tuple[Type, ...]) -> tuple[Any, Any]:

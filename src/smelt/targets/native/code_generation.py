@@ -23,7 +23,8 @@ _TRIPLES = {
 }
 _ALWAYS = {"x86-64": (), "aarch64": ("reserve-x18",)}
 
-_DEFINITION = re.compile(r"^(define .*?)((?: ![a-z]+ ![0-9]+)*) \{$", re.MULTILINE)
+# A head may take several lines; it ends where a line ends with a brace. Metadata stands behind the attributes.
+_DEFINITION = re.compile(r"^(define .*?)((?: ![a-z]+ ![0-9]+)*) \{$", re.MULTILINE | re.DOTALL)
 
 
 def machine_for(target: Target, *, opt_level: int) -> Any:

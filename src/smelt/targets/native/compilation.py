@@ -17,6 +17,7 @@ from smelt.lowering import LoweredModule
 from smelt.lowering.layout import row_types
 from smelt.lowering.llvm import link, optimise, parsed
 from smelt.targets.native.code_generation import machine_for, missing_conversions, with_attributes
+from smelt.targets.native.groups import phases_entry_point
 from smelt.targets.native.rows import row_entry_point
 from smelt.targets.native.threadgroups import group_entry_point
 from smelt.types import Type
@@ -36,6 +37,8 @@ def entry_point(lowered: LoweredModule, parameters: Sequence[Type]) -> str:
         else:
             loads.append(f"  %argument{number} = load {kind}, ptr %place{number}, align 8")
         arguments.append(f"{kind} %argument{number}")
+    if lowered.threadgroups is not None and lowered.threadgroups.slot_bytes is not None:
+        return phases_entry_point(lowered, ENTRY, "\n".join(loads), ", ".join(arguments))
     if lowered.threadgroups is not None:
         return group_entry_point(lowered, ENTRY, "\n".join(loads), ", ".join(arguments))
     return row_entry_point(lowered, ENTRY, "\n".join(loads), ", ".join(arguments))

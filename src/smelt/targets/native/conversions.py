@@ -13,8 +13,13 @@ import re
 
 def conversions(text: str) -> str:
     """The LLVM IR of the conversions that a module with this text may need on x86-64. AArch64 has instructions for all of them."""
-    found = set(re.findall(r"\b(?:half|bfloat)\b", text))
-    return "".join((_ODD if found else "", _HALF if "half" in found else "", _BFLOAT if "bfloat" in found else ""))
+    found = [conversion for kind, conversion in _CONVERSIONS.items() if _has(text, kind)]
+    return "".join((_ODD, *found)) if found else ""
+
+
+def _has(text: str, kind: str) -> bool:
+    """Whether a type occurs in LLVM IR, elsewhere than in a comment or a name."""
+    return kind in text and re.search(rf"^[^;\n]*(?<![%@.\w]){kind}(?=[ ,)>\]}}])", text, re.MULTILINE) is not None
 
 
 # A double as a float whose last bit says whether anything was rounded away, so that it can be rounded again.
@@ -128,3 +133,5 @@ define hidden bfloat @__truncdfbf2(double %wide) {
   ret bfloat %result
 }
 """
+
+_CONVERSIONS = {"half": _HALF, "bfloat": _BFLOAT}

@@ -24,12 +24,12 @@ from pathlib import Path
 from typing import Any
 
 from smelt.targets.native.debugger_library import DESCRIPTOR, REGISTER, library
-from smelt.targets.native.elf import EXECUTE, ObjectFile, Symbol, read_object
+from smelt.targets.native.elf import ALLOC, EXECUTE, ObjectFile, Symbol, read_object
 from smelt.targets.native.results import NativeResults
 
 _REGISTER, _UNREGISTER = 1, 2
-# In the header of an ELF file, where the headers of sections are; in such a header, the address of the section.
-_SECTION_HEADERS_PLACE, _SECTION_HEADER_BYTES, _ADDRESS_PLACE = 40, 64, 16
+# In the header of an ELF file, where the headers of sections are; in such a header, the flags of the section and its address.
+_SECTION_HEADERS_PLACE, _SECTION_HEADER_BYTES, _FLAGS_PLACE, _ADDRESS_PLACE = 40, 64, 8, 16
 
 
 class _Entry(ctypes.Structure):
@@ -108,7 +108,9 @@ def announce(results: NativeResults, *, has_perf_map: bool) -> None:
     if has_perf_map:
         name = getattr(results.functions[0], "__qualname__", entry) if results.functions else entry
         whole = [(kernel.address, len(results.code or b""), name)]
-        write_perf_map([(a, size, f"smelt::{name}") for a, size, name in functions(file, entry, kernel.address)] if file else whole)
+        write_perf_map(
+            [(a, size, f"smelt::{name}") for a, size, name in functions(file, entry, kernel.address)] if file else whole
+        )
 
 
 def register(code: object, object_file: bytes, entry: str, address: int) -> bool:
@@ -147,13 +149,17 @@ def functions(object_file: bytes, entry: str, address: int) -> list[tuple[int, i
 
 
 def _located(object_file: bytes, entry: str, address: int) -> bytes:
-    """The object file with the address of its code in it."""
+    """The object file with the address of its code in it. The other sections that are a part of the program have none."""
     file = read_object(object_file)
     origin = _symbol(file, entry)
     (headers,) = struct.unpack_from("<Q", object_file, _SECTION_HEADERS_PLACE)
     located = bytearray(object_file)
-    place = headers + origin.section * _SECTION_HEADER_BYTES + _ADDRESS_PLACE
-    struct.pack_into("<Q", located, place, address - origin.value)
+    for number, section in enumerate(file.sections):
+        place = headers + number * _SECTION_HEADER_BYTES
+        if number == origin.section:
+            struct.pack_into("<Q", located, place + _ADDRESS_PLACE, address - origin.value)
+        else:
+            struct.pack_into("<Q", located, place + _FLAGS_PLACE, section.flags & ~ALLOC)
     return bytes(located)
 
 

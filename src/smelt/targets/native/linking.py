@@ -5,8 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from smelt.compiler.config import Target
+from smelt.targets.native.errors import LinkError
+from smelt.targets.native.host import check_runs_here
 from smelt.targets.native.loading import link
+from smelt.targets.native.processors import parse_processor
 from smelt.targets.native.results import NativeResults
+from smelt.targets.native.target import host_target
 from smelt.targets.native.thread_grid import ThreadGrid
 
 
@@ -24,8 +29,19 @@ class NativeLinker:
         self._announce = announce
 
     def is_compiled(self, results: NativeResults) -> bool:
-        """Whether there is code to load."""
-        return results.code is not None
+        """Whether there is code to load, and what it tells debuggers holds: that functions stand where they stood."""
+        lines = (function.__code__.co_firstlineno for function in results.functions)
+        return results.code is not None and (not results.debug_lines or results.debug_lines == tuple(lines))
+
+    def rank(self, wanted: Target, target: Target) -> int | None:
+        """How much of a processor code for `target` uses; None unless it runs here and this machine is what is wanted."""
+        if wanted != host_target():
+            return None
+        try:
+            check_runs_here(target.cpu, target.abi)
+        except LinkError:
+            return None
+        return len(parse_processor(target.cpu).required())
 
     def link(self, results: NativeResults) -> None:
         """Load the code. Raises `LinkError` if this process can't run it."""

@@ -48,7 +48,7 @@ class NativeResults(FlatResults):
     message, places), a place as (number of the function, name, line, column, end line, end column); `prints`, the templates of the texts
     that they print, by their numbers; `works_together`, whether the threads of a group wait for each other or share memory,
     `threadgroup_memory_bytes`, how much of it, and `is_sized_at_launch`, whether the launch gives more; `debug_object`, the object
-    file with debug information that the code was made of, empty at debug level 0.
+    file with debug information that the code was made of, empty at debug level 0; `debug_lines`, the first lines of `functions` that it tells of.
 
     Session-local: `kernel`, the loaded function; `functions`, the functions that `error_sites` number.
     """
@@ -63,5 +63,6 @@ class NativeResults(FlatResults):
     threadgroup_memory_bytes: int = portable(default=0)
     is_sized_at_launch: bool = portable(default=False)
     debug_object: bytes = portable(default=b"")
+    debug_lines: tuple[int, ...] = portable(default=())
     kernel: Any = session_local()
     functions: tuple[Any, ...] = session_local(factory=tuple, is_named=True)

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The entry point of a kernel that was cut into phases: what runs is a function for a group, see `lowering.groups`.
+
+The groups of a box run one after the other, x fastest, in the same memory; a box is made of whole groups. Of a group at the grid's end
+only the threads that are in the grid exist.
+"""
+
+from __future__ import annotations
+
+from smelt.lowering import LoweredModule
+from smelt.lowering.threadgroups import (
+    LAUNCH_MEMORY,
+    LAUNCH_MEMORY_BYTES,
+    PRINTER,
+    STACK,
+    STATE_WORDS,
+    THREADGROUP_MEMORY,
+)
+from smelt.targets.native.words import SIZES, loads_of_words, places_of_words
+
+_BOX = tuple(f"{corner}_{axis}" for corner in ("begin", "end") for axis in ("x", "y", "z"))
+_ALIGNMENT = 64
+
+
+def phases_entry_point(lowered: LoweredModule, entry: str, loads: str, arguments: str) -> str:
+    """The LLVM IR of the entry point, given how the kernel's arguments are loaded from `%arguments` and passed."""
+    assert lowered.threadgroups is not None
+    words = {number: f"i64 %{name}" for number, name in enumerate(SIZES, 3)}
+    words |= {
+        PRINTER: "i64 %printer",
+        STACK: "ptr %state",
+        THREADGROUP_MEMORY: "ptr %memory",
+        LAUNCH_MEMORY: "ptr %launch_memory",
+        LAUNCH_MEMORY_BYTES: "i64 %launch_bytes",
+    }
+    state = "\n".join(
+        f"  %word{word} = getelementptr i64, ptr %state, i64 {word}\n  store {value}, ptr %word{word}, align 8"
+        for word, value in words.items()
+    )
+    group = ", ".join(f"i64 %{name}_{axis}" for name in ("at", "size") for axis in ("x", "y", "z"))
+    text = _TEMPLATE.format(
+        entry=entry,
+        words=loads_of_words(*_BOX, *SIZES, "launch_bytes", "printer"),
+        status_place=places_of_words("status"),
+        loads=loads,
+        state=state,
+        state_words=STATE_WORDS,
+        memory_bytes=lowered.threadgroups.memory_bytes,
+        slot_bytes=lowered.threadgroups.slot_bytes,
+        exhausted=lowered.threadgroups.exhausted,
+        call=f"call {lowered.result_type} @{lowered.name}({arguments}, {group}, ptr %slots, i64 %most_padded)",
+        result=lowered.result_type,
+        alignment=_ALIGNMENT,
+        less=_ALIGNMENT - 1,
+    )
+    # What the kernel declares too is declared once.
+    return "\n".join(line for line in text.splitlines() if not line.startswith("declare") or line not in lowered.text)
+
+
+_TEMPLATE = """
+declare ptr @malloc(i64)
+declare void @free(ptr)
+declare i64 @llvm.smin.i64(i64, i64)
+declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
+declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
+
+; Not optimised: what runs often is in the group's function.
+define void @{entry}(ptr noalias %launch, ptr noalias readonly %arguments) noinline optnone {{
+entry:
+  %state = alloca [{state_words} x i64], align 8
+{words}
+{status_place}
+{loads}
+  %plane = mul i64 %group_x, %group_y
+  %most = mul i64 %plane, %group_z
+  ; The memory: what threads share, and slots.
+  %launch_end = add i64 %launch_bytes, {memory_bytes}
+  %launch_padded = add i64 %launch_end, {less}
+  %shared_bytes = and i64 %launch_padded, -{alignment}
+  %most_and_more = add i64 %most, {less}
+  %most_padded = and i64 %most_and_more, -{alignment}
+  %slots_bytes = mul i64 %most_padded, {slot_bytes}
+  %used_bytes = add i64 %shared_bytes, %slots_bytes
+  %bytes = add i64 %used_bytes, {alignment}
+  %allocated = call ptr @malloc(i64 %bytes)
+  %is_exhausted = icmp eq ptr %allocated, null
+  br i1 %is_exhausted, label %exhausted, label %begins
+begins:
+  %address = ptrtoint ptr %allocated to i64
+  %negated = sub i64 0, %address
+  %skipped = and i64 %negated, {less}
+  %memory = getelementptr i8, ptr %allocated, i64 %skipped
+  %launch_memory = getelementptr i8, ptr %memory, i64 {memory_bytes}
+  %slots = getelementptr i8, ptr %memory, i64 %shared_bytes
+{state}
+  br label %loop_z
+loop_z:
+  %at_z = phi i64 [ %begin_z, %begins ], [ %next_z, %end_of_z ]
+  %more_z = icmp slt i64 %at_z, %end_z
+  br i1 %more_z, label %loop_y, label %done
+loop_y:
+  %at_y = phi i64 [ %begin_y, %loop_z ], [ %next_y, %end_of_y ]
+  %more_y = icmp slt i64 %at_y, %end_y
+  br i1 %more_y, label %loop_x, label %end_of_z
+loop_x:
+  %at_x = phi i64 [ %begin_x, %loop_y ], [ %next_x, %end_of_x ]
+  %more_x = icmp slt i64 %at_x, %end_x
+  br i1 %more_x, label %group, label %end_of_y
+group:
+  %left_x = sub i64 %end_x, %at_x
+  %size_x = call i64 @llvm.smin.i64(i64 %left_x, i64 %group_x)
+  %left_y = sub i64 %end_y, %at_y
+  %size_y = call i64 @llvm.smin.i64(i64 %left_y, i64 %group_y)
+  %left_z = sub i64 %end_z, %at_z
+  %size_z = call i64 @llvm.smin.i64(i64 %left_z, i64 %group_z)
+  ; What a group leaves behind must not show in the next.
+  call void @llvm.memset.p0.i64(ptr %memory, i8 0, i64 %launch_end, i1 false)
+  %returned = {call}
+  %status = extractvalue {result} %returned, 0
+  %succeeded = icmp eq i32 %status, 0
+  br i1 %succeeded, label %end_of_x, label %fails
+end_of_x:
+  %next_x = add nsw i64 %at_x, %group_x
+  br label %loop_x
+end_of_y:
+  %next_y = add nsw i64 %at_y, %group_y
+  br label %loop_y
+end_of_z:
+  %next_z = add nsw i64 %at_z, %group_z
+  br label %loop_z
+fails:
+  %wide_status = zext i32 %status to i64
+  store i64 %wide_status, ptr %status_place, align 8
+  %failed_position = getelementptr i64, ptr %status_place, i64 1
+  call void @llvm.memcpy.p0.p0.i64(ptr %failed_position, ptr %state, i64 24, i1 false)
+  br label %done
+done:
+  call void @free(ptr %allocated)
+  ret void
+exhausted:
+  store i64 {exhausted}, ptr %status_place, align 8
+  ret void
+}}
+"""

@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What debuggers and profilers see of kernels: lines, functions, variables, and where the code lies."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import importlib.util
+import io
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import smelt
+from smelt.lowering.debugging import path_of
+from smelt.targets.native import debuggers
+from smelt.targets.native.debugger_library import DESCRIPTOR, library
+from smelt.targets.native.linking import NativeLinker
+
+HERE = Path(__file__).parent
+PROGRAM = HERE / "debugged_kernels.py"
+LINES = PROGRAM.read_text(encoding="utf-8").splitlines()
+KINDS = (smelt.float32[:], float, smelt.float32[:])
+
+_spec = importlib.util.spec_from_file_location("debugged_kernels", PROGRAM)
+debugged = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(debugged)
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="debuggers are told of kernels on Linux only")
+
+
+def line_with(text):
+    return next(number for number, line in enumerate(LINES, 1) if text in line)
+
+
+def compiled(function=debugged.add_scaled, kinds=KINDS, **options):
+    return smelt.kernel(**options)(function).compile(*kinds)
+
+
+def dwarf_of(results):
+    elffile = pytest.importorskip("elftools.elf.elffile", reason="the package pyelftools is not installed")
+    return elffile.ELFFile(io.BytesIO(results.debug_object)).get_dwarf_info()
+
+
+@pytest.mark.parametrize("opt_level", [0, 3])
+@pytest.mark.parametrize("debug_level", [1, 2])
+def test_kernels_with_debug_information_compute_the_same(debug_level, opt_level):
+    out, reversed_, deep = debugged.run(debug_level, opt_level)
+    x = np.arange(8, dtype=np.float32)
+    np.testing.assert_array_equal(out, 2 * x + 1 + (x - 3) ** 2 * 2)
+    np.testing.assert_array_equal(reversed_, [3 * (7 - i % 8 + i // 8 * 8) for i in range(16)])
+    assert deep[0] == 10
+
+
+@pytest.mark.parametrize("opt_level", [0, 3])
+def test_the_line_table_has_the_lines_of_every_function(opt_level):
+    dwarf = dwarf_of(compiled(debug_level=1, opt_level=opt_level))
+    (unit,) = dwarf.iter_CUs()
+    program = dwarf.line_program_for_CU(unit)
+    names = [entry.name.decode() for entry in program["file_entry"]]
+    found = {(names[entry.state.file], entry.state.line) for entry in program.get_entries() if entry.state}
+    for text in ("in a function", "in a closure", "in the kernel"):
+        assert ("debugged_kernels.py", line_with(f"# {text}")) in found
+
+
+def test_functions_are_subprograms_and_closures_are_inlined_where_they_are_called():
+    dwarf = dwarf_of(compiled(debug_level=1, opt_level=3))
+    (unit,) = dwarf.iter_CUs()
+    assert "DW_AT_comp_dir" not in unit.get_top_DIE().attributes
+    entries = list(unit.iter_DIEs())
+    names = {e.attributes["DW_AT_name"].value.decode() for e in entries if "DW_AT_name" in e.attributes}
+    assert {"add_scaled", "scaled", "apply", "shifted at add_scaled", "threads of add_scaled"} <= names
+    calls = [e.attributes["DW_AT_call_line"].value for e in entries if e.tag == "DW_TAG_inlined_subroutine"]
+    assert line_with("return function(value) * 2") in calls
+    assert line_with("# in the kernel") in calls
+
+
+@pytest.mark.parametrize(("level", "expected"), [(1, set()), (2, {"a", "x", "out", "i", "product", "moved", "value"})])
+def test_variables_are_there_at_level_2(level, expected):
+    dwarf = dwarf_of(compiled(debug_level=level, opt_level=0))
+    (unit,) = dwarf.iter_CUs()
+    variables = [e for e in unit.iter_DIEs() if e.tag in ("DW_TAG_variable", "DW_TAG_formal_parameter")]
+    named = {e.attributes["DW_AT_name"].value.decode() for e in variables if "DW_AT_name" in e.attributes}
+    assert expected <= named
+    assert bool(named) == bool(expected)
+
+
+def test_every_instruction_of_a_users_function_has_a_place():
+    text = smelt.code_llvm(smelt.kernel(debug_level=1)(debugged.add_scaled), KINDS, optimised=False)
+    body = text[text.index("@f0.add_scaled(") :].partition("\n}")[0].splitlines()[1:]
+    instructions = [line for line in body if line.startswith("  ") and " = phi " not in line]
+    assert len(instructions) > 10
+    assert all(re.search(r", !dbg !\d+$", line) for line in instructions)
+
+
+def test_without_a_debug_level_there_is_nothing_of_it():
+    results = compiled()
+    assert results.debug_object == b""
+    assert "!dbg" not in smelt.code_llvm(smelt.kernel(debugged.add_scaled), KINDS)
+
+
+@pytest.mark.parametrize("level", [-1, 3, "1", None])
+def test_a_debug_level_that_there_is_not_is_refused(level):
+    with pytest.raises(ValueError, match="debug_level is 0, 1 or 2"):
+        smelt.kernel(debug_level=level)(debugged.add_scaled)
+
+
+CHILD = """
+import hashlib, importlib.util, sys
+import smelt
+spec = importlib.util.spec_from_file_location("package.debugged_kernels", sys.argv[1])
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+results = smelt.kernel(debug_level=2)(module.add_scaled).compile(smelt.float32[:], float, smelt.float32[:])
+assert sys.argv[2].encode() not in results.debug_object
+assert b"package/debugged_kernels.py" in results.debug_object
+print(hashlib.sha256(results.debug_object).hexdigest())
+"""
+
+
+def test_the_same_program_gives_the_same_bytes_wherever_it_lies(tmp_path):
+    digests = set()
+    for seed in ("1", "2"):
+        folder = tmp_path / f"somewhere_{seed}"
+        folder.mkdir()
+        shutil.copy(PROGRAM, folder)
+        command = [sys.executable, "-c", CHILD, str(folder / PROGRAM.name), folder.name]
+        ran = subprocess.run(
+            command, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONHASHSEED": seed}
+        )
+        digests.add(ran.stdout)
+    assert len(digests) == 1
+
+
+def test_a_file_is_named_by_its_module():
+    def function():
+        pass
+
+    function.__module__ = "package.part.module"
+    assert path_of(function) == f"package/part/{Path(__file__).name}"
+    function.__module__ = "__main__"
+    assert path_of(function) == Path(__file__).name
+
+
+def test_what_was_compiled_for_other_lines_is_compiled_again():
+    results = compiled(debug_level=1)
+    assert NativeLinker().is_compiled(results)
+    results.debug_lines = tuple(line + 1 for line in results.debug_lines)
+    assert not NativeLinker().is_compiled(results)
+
+
+def entries():
+    """The object files that debuggers are told of."""
+    descriptor = debuggers._interface()._descriptor
+    found, entry = [], descriptor.first
+    while entry:
+        found.append(ctypes.string_at(entry.contents.file, entry.contents.size))
+        assert not entry.contents.next or entry.contents.next.contents.previous.contents.file == entry.contents.file
+        entry = entry.contents.next
+    return found
+
+
+@on_linux
+def test_debuggers_are_told_of_a_kernel_as_long_as_it_is_there():
+    before = entries()
+    results = compiled(debug_level=1, opt_level=0, name="told of")
+    (told,) = [file for file in entries() if file not in before]
+    assert len(told) == len(results.debug_object)
+    # The address of the code is all that differs, but for sections that lie elsewhere.
+    assert told != results.debug_object
+    address = results.kernel.address
+    names = [name for _, _, name in debuggers.functions(results.debug_object, results.entry, address)]
+    assert results.entry in names
+    assert any(name.endswith(".scaled") for name in names)
+    results.kernel = None
+    gc.collect()
+    assert told not in entries()
+
+
+@on_linux
+def test_code_that_is_told_of_first_may_be_dropped_first():
+    files = [compiled(debug_level=1, name=name).debug_object for name in ("first", "second", "third")]
+    before = len(entries())
+
+    class Code:
+        pass
+
+    codes = [Code() for _ in files]
+    for number, file in enumerate(files):
+        assert debuggers.register(codes[number], file, "smelt_kernel", 0x1000 * (number + 1))
+    assert len(entries()) == before + 3
+    for remaining in (2, 1, 0):
+        # From the middle, then the end, then the beginning.
+        del codes[len(codes) // 2]
+        gc.collect()
+        assert len(entries()) == before + remaining
+
+
+def test_the_library_of_the_interface_is_a_shared_object_of_the_machine():
+    assert library("unknown") is None
+    for machine in ("x86_64", "aarch64"):
+        elffile = pytest.importorskip("elftools.elf.elffile", reason="the package pyelftools is not installed")
+        file = elffile.ELFFile(io.BytesIO(library(machine)))
+        assert file["e_type"] == "ET_DYN"
+        assert file.get_section_by_name(".dynsym").get_symbol_by_name(DESCRIPTOR)
+    if sys.platform == "linux" and platform.machine() in ("x86_64", "aarch64"):
+        assert debuggers._interface()._descriptor.version == 1
+
+
+@on_linux
+def test_perf_is_told_of_functions_where_the_environment_asks_for_it():
+    run = f"runpy.run_path({str(PROGRAM)!r}, run_name='__main__')"
+    program = f"import os, runpy, sys\nsys.argv = ['', '1', '3']\n{run}\nprint(os.getpid())"
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "SMELT_PERF_MAP": "on"},
+    )
+    path = Path(f"/tmp/perf-{ran.stdout.strip()}.map")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    finally:
+        path.unlink(missing_ok=True)
+    assert all(re.fullmatch(r"[0-9a-f]+ [0-9a-f]+ smelt::\S+", line) for line in lines)
+    assert {"smelt::smelt_kernel"} <= {line.split()[2] for line in lines}
+    assert any(re.search(r"smelt::f\d+\.depth$", line) for line in lines)
+
+
+def gdb(*commands, arguments=("2", "0")):
+    path = shutil.which("gdb")
+    if path is None:
+        pytest.skip("gdb is not installed")
+    given = [part for command in commands for part in ("-ex", command)]
+    ran = subprocess.run(
+        [
+            path,
+            "-nx",
+            "-batch",
+            "-ex",
+            "set breakpoint pending on",
+            *given,
+            "--args",
+            sys.executable,
+            str(PROGRAM),
+            *arguments,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "ptrace: Operation not permitted" in ran.stderr or "Could not trace the inferior" in ran.stderr:
+        pytest.skip("gdb may not trace a process here")
+    return ran.stdout
+
+
+@on_linux
+def test_gdb_stops_at_the_users_lines_and_shows_the_calls_and_the_variables():
+    texts = ("in a function", "in a closure", "behind the barrier", "in a recursive function")
+    function, closure, barrier, recursive = (f"{PROGRAM.name}:{line_with(f'# {text}')}" for text in texts)
+    shown = gdb(
+        f"directory {HERE}",
+        f"tbreak {function}",
+        f"tbreak {closure}",
+        f"tbreak {barrier}",
+        "run",
+        "backtrace 3",
+        "info args",
+        "info locals",
+        "continue",
+        "backtrace 3",
+        "continue",
+        f"break {recursive}",
+        "continue",
+        "continue",
+        "backtrace 3",
+    )
+    in_function, in_closure, in_barrier, in_recursion, *_ = shown.split("hit ")[1:]
+    assert "scaled (a=2, x=" in in_function
+    assert re.search(rf"#1 .* in add_scaled \(.*\) at {PROGRAM.name}:{line_with('# in the kernel')}", in_function)
+    assert "return product + 1  # in a function" in in_function
+    assert re.search(r"^a = 2$", in_function, re.MULTILINE)
+    assert re.search(r"^product = 0$", in_function, re.MULTILINE)
+    assert f"shifted at add_scaled () at {closure}" in in_closure
+    assert re.search(rf"#1 +apply \(.*\) at {PROGRAM.name}:{line_with('return function(value)')}", in_closure)
+    assert re.search(rf"reverse \(.*\) at {barrier}", in_barrier)
+    assert "depth (n=" in in_recursion
+    assert len(re.findall(rf"#[012] .*depth \(.*\) at {recursive}", shown)) >= 2

@@ -1,0 +1,360 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Grids spread over threads: what a launch does must not show how many there are.
+
+The clock's thresholds are taken away, so that grids are shared which are far too small to be worth it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import smelt
+from smelt import _wiring
+from smelt.targets.native import thread_grid
+from smelt.targets.native.thread_grid import ThreadGrid
+
+CHILD = Path(__file__).with_name("thread_grid_child.py")
+LIMIT_SECS = 60
+MOST_TURNS = 10**9
+
+has_processes = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no os.fork")
+shows_threads = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="only Linux shows threads in /proc")
+
+
+@pytest.fixture
+def grid() -> Iterator[ThreadGrid]:
+    found = _wiring.thread_grid()
+    if found is None:
+        pytest.skip("this process may keep one processor busy, so smelt spreads no grids")
+    found.runner(works_together=False)
+    pool, before = thread_grid._pool, found.threads
+    thresholds = pool.alone_ticks, pool.worthwhile_ticks, pool.chunk_ticks
+    pool.alone_ticks, pool.worthwhile_ticks, pool.chunk_ticks = 1, 0, 1
+    yield found
+    pool.alone_ticks, pool.worthwhile_ticks, pool.chunk_ticks = thresholds
+    found.threads = before
+
+
+@pytest.fixture(params=[1, 2, 3, 8])
+def threads(request: pytest.FixtureRequest, grid: ThreadGrid) -> int:
+    grid.threads = request.param
+    return int(request.param)
+
+
+@smelt.kernel
+def count(out):
+    x, y, z = smelt.grid(3)
+    turns = 0
+    # A loop, so that the grid is not taken for a small one.
+    while turns < (x + y) % 3:
+        turns += 1
+    out[z, y, x] += 1 + turns
+
+
+SIZES = [(1, 1, 1), (2, 1, 1), (7, 1, 1), (1000, 1, 1), (1, 300, 1), (1, 1, 50), (3, 5, 7), (64, 33, 2), (100, 100, 1)]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.usefixtures("threads")
+def test_every_thread_of_a_grid_runs_once(size):
+    x, y, z = size
+    launch = count.over(x, y, z)
+    expected = 1 + np.add.outer(np.arange(y), np.arange(x)) % 3
+    # The first launches are Python's, the others compiled; and from the second on it is known how long the kernel takes.
+    for _ in range(5):
+        out = np.zeros((z, y, x), np.int64)
+        launch(out)
+        assert (out == expected).all()
+
+
+@pytest.mark.usefixtures("threads")
+def test_a_grid_without_threads_runs_none():
+    out = np.zeros((1, 1, 0), np.int64)
+    count.over(0, 1, 1)(out)
+    assert not out.size
+
+
+@smelt.kernel
+def sum_groups(sums, values):
+    shared = smelt.threadgroup_array(64, smelt.int64)
+    place = smelt.thread_position_in_threadgroup().x
+    i = smelt.grid(1)
+    shared[place] = values[i] if i < values.size else 0
+    smelt.threadgroup_barrier()
+    step = 32
+    while step > 0:
+        if place < step:
+            shared[place] += shared[place + step]
+        smelt.threadgroup_barrier()
+        step //= 2
+    if place == 0:
+        sums[smelt.threadgroup_position_in_grid().x] = shared[0]
+
+
+@pytest.mark.parametrize("groups", [1, 2, 17, 300])
+@pytest.mark.usefixtures("threads")
+def test_threads_that_wait_for_each_other_stay_together(groups):
+    values = np.arange(groups * 64 - 5)
+    sums = np.zeros(groups, np.int64)
+    for _ in range(4):
+        sums[:] = -1
+        sum_groups[groups, 64](sums, values)
+        assert (sums == [values[64 * group : 64 * group + 64].sum() for group in range(groups)]).all()
+
+
+@smelt.kernel
+def where_in_planes(out):
+    group = smelt.threadgroup_position_in_grid()
+    inner = smelt.thread_position_in_threadgroup()
+    smelt.threadgroup_barrier()
+    x, y = smelt.grid(2)
+    out[y, x] = ((group.y * 10 + group.x) * 10 + inner.y) * 10 + inner.x
+
+
+@pytest.mark.usefixtures("threads")
+def test_groups_of_two_dimensions_are_where_they_belong():
+    out = np.zeros((24, 30), np.int64)
+    for _ in range(4):
+        out[:] = -1
+        where_in_planes[(6, 8), (5, 3)](out)
+        y, x = np.indices(out.shape)
+        assert (out == ((y // 3 * 10 + x // 5) * 10 + y % 3) * 10 + x % 5).all()
+
+
+# Errors
+
+
+@smelt.kernel
+def fail_here_and_there(out, first, distance):
+    x, y = smelt.grid(2)
+    place = y * smelt.gridsize(2)[0] + x
+    # Those that come later fail sooner.
+    turns = 0
+    while turns < 2000 - place:
+        turns += 1
+    if place >= first and (place - first) % distance == 0:
+        raise ValueError("not this one")
+    out[y, x] = turns
+
+
+@pytest.mark.parametrize(("width", "height"), [(1000, 1), (10, 100), (1, 1000)])
+@pytest.mark.parametrize(("first", "distance"), [(0, 1), (37, 1), (613, 100), (999, 1)])
+@pytest.mark.usefixtures("threads")
+def test_the_first_thread_that_fails_is_that_of_the_serial_order(width, height, first, distance):
+    launch = fail_here_and_there.over(width, height)
+    out = np.zeros((height, width), np.int64)
+    for _ in range(4):
+        with pytest.raises(ValueError, match="not this one") as caught:
+            launch(out, first, distance)
+        assert f"in thread ({first % width}, {first // width}, 0) of the grid" in caught.value.__notes__[0]
+
+
+@smelt.kernel
+def fail_in_groups(out, first):
+    smelt.threadgroup_barrier()
+    i = smelt.grid(1)
+    if i >= first:
+        raise ValueError("not this one")
+    out[i] = 1
+
+
+@pytest.mark.parametrize("first", [0, 100, 511])
+@pytest.mark.usefixtures("threads")
+def test_the_first_thread_of_a_group_that_fails_is_that_of_the_serial_order(first):
+    out = np.zeros(512, np.int64)
+    for _ in range(4):
+        with pytest.raises(ValueError, match="not this one") as caught:
+            fail_in_groups[32, 16](out, first)
+        assert f"in thread ({first}, 0, 0) of the grid" in caught.value.__notes__[0]
+
+
+@pytest.mark.usefixtures("threads")
+def test_a_launch_after_one_that_failed_is_as_if_nothing_had_been():
+    out = np.zeros((1, 1000), np.int64)
+    for _ in range(4):
+        with pytest.raises(ValueError, match="not this one"):
+            fail_here_and_there.over(1000)(out, 5, 1)
+        fail_here_and_there.over(1000)(out, 1000, 1)
+        assert (out == 2000 - np.arange(1000)).all()
+
+
+# At once
+
+
+@smelt.kernel
+def meet(arrived, seen, most_turns):
+    i = smelt.grid(1)
+    if i > 0:
+        smelt.atomic_add(arrived, 0, 1)
+        turns = 0
+        while smelt.atomic_add(arrived, 0, 0) < 2 and turns < most_turns:
+            turns += 1
+        seen[i] = arrived[0]
+
+
+def test_threads_of_one_grid_run_at_the_same_time(grid):
+    grid.threads = 2
+    arrived, seen = np.zeros(1, np.int64), np.zeros(3, np.int64)
+    # The first thread is what the launch runs alone; the others wait for each other.
+    meet[3](arrived, seen, MOST_TURNS)
+    assert seen.tolist() == [0, 2, 2]
+
+
+@smelt.kernel
+def triangle(out):
+    i = smelt.grid(1)
+    total = 0
+    for j in range(i):
+        total += (i ^ j) & 1
+    out[i] = total
+
+
+@pytest.mark.usefixtures("threads")
+def test_uneven_work():
+    expected = np.array([sum((i ^ j) & 1 for j in range(i)) for i in range(500)])
+    for _ in range(4):
+        out = np.zeros(500, np.int64)
+        triangle[500](out)
+        assert (out == expected).all()
+
+
+@smelt.kernel
+def histogram(counts, values):
+    i = smelt.grid(1)
+    turns = 0
+    while turns < 2:
+        smelt.atomic_add(counts, values[i], 1)
+        turns += 1
+
+
+@pytest.mark.usefixtures("threads")
+def test_atomic_operations_count_every_thread():
+    values = np.random.default_rng(1).integers(0, 7, 20_000)
+    for _ in range(4):
+        counts = np.zeros(7, np.int64)
+        histogram[values.size](counts, values)
+        assert (counts == 2 * np.bincount(values, minlength=7)).all()
+
+
+def test_launches_from_many_threads_of_python(grid):
+    grid.threads = 4
+    errors: list[BaseException] = []
+    barrier = threading.Barrier(8)
+
+    def launch_again_and_again(number: int) -> None:
+        try:
+            barrier.wait(LIMIT_SECS)
+            for _ in range(20):
+                out = np.zeros(300 + number, np.int64)
+                triangle[out.size](out)
+                assert out[-1] == sum((out.size - 1 ^ j) & 1 for j in range(out.size - 1))
+                failing = np.zeros((1, 400), np.int64)
+                with pytest.raises(ValueError, match="not this one") as caught:
+                    fail_here_and_there.over(400)(failing, number, 3)
+                assert f"in thread ({number}, 0, 0) of" in caught.value.__notes__[0]
+        except BaseException as error:  # noqa: BLE001
+            errors.append(error)
+
+    running = [threading.Thread(target=launch_again_and_again, args=(n,), daemon=True) for n in range(8)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join(LIMIT_SECS)
+        assert not thread.is_alive(), "a deadlock"
+    assert errors == []
+    assert thread_grid._pool.job is None
+
+
+@smelt.kernel
+def say(values):
+    i = smelt.grid(1)
+    print(values[i])  # noqa: T201 - the kernel does
+
+
+@pytest.mark.usefixtures("threads")
+def test_a_launch_inside_of_a_launch(monkeypatch):
+    """What threads print is written by Python, which may launch; and it comes in the order of the threads."""
+    texts: list[str] = []
+
+    class Launching:
+        def write(self, text: str) -> None:
+            out = np.zeros(100, np.int64)
+            triangle[100](out)
+            assert out[3] == 2
+            texts.append(text)
+
+    monkeypatch.setattr(sys, "stdout", Launching())
+    say[50](np.arange(50))
+    assert "".join(texts) == "".join(f"{number}\n" for number in range(50))
+
+
+# Processes
+
+
+def run_child(name: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-X", "faulthandler", str(CHILD), name],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_SECS,
+        env={**os.environ, "SMELT_NUM_THREADS": "4", **environment},
+        check=False,
+    )
+
+
+def check_child(name: str, expected: str, **environment: str) -> None:
+    done = run_child(name, **environment)
+    assert (done.returncode, done.stdout, done.stderr) == (0, expected, "")
+
+
+@shows_threads
+def test_small_grids_start_no_thread():
+    check_child("small", "threads after small grids: 0\nafter a large one: 3\n")
+
+
+@has_processes
+def test_a_child_of_a_fork_has_threads_of_its_own():
+    check_child("fork", "child: right, with 3 threads more\nparent: right\n")
+
+
+@has_processes
+def test_a_fork_while_another_thread_launches():
+    check_child("fork_during_launches", "20 children were right\n")
+
+
+def test_a_process_may_end_during_a_launch():
+    check_child("exit", "leaving\n")
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system has no signals for threads")
+def test_an_interrupt_comes_through_after_the_grid():
+    check_child("interrupt", "interrupted\nthe array is whole\nright again\n")
+
+
+@shows_threads
+def test_signals_are_for_the_threads_that_run_python():
+    check_child("signals", "3 threads block SIGINT, 0 of them SIGSEGV\n")
+
+
+def test_one_thread_is_no_pool():
+    check_child("alone", "None\nright\n", SMELT_NUM_THREADS="1")
+
+
+def test_the_number_of_threads_is_what_the_environment_says():
+    check_child("number", "7\n", SMELT_NUM_THREADS="7")
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many", "1.5"])
+def test_a_number_of_threads_that_is_none_is_refused_by_name(text):
+    done = run_child("number", SMELT_NUM_THREADS=text)
+    message = f"ValueError: the environment variable SMELT_NUM_THREADS is '{text}': it is a number, 1 or more"
+    assert done.stderr.splitlines()[-1] == message
