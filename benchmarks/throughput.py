@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import os
 import pathlib
 import shutil
 import statistics
@@ -137,7 +138,7 @@ class Yardsticks:
         for number, (name, flags) in enumerate(FLAGS.items()):
             library = directory / f"throughput{number}.so"
             command = ["gcc", "-O3", "-march=native", *flags, "-shared", "-fPIC", "-o", library, source, "-lm"]
-            subprocess.run(command, check=True)
+            subprocess.run(command, check=True)  # noqa: S603 - nothing in it comes from outside
             self._libraries[name] = ctypes.CDLL(str(library))
 
     def bodies(self, workload: Workload) -> dict[str, Callable[[], object]]:
@@ -224,6 +225,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small arrays, few rounds: to see that it runs")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="only these kernels")
     options = parser.parse_args()
+    if hasattr(os, "sched_setaffinity"):
+        # One processor, so that a grid is not spread over several.
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     print(
         f"smelt {smelt.__version__}; microseconds for one run; speed in units of C compiled in three ways, the more the better"
     )
@@ -236,7 +240,7 @@ def main() -> None:
                 continue
             bodies = yardsticks.bodies(workload) if yardsticks is not None else {}
             bodies |= smelt_bodies(workload)
-            bodies |= throughput_peers.bodies(workload.name, workload.arguments, workload.grid)
+            bodies |= throughput_peers.bodies(workload.name, workload.arguments)
             check(workload, bodies)
             timings = measure(bodies, rounds=2 if options.quick else 11, seconds=0.0005 if options.quick else 0.02)
             print(f"\n{workload.name:<42} {'least':>10} {'median':>10}   " + " ".join(f"{name:>20}" for name in FLAGS))

@@ -213,6 +213,16 @@ def _scaled_erfc(t: Real) -> Real:
         return mp.exp(x * x) * mp.erfc(x) * (1 + 2 * x)
 
 
+def _logarithm_of_erfc(t: Real) -> Real:
+    """`-log(erfc(x)) - x**2`, where `t` is `x - 2`."""
+    with mp.workdps(100):
+        return -mp.log(mp.erfc(t + 2)) - (t + 2) ** 2
+
+
+def _erfc_exponent(count: int, smallest: Real, largest: int) -> Polynomial:
+    return Polynomial(_logarithm_of_erfc, smallest - 2, mpf(largest - 2), lambda t: mp.erfc(t + 2), count)
+
+
 def _erf_by_x(z: Real) -> Real:
     x = mp.sqrt(z)
     return mp.erf(x) / x - 1
@@ -248,8 +258,10 @@ POLYNOMIALS = {
     "ARCSINE": _odd_rest(mp.asin, mpf(1) / 2 * (1 + mpf(2) ** -20), 13),
     "ARCSINE_NARROW": _odd_rest(mp.asin, mpf(1) / 2 * (1 + mpf(2) ** -20), 6),
     "CUBE_ROOT": Polynomial(lambda m: 1 / mp.cbrt(m), mpf(1), mpf(2), mp.cbrt, 5),
-    "ERF": _erf_small(12, mpf(1)),
+    "ERF": _erf_small(11, mpf(3) / 4),
     "ERF_NARROW": _erf_small(7, mpf(1)),
+    "ERFC_EXPONENT": _erfc_exponent(19, mpf(3) / 4, 6),
+    "ERFC_EXPONENT_NARROW": _erfc_exponent(7, mpf(1), 4),
     "SCALED_ERFC": Polynomial(
         _scaled_erfc, mpf(-1), (mpf(28) - _SCALE) / (28 + _SCALE), lambda t: 1 / _scaled_erfc(t), 25, pairs=1
     ),

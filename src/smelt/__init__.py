@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         on_compile as on_compile,
         overlay as overlay,
         stats as stats,
+        trace as trace,
         why as why,
     )
     from smelt.caching import SmeltError as SmeltError
@@ -64,7 +65,11 @@ if TYPE_CHECKING:
         threads_per_grid as threads_per_grid,
         threads_per_threadgroup as threads_per_threadgroup,
     )
-    from smelt.launch import Kernel as Kernel, LaunchError as LaunchError
+    from smelt.launch import (
+        Kernel as Kernel,
+        LaunchError as LaunchError,
+        precompile_workload as precompile_workload,
+    )
     from smelt.runtime.philox import (
         philox as philox,
         random_bits as random_bits,
@@ -91,7 +96,17 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _EXPORTS = {
-    "smelt._wiring": ("code_llvm", "code_native", "code_typed", "kernel", "on_compile", "overlay", "stats", "why"),
+    "smelt._wiring": (
+        "code_llvm",
+        "code_native",
+        "code_typed",
+        "kernel",
+        "on_compile",
+        "overlay",
+        "stats",
+        "trace",
+        "why",
+    ),
     "smelt.caching": ("SmeltError",),
     "smelt.compiler.errors": ("KernelError",),
     "smelt.kernel_language": (
@@ -135,7 +150,7 @@ _EXPORTS = {
         "threads_per_grid",
         "threads_per_threadgroup",
     ),
-    "smelt.launch": ("Kernel", "LaunchError"),
+    "smelt.launch": ("Kernel", "LaunchError", "precompile_workload"),
     "smelt.runtime.philox": ("philox", "random_bits", "random_normal", "random_uniform"),
     "smelt.types": (
         "bfloat16",

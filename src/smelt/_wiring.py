@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 import sys
 import types
 from collections.abc import Callable, Sequence
@@ -16,9 +17,10 @@ from smelt import knobs
 from smelt.caching import add_method
 from smelt.compiler.config import CompilerConfig, CompilerJob
 from smelt.compiler.jobs import Jobs
-from smelt.launch import Kernel
+from smelt.launch import Kernel, requests
 from smelt.sessions import CompilerCode, Session
 from smelt.sessions.directory import Directory, default_directory
+from smelt.sessions.traces import trace_line
 from smelt.targets.native.available_cpus import available_cpus
 from smelt.targets.native.helper_code import HelperCode
 from smelt.targets.native.host import host_machine
@@ -26,7 +28,7 @@ from smelt.targets.native.linking import NativeLinker
 from smelt.targets.native.results import NativeResults
 from smelt.targets.native.target import host_target
 from smelt.targets.native.thread_grid import ThreadGrid
-from smelt.types import declared_types
+from smelt.types import Type, declared_types
 
 
 @functools.cache
@@ -73,9 +75,11 @@ def _compile_stub(text: str, opt_level: int) -> Any:
 
 
 def _announce(results: NativeResults) -> None:
-    if results.debug_object or knobs.PERF_MAP.value:
-        debuggers = importlib.import_module("smelt.targets.native.debuggers")
-        debuggers.announce(results, has_perf_map=knobs.PERF_MAP.value)
+    """Tell debuggers and profilers of a kernel, where there is something to tell and somebody asks."""
+    if results.debug_object:
+        importlib.import_module("smelt.targets.native.debuggers").announce(results)
+    if knobs.PERF.value is not None:
+        importlib.import_module("smelt.targets.native.profilers").announce(results, knobs.PERF.value)
 
 
 @functools.cache
@@ -151,7 +155,8 @@ def code_llvm(kernel: Kernel, kinds: tuple[Any, ...], *, optimised: bool = True)
     code = driver().inferred(job)
     if optimised:
         return str(driver().optimised(job, code)[0])
-    text: str = driver().lowered(job, code).text
+    lowered = driver().lowered(job, code)
+    text: str = lowered.text if lowered.debug is None else lowered.text + lowered.debug.text()
     return text
 
 
@@ -181,6 +186,30 @@ def why(kernel: Kernel) -> tuple[str, ...]:
     if kept is not None:
         lines += [line for instance in instances for line in kept.why(instance)]
     return tuple(lines)
+
+
+def trace(path: str | os.PathLike[str]) -> Callable[[], None]:
+    """Record from now on what is launched, for `smelt precompile --trace`. Returns what ends that.
+
+    One line is written to the file at `path` for each kernel and tuple of argument types, when it is first launched. Launch what is to be
+    recorded after this is called: of a kernel that was launched before, launches like the last one are not seen.
+    """
+    file, written = Path(path).open("a", encoding="utf-8"), set[str]()  # noqa: SIM115 - closed when the trace ends
+
+    def record(kernel: Kernel, kinds: tuple[Type, ...]) -> None:
+        line = trace_line(kernel.instance(kinds))
+        if line is not None and line not in written:
+            written.add(line)
+            file.write(line)
+            file.flush()
+
+    ending = requests.observe(record)
+
+    def end() -> None:
+        ending()
+        file.close()
+
+    return end
 
 
 @dataclass(frozen=True)

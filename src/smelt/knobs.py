@@ -43,6 +43,10 @@ class Knob(Generic[T]):
                 raise ValueError(f"the environment variable {self.name} is {text!r}: {error}") from None
         return self._value  # type: ignore[return-value]
 
+    def fix(self, value: T) -> None:
+        """Have it say `value` from now on, whatever the environment says."""
+        self._value = value
+
     @contextmanager
     def set(self, value: T) -> Iterator[None]:
         """Have it say `value` for a while, whatever the environment says."""
@@ -73,6 +77,12 @@ def _parse_count(text: str) -> int:
     return int(text)
 
 
+def _parse_perf(text: str) -> str:
+    if text not in ("map", "dump"):
+        raise ValueError("it is map or dump")
+    return text
+
+
 _UNITS = {"K": 10**3, "M": 10**6, "G": 10**9}
 
 STORE = Knob("SMELT_STORE", _parse_switch, True)
@@ -87,5 +97,6 @@ CACHE_SIZE = Knob("SMELT_CACHE_SIZE", _parse_size, 10**9)
 NUM_THREADS: Knob[int | None] = Knob("SMELT_NUM_THREADS", _parse_count, None)
 """How many threads run a grid on the CPU at most, in place of one for each processor that this process may keep busy."""
 
-PERF_MAP = Knob("SMELT_PERF_MAP", _parse_switch, False)
-"""Whether perf is told of kernels, in /tmp/perf-PID.map: where each function lies, with its name."""
+PERF: Knob[str | None] = Knob("SMELT_PERF", _parse_perf, None)
+"""How perf is told of kernels: `map` writes /tmp/perf-PID.map, which says what lies where; `dump` writes /tmp/jit-PID.dump, with lines."""
+

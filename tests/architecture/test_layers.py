@@ -63,6 +63,8 @@ SESSION_HALVES = {
         "backend",
         "loading",
         "printing",
+        "debuggers",
+        "profilers",
         "mapping",
         "pages",
         "symbols",

@@ -538,3 +538,24 @@ def test_without_compiled_launches_a_launcher_is_called(monkeypatch, slow):
         launch(out, values, 2.5)
     np.testing.assert_array_equal(out, values + 2.5)
     assert len(slow) == 4
+
+
+def test_a_grid_that_is_not_small_runs_on_several_threads_of_the_system(slow):
+    count = 100_003
+    out, values = np.zeros(count), np.arange(float(count))
+    warm(add[3], out[:3], values[:3], 2)
+    if add.compile(smelt.float64[:], smelt.float64[:], int).kernel.grid is None:
+        pytest.skip("grids are run by one thread: there is one processor, or one is asked for")
+    launch = add.over(count)
+    slow.clear()
+    launch(out, values, 2)
+    # The first one of so many threads asks for what runs them.
+    assert len(slow) == 1
+    out[:] = 0
+    launch(out, values, 2)
+    assert len(slow) == 1
+    np.testing.assert_array_equal(out, values + 2)
+    with pytest.raises(IndexError) as error:
+        launch(out, values[:-7], 2)
+    assert f"in thread ({count - 7}, 0, 0)" in error.value.__notes__[0]
+    assert len(slow) == 1

@@ -44,7 +44,7 @@ def never_end(out):
     out[1] = turns
 
 
-LARGE = 100_000
+LARGE = 80_000
 
 
 def is_right() -> str:
@@ -99,7 +99,7 @@ def fork_during_launches() -> None:
         thread.start()
     is_right()
     results = []
-    for _ in range(20):
+    for _ in range(6):
         child = os.fork()
         if not child:
             os._exit(0 if is_right() == "right" else 1)
@@ -115,7 +115,7 @@ def leave() -> None:
     out = np.zeros(2, np.int64)
     # So that the launch is shared after its first thread.
     thread_grid._pool.alone_ticks, thread_grid._pool.worthwhile_ticks = 1, 0
-    thread = threading.Thread(target=lambda: never_end[4](out), daemon=True)
+    thread = threading.Thread(target=lambda: never_end[1000](out), daemon=True)
     thread.start()
     pause = threading.Event()
     while thread_grid._pool.job is None:
@@ -166,10 +166,6 @@ def alone() -> None:
     say(is_right())
 
 
-def number() -> None:
-    say(_wiring.thread_grid().threads)
-
-
 NAMED: dict[str, Callable[[], None]] = {
     "small": small,
     "fork": fork,
@@ -178,7 +174,6 @@ NAMED: dict[str, Callable[[], None]] = {
     "interrupt": interrupt,
     "signals": signals,
     "alone": alone,
-    "number": number,
 }
 
 if __name__ == "__main__":

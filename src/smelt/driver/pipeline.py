@@ -61,7 +61,7 @@ class Driver:
         self.backends = backends
         self.compilations = 0
         self._counting = threading.Lock()
-        self._hooks: list[Callable[[CompilerJob], None]] = []
+        self._hooks: dict[object, Callable[[CompilerJob], None]] = {}
 
     def infer(
         self, config: CompilerConfig, view: CacheView[InferenceResults], instance: MethodInstance
@@ -78,7 +78,7 @@ class Driver:
     def compile(self, job: CompilerJob, code: CodeInstance, results: Any) -> None:
         """Make the artifact of a job."""
         self._complete(job, code)
-        for hook in tuple(self._hooks):
+        for hook in tuple(self._hooks.values()):
             hook(job)
         backend = self.backends[job.config.target.name]
         backend.compile(job, self.lowered(job, code), passed_types(code), results)
@@ -101,8 +101,14 @@ class Driver:
 
     def on_compile(self, hook: Callable[[CompilerJob], None]) -> Callable[[], None]:
         """Call `hook` with every job whose artifact is going to be made. Returns what ends that."""
-        self._hooks.append(hook)
-        return lambda: self._hooks.remove(hook)
+        # The same hook may be given twice.
+        token = object()
+        self._hooks[token] = hook
+
+        def end() -> None:
+            self._hooks.pop(token, None)
+
+        return end
 
     def lowered(self, job: CompilerJob, code: CodeInstance) -> LoweredModule:
         """The LLVM IR of a job, before it is optimised."""

@@ -51,8 +51,9 @@ class StoreInference(ExpressionInference):
         return self.builder.convert(operand, element)
 
     def _record(self, operand: Operand, element: Struct, node: untyped.Node) -> Operand:
-        is_tuple = isinstance(operand.type, Tuple) or (isinstance(operand.type, Struct) and operand.type.is_tuple)
-        parts = self.builder.parts(operand) if is_tuple else ()
+        given = operand.type
+        is_alike = isinstance(given, Tuple) or (isinstance(given, Struct) and given.has_items) or _are_fields_of(given, element)
+        parts = self.builder.parts(operand) if is_alike else ()
         if len(parts) != len(element.fields):
             raise self.error(
                 f"a {operand.type} can't be assigned to an element of type {element}",
@@ -266,6 +267,11 @@ class StoreInference(ExpressionInference):
         body(counter)
         builder.jump(header, (builder.emit("add", (counter, one)),))
         builder.enter(outside)
+
+
+def _are_fields_of(given: Type, element: Struct) -> bool:
+    """Whether a value has the fields of an element, in the same order."""
+    return isinstance(given, Struct) and [name for name, _ in given.fields] == [name for name, _ in element.fields]
 
 
 def _sort(kind: Type) -> int:

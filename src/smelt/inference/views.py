@@ -11,7 +11,7 @@ from smelt.inference.context import Context
 from smelt.ir import untyped
 from smelt.ir.builder import FunctionBuilder, Operand, constant
 from smelt.ir.typed import Value
-from smelt.types import Array, Layout, Struct, boolean, weak_int
+from smelt.types import Array, Layout, Struct, boolean, value_of_element, weak_int
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ def item(builder: FunctionBuilder, array: Operand, number: Operand) -> Operand:
 def load(builder: FunctionBuilder, array: Operand, indices: Sequence[Value]) -> Operand:
     """The element with these indices, counted from the start and known to be in the array."""
     kind = array_type_of(array)
-    return Operand(kind.element, builder.emit("load", (builder.value(array), *indices), kind.element))
+    element = Operand(kind.element, builder.emit("load", (builder.value(array), *indices), kind.element))
+    return builder.convert(element, value_of_element(kind.element))
 
 
 def transposed(builder: FunctionBuilder, array: Operand) -> Operand:
@@ -99,7 +100,9 @@ def field(builder: FunctionBuilder, array: Operand, name: str) -> Operand | None
         return None
     assert isinstance(kind.element, Struct)
     layout = Layout.STRIDED if kind.dimensions else Layout.C
-    result = replace(kind, element=kind.element.fields[index][1], layout=layout, aligned=False)
+    # Those of classes are laid out here, those of structured dtypes as the dtype says, which may be anywhere.
+    is_aligned = kind.aligned and kind.element.python_class is not None
+    result = replace(kind, element=kind.element.fields[index][1], layout=layout, aligned=is_aligned)
     return Operand(result, builder.emit("field", (builder.value(array),), result, index=index))
 
 

@@ -122,12 +122,32 @@ def dominators_of(entry: Block, ways: Mapping[Block, Sequence[Block]]) -> dict[B
 def common_dominator(ways: list[Block], known: dict[Block, Block], place: dict[Block, int]) -> Block:
     """The last block that every way to one of `ways` goes through."""
     last = ways[0]
-    for other in ways[1:]:
+    for way in ways[1:]:
+        other = way
         while last is not other:
             if place[last] < place[other]:
                 last, other = other, last
             last = known[last]
     return last
+
+
+def meeting_points(blocks: list[Block]) -> dict[Block, Block | None]:
+    """Where the ways of each block come together again, which all ways to the end go through; None for the end itself.
+
+    Blocks from which nothing leads to the end aren't in it. Threads that fail don't come to the end: no way of theirs counts.
+    """
+    backwards: dict[Block, Block] = {block: Block(block.name) for block in blocks}
+    root = Block("end")
+    ways: dict[Block, list[Block]] = {backwards[block]: [] for block in blocks}
+    ways[root] = []
+    for block in blocks:
+        for following in successors(block):
+            ways[backwards[following]].append(backwards[block])
+        if isinstance(block.terminator, Return):
+            ways[root].append(backwards[block])
+    originals = {copy: block for block, copy in backwards.items()}
+    found = dominators_of(root, ways)
+    return {originals[copy]: originals.get(meet) for copy, meet in found.items()}
 
 
 def _decision(target: Block, uses: Counter[Value]) -> Branch | None:

@@ -3,5 +3,6 @@
 
 from smelt.launch.errors import LaunchError
 from smelt.launch.kernel import Kernel
+from smelt.launch.requests import precompile_workload
 
-__all__ = ["Kernel", "LaunchError"]
+__all__ = ["Kernel", "LaunchError", "precompile_workload"]

@@ -14,6 +14,10 @@ import numpy as np
 _OWN = (np.ndarray, np.generic, type, bool, int, float, complex, str, tuple, type(None))
 
 
+_CPU = 1
+"""kDLCPU, dlpack/dlpack.h."""
+
+
 def as_array(value: Any) -> Any:
     """An array of another library as a NumPy array, all else as it is.
 
@@ -24,7 +28,7 @@ def as_array(value: Any) -> Any:
     if hasattr(value, "__array_interface__"):
         return _described(np.asarray, value)
     if hasattr(value, "__dlpack__"):
-        return _described(np.from_dlpack, value)
+        return _described(_exchanged, value)
     try:
         memory = memoryview(value)
     except TypeError:
@@ -32,6 +36,13 @@ def as_array(value: Any) -> Any:
     except BufferError as error:
         raise TypeError(f"its memory can't be used: {error}") from None
     return _described(np.asarray, memory)
+
+
+def _exchanged(value: Any) -> Any:
+    device, _ = value.__dlpack_device__()
+    if device != _CPU:
+        raise BufferError("it lies on another device; copy it to the host")
+    return np.from_dlpack(value)
 
 
 def _described(describe: Any, value: Any) -> Any:

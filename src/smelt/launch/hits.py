@@ -21,6 +21,8 @@ from smelt.types import Type
 _FEW_THREADS = 512
 """So many threads without loops are done before the interpreter lock would have changed hands."""
 
+_ANY_NUMBER = 2**63 - 1
+
 
 class Stubs(Protocol):
     """Compiled launches, where this Python has them; handed in by whoever wires things together. See `smelt.targets.native.stubs`."""
@@ -72,6 +74,7 @@ def entry_of(
     group_threads, least_memory, most_memory = limits_of_groups(results)
     entry.limit_grids(
         locked_threads=_FEW_THREADS if results.is_brief else 0,
+        alone_threads=_ANY_NUMBER if results.kernel.grid is None else results.kernel.grid.most_alone,
         group_threads=group_threads,
         least_memory=least_memory,
         most_memory=most_memory,

@@ -8,10 +8,12 @@ import operator
 import types
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import prod
 from typing import Any, Protocol
 
 from smelt.caching import CacheView, CodeInstance, MethodInstance
 from smelt.compiler.config import CompilerConfig, CompilerJob
+from smelt.launch import requests
 from smelt.launch.arguments import packer
 from smelt.launch.binding import bind, check_count, parameter_names
 from smelt.launch.errors import LaunchError, error_of_thread
@@ -66,6 +68,8 @@ class Kernel:
         self.table = EntryTable()
         self.stubs = stubs
         self._launchers: dict[Any, Launches] = {}
+        for kinds in self.signatures:
+            requests.request(self, kinds)
 
     @property
     def __kernel_function__(self) -> types.FunctionType:
@@ -228,6 +232,11 @@ class Loaded:
         self._entries[given] = entry
         return entry
 
+    def prepare(self, entry: Entry, grid: Grid) -> None:
+        """Have an entry ready for launches of so many threads as those of a grid."""
+        if not entry.run_grid and prod(grid.threads) > entry.most_alone_threads:
+            entry.run_grid = self._kernel.grid.address
+
     def _check(self, values: Sequence[Any]) -> None:
         for array, kind in zip(self._captured, self._captured_kinds, strict=True):
             if typeof(array) != kind:
@@ -256,11 +265,16 @@ class Launcher(Launch):
         """
         kernel = self.kernel
         values, kinds = bind(kernel.name, kernel.function, arguments, keywords)
+        if requests.is_workload():
+            requests.request(kernel, kinds)
+            return
         loaded = kernel.loaded(kinds)
+        requests.tell(kernel, kinds)
         stubs = kernel.stubs()
         if stubs is not None and not keywords and all(map(operator.is_, arguments, values)):
             entry = loaded.entry(values, len(arguments), stubs)
             if entry is not None:
+                loaded.prepare(entry, self.grid)
                 kernel.table.add(entry)
         loaded.launch(self.grid, values)
 

@@ -21,7 +21,8 @@ from smelt.ir.intrinsics import INTRINSICS, Effect
 from smelt.ir.typed import Block, Branch, Function, Instruction, Jump, Return, Value
 from smelt.lowering.invariants import Invariants, parameter_rows
 from smelt.lowering.linear import POSITION, Linear, least_demanding
-from smelt.lowering.ranges import UNKNOWN, Known, Ranges, facts_of, is_counted
+from smelt.lowering.ranges import Ranges
+from smelt.lowering.values import UNKNOWN, Known, facts_of, is_counted
 from smelt.types import Array
 
 _MOST_INSTRUCTIONS = 4000

@@ -95,8 +95,8 @@ class DebugInformation:
 
     def text(self) -> str:
         """All metadata."""
-        # The merging of modules: 7 takes the greatest version, 2 warns of different ones.
-        flags = self.node('!{i32 7, !"Dwarf Version", i32 5}'), self.node('!{i32 2, !"Debug Info Version", i32 3}')
+        # The merging of modules: 7 takes the greatest version, 2 warns of different ones. Version 4 has file names in the line table.
+        flags = self.node('!{i32 7, !"Dwarf Version", i32 4}'), self.node('!{i32 2, !"Debug Info Version", i32 3}')
         names = f"!llvm.module.flags = !{{{', '.join(flags)}}}\n!llvm.dbg.cu = !{{{self._names['unit']}}}\n"
         return names + "\n".join(self._texts) + "\n"
 

@@ -16,15 +16,16 @@ from typing import Any
 
 from smelt.ir.typed import Function, Instruction, Value
 from smelt.lowering.assumptions import Assumptions, Row
+from smelt.lowering.common_values import AXES
 from smelt.lowering.debugging import FunctionDebugInformation
 from smelt.lowering.function import FunctionLowering
 from smelt.lowering.invariants import Invariants, parameter_rows
 from smelt.lowering.layout import row_types
 from smelt.lowering.limits import LIMITS, limits_function
 from smelt.lowering.linear import POSITION, Bound, number, term
-from smelt.lowering.phases import AXES, Group, Phase
-from smelt.lowering.ranges import Known
+from smelt.lowering.phases import Group, Phase
 from smelt.lowering.threadgroups import STATE_WORDS
+from smelt.lowering.values import Known
 from smelt.types import Array, Scalar
 
 
@@ -68,12 +69,12 @@ class GroupLowering(FunctionLowering):
         self._own_state = own
         self._allocations.append(f"{own} = alloca [{STATE_WORDS} x i64], align 8")
         for word in range(2, STATE_WORDS):
-            value, source, place = self._new(), self._new(), self._new()
+            value, source, target = self._new(), self._new(), self._new()
             self._allocations += [
                 f"{source} = getelementptr i64, ptr %state, i64 {word}",
                 f"{value} = load i64, ptr {source}, align 8",
-                f"{place} = getelementptr i64, ptr {own}, i64 {word}",
-                f"store i64 {value}, ptr {place}, align 8",
+                f"{target} = getelementptr i64, ptr {own}, i64 {word}",
+                f"store i64 {value}, ptr {target}, align 8",
             ]
         return [*found, self.text("internal", "noinline")]
 

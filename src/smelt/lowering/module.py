@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-from smelt.compiler.sites import ErrorSite, Place, SiteTuple
+from smelt.compiler.sites import ErrorSite, Place
 from smelt.compiler.texts import Template
 from smelt.ir.loops import has_loop
 from smelt.ir.positions import InlinedPosition, Position
@@ -21,6 +20,7 @@ from smelt.lowering.groups import GroupLowering
 from smelt.lowering.invariants import Invariants
 from smelt.lowering.layout import row_types
 from smelt.lowering.limits import limits_function
+from smelt.lowering.lowered import LinkedFunction, LoweredModule, Threadgroups
 from smelt.lowering.phases import Group, cut
 from smelt.lowering.rare import RareFunction, kept
 
@@ -40,106 +40,6 @@ _UNUSUAL = re.compile(r"\W", re.ASCII)
 
 _ALIGNMENT = 64
 """Of each array that the threads of a group share: no type needs more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Threadgroups:
-    """What a kernel needs whose threads work together.
-
-    Attributes
-    ----------
-    memory_bytes
-        The memory that the threads of a group share, without what is given at launch.
-    is_sized_at_launch
-        Whether there is an array whose size is given at launch.
-    exhausted
-        The error site for when there is no memory to run a group.
-    slot_bytes
-        What is kept for each thread, where the kernel's function is that of a group (see `groups`); None where it is that of a thread.
-    """
-
-    memory_bytes: int
-    is_sized_at_launch: bool
-    exhausted: int
-    slot_bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LinkedFunction:
-    """A function that was compiled before, by itself, and is linked into the modules that call it.
-
-    Attributes
-    ----------
-    name
-        Its LLVM name.
-    bitcode
-        Its LLVM bitcode, and that of what it calls of the same kind, by their names.
-    errors, functions, sources, symbols
-        As in the `LoweredModule` that it was made of, but for the error sites, which are tuples.
-    """
-
-    name: str
-    bitcode: tuple[tuple[str, bytes], ...]
-    errors: tuple[SiteTuple, ...]
-    functions: tuple[Any, ...]
-    sources: tuple[Any, ...]
-    symbols: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class LoweredModule:
-    """The LLVM IR of a kernel.
-
-    Attributes
-    ----------
-    text
-        The definitions, without a target and without an entry point.
-    name
-        The LLVM name of the kernel's function.
-    result_type
-        What that function returns.
-    functions
-        The code instances in it, the kernel's first.
-    sources
-        The Python functions that the places of error sites number, and those of which debuggers are told.
-    errors
-        The error sites: a status of n is `errors[n - 1]`.
-    prints
-        The templates of what it prints, see `compiler.texts`: text n is `prints[n]`.
-    symbols
-        The functions of the C library that it calls.
-    linked
-        The bitcode that is linked into it, by the names of the functions.
-    threadgroups
-        What its threads need to work together; None if each runs alone.
-    main
-        The LLVM name of the function that runs in place of the kernel's for most threads of a row, see `assumptions`; None if
-        there is no such function.
-    limits
-        The LLVM name of the function that tells for which of them; None if for all.
-    is_recursive
-        Whether there is a function in it that calls itself.
-    has_loops
-        Whether there is a loop in it, those of linked functions aside.
-    debug
-        What debuggers are told of it, which the text refers to; None if nothing.
-    """
-
-    text: str
-    name: str
-    result_type: str
-    functions: tuple[Any, ...]
-    sources: tuple[Any, ...]
-    errors: tuple[ErrorSite, ...]
-    prints: tuple[Template, ...]
-    symbols: tuple[str, ...]
-    linked: tuple[tuple[str, bytes], ...] = ()
-    threadgroups: Threadgroups | None = None
-    main: str | None = None
-    limits: str | None = None
-    is_recursive: bool = False
-    has_loops: bool = False
-    debug: DebugInformation | None = None
 
 
 def lower_module(

@@ -12,7 +12,7 @@ set, `M` for the mask and `v` for a parameter that is a vector.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 # As many elements as the vectors of any processor have, by the bits of an element.
@@ -55,20 +55,19 @@ class RareFunction:
     def definitions(self) -> str:
         """The definitions in LLVM IR of what is called, and of what stands for it."""
         alone = _ALONE.format(name=self.name, function=self.function, kind=self.kind)
+        each = _EACH.format(name=self.name, kind=self.kind)
         vectors = [
             _VECTOR.format(name=self.name, kind=self.kind, width=width, variant=self.variant(width))
             for width in self.widths
         ]
-        return alone + "".join(vectors)
+        return "".join((alone, each, *vectors))
 
 
-def kept(functions: Collection[RareFunction]) -> str:
-    """What a module with such functions needs once: what the vectors' ones call, and what keeps LLVM from dropping them uncalled."""
+def kept(functions: Iterable[RareFunction]) -> str:
+    """What keeps LLVM from dropping what stands for functions before it is called, once for a module."""
     names = [f"ptr @{function.variant(width)}" for function in functions for width in function.widths]
     array = f"[{len(names)} x ptr] [{', '.join(names)}]"
-    widths = sorted({width for function in functions for width in function.widths})
-    tests = "".join(f"declare i1 @llvm.vector.reduce.or.v{width}i1(<{width} x i1>)\n" for width in widths)
-    return f'{tests}@llvm.compiler.used = appending global {array}, section "llvm.metadata"\n'
+    return f'@llvm.compiler.used = appending global {array}, section "llvm.metadata"\n'
 
 
 _ALONE = """
@@ -79,38 +78,47 @@ define internal {kind} @{name}({kind} %number) noinline cold optnone nounwind wi
 }}
 """
 
-_VECTOR = """
-define internal <{width} x {kind}> @{variant}(<{width} x {kind}> %numbers, <{width} x i1> %mask) alwaysinline nounwind willreturn memory(none) {{
-entry:
-  %is_needed = call i1 @llvm.vector.reduce.or.v{width}i1(<{width} x i1> %mask)
-  br i1 %is_needed, label %needed, label %finished, !prof !{{!"branch_weights", i32 1, i32 1048576}}
-needed:
-  %computed = call <{width} x {kind}> @{variant}_each(<{width} x {kind}> %numbers, <{width} x i1> %mask)
-  br label %finished
-finished:
-  %results = phi <{width} x {kind}> [ poison, %entry ], [ %computed, %needed ]
-  ret <{width} x {kind}> %results
-}}
-
-define internal <{width} x {kind}> @{variant}_each(<{width} x {kind}> %numbers, <{width} x i1> %mask) noinline cold optnone nounwind willreturn memory(none) {{
+_EACH = """
+define internal void @{name}_each(ptr %numbers, ptr %results, i64 %mask, i64 %width) noinline cold optnone nounwind {{
 entry:
   br label %element
 element:
   %place = phi i64 [ 0, %entry ], [ %next, %following ]
-  %before = phi <{width} x {kind}> [ poison, %entry ], [ %results, %following ]
-  %needs_it = extractelement <{width} x i1> %mask, i64 %place
+  %shifted = lshr i64 %mask, %place
+  %needs_it = trunc i64 %shifted to i1
   br i1 %needs_it, label %compute, label %following
 compute:
-  %number = extractelement <{width} x {kind}> %numbers, i64 %place
+  %number_place = getelementptr {kind}, ptr %numbers, i64 %place
+  %number = load {kind}, ptr %number_place
   %result = call {kind} @{name}({kind} %number)
-  %with_result = insertelement <{width} x {kind}> %before, {kind} %result, i64 %place
+  %result_place = getelementptr {kind}, ptr %results, i64 %place
+  store {kind} %result, ptr %result_place
   br label %following
 following:
-  %results = phi <{width} x {kind}> [ %before, %element ], [ %with_result, %compute ]
   %next = add i64 %place, 1
-  %is_last = icmp eq i64 %next, {width}
+  %is_last = icmp eq i64 %next, %width
   br i1 %is_last, label %finished, label %element
 finished:
+  ret void
+}}
+"""
+
+_VECTOR = """
+define internal <{width} x {kind}> @{variant}(<{width} x {kind}> %numbers, <{width} x i1> %mask) alwaysinline nounwind willreturn memory(none) {{
+entry:
+  %before = alloca <{width} x {kind}>
+  %after = alloca <{width} x {kind}>
+  %bits = bitcast <{width} x i1> %mask to i{width}
+  %is_needed = icmp ne i{width} %bits, 0
+  br i1 %is_needed, label %needed, label %finished, !prof !{{!"branch_weights", i32 1, i32 1048576}}
+needed:
+  store <{width} x {kind}> %numbers, ptr %before
+  %wide_bits = zext i{width} %bits to i64
+  call void @{name}_each(ptr %before, ptr %after, i64 %wide_bits, i64 {width})
+  %computed = load <{width} x {kind}>, ptr %after
+  br label %finished
+finished:
+  %results = phi <{width} x {kind}> [ poison, %entry ], [ %computed, %needed ]
   ret <{width} x {kind}> %results
 }}
 """

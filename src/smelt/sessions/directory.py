@@ -8,7 +8,6 @@ is told once.
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 import sys
 import time
@@ -72,7 +71,7 @@ class Directory:
         """Write a file, replacing one of that name; whether that was done."""
         path = self.path / name
         # In the same directory, so that it is renamed within one file system.
-        temporary = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}{_TEMPORARY}")
+        temporary = path.with_name(f"{path.name}.{os.getpid()}-{os.urandom(4).hex()}{_TEMPORARY}")
         try:
             # Somebody may have removed it; made with its files, others could write to it.
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -31,7 +31,7 @@ from smelt.compiler.config import CompilerConfig, Target
 from smelt.compiler.results import ArtifactResults
 from smelt.sessions.container import digest
 from smelt.sessions.directory import Directory
-from smelt.sessions.edges import CallEdge, ReadEdge, Recorder, Replay
+from smelt.sessions.edges import Recorder, Replay
 from smelt.sessions.entries import (
     VOCABULARY,
     Entry,
@@ -45,6 +45,7 @@ from smelt.sessions.entries import (
     state_of,
     types_of,
 )
+from smelt.sessions.explanations import why_failed, why_none_of
 from smelt.sessions.fingerprints import Fingerprints
 from smelt.sessions.images import Images
 from smelt.sessions.locks import locked
@@ -115,6 +116,10 @@ class Session:
         """Why what was kept of `instance` was of no use, the latest time first; empty if nothing was kept or it served."""
         text = str(instance)
         return [f"{text}: {miss.reason}" for miss in reversed(self.misses) if miss.instance == text and miss.was_kept]
+
+    def has(self, view: CacheView[Any], instance: MethodInstance, config: CompilerConfig) -> bool:
+        """Whether there is an artifact of `instance` for exactly this configuration."""
+        return any(entry.config == config for entries, _, _ in self._matches(view, instance) for entry in entries)
 
     # As a ResultStore
 
@@ -231,7 +236,7 @@ class Session:
         for source, is_image in sources:
             names = source.names(key)
             if names:
-                reason, was_kept = _why_not_one_of(names, prefix), True
+                reason, was_kept = why_none_of(names, prefix), True
             candidates = [name for name in names if name.startswith(prefix)]
             for group in dict.fromkeys(map(group_of, candidates)):
                 found = [source.entry(key, name) for name in candidates if group_of(name) == group]
@@ -241,7 +246,7 @@ class Session:
                 replay = Replay(instance, self._overlays, view.world, self.fingerprints.of)
                 failed = replay.check(entries[0].edges)
                 if failed is not None:
-                    reason = _why_failed(entries[0], failed)
+                    reason = why_failed(entries[0], failed)
                     continue
                 is_found = True
                 yield _Match(entries, replay, is_image)
@@ -366,26 +371,3 @@ def _restored(cls: type[Results], state: State, objects: Objects) -> Any:
     except ResultsError as error:
         raise StoreError(f"what was kept is no {cls.__qualname__}: {error}") from error
     return results
-
-
-def _why_not_one_of(names: Sequence[str], prefix: str) -> str:
-    compiler = prefix[: prefix.index("-")]
-    if any(name.startswith(compiler) for name in names):
-        return "its own text was another"
-    return "what is kept was made by another version of smelt or of LLVM"
-
-
-def _why_failed(entry: Entry, failed: ReadEdge | CallEdge) -> str:
-    """One line for the edge that no longer holds, with the calls by which it was reached."""
-    reader = failed.reader
-    if isinstance(failed, CallEdge):
-        what = "an overlay of a function was added or removed; it is called by"
-    elif failed.name == "__code__":
-        what, reader = f"{failed.label} changed; it is called by", entry.readers[reader].caller
-    else:
-        what = f"{failed.label}.{failed.name} changed; it is read by"
-    chain = []
-    while reader >= 0:
-        chain.append(entry.readers[reader].text)
-        reader = entry.readers[reader].caller
-    return f"{what} {', which is called by '.join(chain)}"

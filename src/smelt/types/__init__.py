@@ -44,6 +44,7 @@ from smelt.types.definitions import (
     weak_int,
 )
 from smelt.types.dtypes import dtype_of, scalar_of_dtype
+from smelt.types.layouts import element_of_class, value_of_element
 from smelt.types.patterns import TypePattern
 from smelt.types.promotion import promote, strong, true_division_type
 from smelt.types.typeof import array_type, element_type, typeof
@@ -76,6 +77,7 @@ __all__ = [
     "declared_type",
     "declared_types",
     "dtype_of",
+    "element_of_class",
     "element_type",
     "float16",
     "float32",
@@ -96,6 +98,7 @@ __all__ = [
     "uint16",
     "uint32",
     "uint64",
+    "value_of_element",
     "weak_complex",
     "weak_float",
     "weak_int",

@@ -67,6 +67,12 @@ def declared_field_type(cls: type, field: str) -> Type | None:
     return None
 
 
+def declared_class(cls: type, field: str) -> type | None:
+    """The class that a field is annotated with, or None if that is none."""
+    annotation = _annotations(cls).get(field)
+    return annotation if isinstance(annotation, type) else None
+
+
 def field_type(cls: type, field: str, held: Type) -> Type:
     """The type of a field that a value of type `held` is put into.
 

@@ -91,7 +91,10 @@ def element_type(dtype: np.dtype[Any]) -> Type:
     """The type of an element of `dtype`: a scalar, or a struct for a structured dtype."""
     if dtype.names is None or dtype.fields is None:
         if dtype.subdtype is not None:
-            raise TypeError(f"kernels have no elements that are arrays themselves (dtype {dtype})")
+            raise TypeError(
+                f"kernels have no elements that are arrays themselves (dtype {dtype}); give each item a field of its own, or pass "
+                "an array with one more axis"
+            )
         return scalar_of_dtype(dtype)
     fields = tuple((name, element_type(dtype.fields[name][0])) for name in dtype.names)
     offsets = tuple(dtype.fields[name][1] for name in dtype.names)

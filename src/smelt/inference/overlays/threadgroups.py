@@ -22,11 +22,13 @@ from smelt.types import (
     Layout,
     Memory,
     Scalar,
+    Struct,
     Tuple,
     Type,
     Weak,
     boolean,
-    scalar_of_dtype,
+    element_of_class,
+    element_type,
     strong,
     uint32,
     weak_complex,
@@ -34,6 +36,7 @@ from smelt.types import (
     weak_int,
 )
 from smelt.types.patterns import array, integer, integer_or_bool, number, real
+from smelt.types.records import is_value_class
 
 _PYTHON_TYPES = {bool: boolean, int: weak_int, float: weak_float, complex: weak_complex}
 _BITWISE = ("and", "or", "xor")
@@ -125,29 +128,35 @@ def _shape(context: Any, operand: Operand, memory: Memory, node: untyped.Node) -
     return shape
 
 
-def _element(context: Any, operand: Operand, node: untyped.Node) -> Scalar:
+def _element(context: Any, operand: Operand, node: untyped.Node) -> Scalar | Struct:
     given = operand.known if operand.is_constant else None
     kind: Type | None = None
+    has_doubles = context.builder.has_doubles
     if isinstance(given, (Scalar, Weak)):
         kind = given
     elif isinstance(given, np.dtype):
-        kind = _scalar_of(given)
+        kind = _of_dtype(given)
+    elif isinstance(given, type) and is_value_class(given):
+        try:
+            kind = element_of_class(given, has_doubles=has_doubles)
+        except TypeError as error:
+            raise context.error(str(error), node) from error
     elif isinstance(given, type):
-        kind = _PYTHON_TYPES.get(given) or (_scalar_of(np.dtype(given)) if issubclass(given, np.generic) else None)
+        kind = _PYTHON_TYPES.get(given) or (_of_dtype(np.dtype(given)) if issubclass(given, np.generic) else None)
     if kind is None:
         raise context.error(
-            f"the elements of such an array are numbers, not {operand.type}",
+            f"the elements of such an array are numbers or records, not {operand.type}",
             node,
-            help="write smelt.float32, np.int64, x.dtype...",
+            help="write smelt.float32, np.int64, x.dtype, or a frozen dataclass or named tuple whose fields are annotated",
         )
-    concrete = strong(kind, has_doubles=context.builder.has_doubles)
-    assert isinstance(concrete, Scalar)
+    concrete = strong(kind, has_doubles=has_doubles)
+    assert isinstance(concrete, (Scalar, Struct))
     return concrete
 
 
-def _scalar_of(dtype: np.dtype[Any]) -> Scalar | None:
+def _of_dtype(dtype: np.dtype[Any]) -> Type | None:
     try:
-        return scalar_of_dtype(dtype)
+        return element_type(dtype)
     except TypeError:
         return None
 

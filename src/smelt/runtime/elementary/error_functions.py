@@ -19,23 +19,22 @@ from smelt.runtime.elementary.exact import (
     polynomial,
     sum_of_ordered,
 )
-from smelt.runtime.elementary.exponentials import exponential_of_rest, narrow_exp, reduced, scaled
+from smelt.runtime.elementary.exponentials import exponential_of_rest, narrow_exp, reduced, scaled, whole_power_of_two
 
-# erf(x) / x - 1 by x**2, for x up to 1, by tools/minimax.py.
-# Error: 2**-56.0.
+# erf(x) / x - 1 by x**2, for x up to 3/4, by tools/minimax.py.
+# Error: 2**-56.3.
 _ERF = (
-    0.12837916709551256,
-    -0.37612638903183343,
-    0.1128379167093695,
-    -0.026866170641959158,
-    0.005223977596736382,
-    -0.0008548325485048872,
-    0.00012055280499049181,
-    -1.4924465707867758e-05,
-    1.6444151662110012e-06,
-    -1.61840012730158e-07,
-    1.3616749175229099e-08,
-    -7.607913891048614e-10,
+    0.1283791670955126,
+    -0.37612638903184176,
+    0.11283791670978857,
+    -0.026866170650282073,
+    0.00522397768189098,
+    -0.0008548330535117484,
+    0.00012055462931077241,
+    -1.4928483047303901e-05,
+    1.649482495222847e-06,
+    -1.647199154893929e-07,
+    1.3349064020272441e-08,
 )
 # For float32 in float64.
 # Error: 2**-29.6.
@@ -47,6 +46,40 @@ _ERF_NARROW = (
     0.005188324228119532,
     -0.0008010164894630912,
     7.853770083503349e-05,
+)
+# -log(erfc(x)) - x**2 by x - 2, for x from 3/4 to 6.
+# Error: 2**-56.8.
+_ERFC_EXPONENT = (
+    1.364941264616639,
+    0.41816080599440897,
+    -0.07624915817639277,
+    0.016465118136688415,
+    -0.003570756343069708,
+    0.0007323993913994825,
+    -0.00013530934833784732,
+    2.0706399181923794e-05,
+    -1.952172569835151e-06,
+    -2.0356327676014256e-07,
+    1.7319572229903657e-07,
+    -5.789138528700015e-08,
+    1.3946481215854704e-08,
+    -2.477466491788461e-09,
+    2.764727838331495e-10,
+    2.0873596465157676e-11,
+    -3.576823948662696e-11,
+    1.3676912803835253e-11,
+    -1.8278657682996964e-12,
+)
+# For float32 in float64, for x from 1 to 4.
+# Error: 2**-29.9.
+_ERFC_EXPONENT_NARROW = (
+    1.3649410542746674,
+    0.4181593561273725,
+    -0.07624693401227388,
+    0.016487276135509633,
+    -0.0035436535713641026,
+    0.0007127584336613545,
+    -0.00018555952361864,
 )
 # P, for x up to 28.
 # Error: 2**-60.6.
@@ -110,7 +143,16 @@ def erf_double(x: Any) -> Any:
     size = abs(x)
     square = x * x
     near = multiply_add(x, polynomial(square, _ERF), x)
-    return np.where(size < 1.0, near, np.copysign(1.0 - _complement(np.where(size > 6.0, 6.0, size)), x))
+    # Of what is taken from 1 a few digits less are needed: one exponential does.
+    bounded = np.where(size > 6.0, 6.0, size)
+    large, large_rest = exact_product(bounded, bounded)
+    exponent, exponent_rest = exact_sum(large, polynomial(bounded - 2.0, _ERFC_EXPONENT))
+    shifted, rest, lost = reduced(-exponent)
+    power, missing = exponential_of_rest(rest, lost - (exponent_rest + large_rest))
+    factor = whole_power_of_two(shifted)
+    total, rest = sum_of_ordered(1.0, -power * factor)
+    far = total + multiply_add(-missing, factor, rest)
+    return np.where(size < 0.75, near, np.copysign(far, x))
 
 
 @elementary
@@ -153,9 +195,12 @@ def _complement(x: Any) -> Any:
 def erf_single(x: Any) -> Any:
     """`math.erf` of a float32."""
     wide = np.float64(x)
-    near = multiply_add(wide, polynomial(wide * wide, _ERF_NARROW), wide)
-    far = np.copysign(1.0 - _narrow_complement(abs(wide)), wide)
-    return np.where(x == 0.0, x, np.float32(np.where(abs(wide) < 1.0, near, far)))
+    square = wide * wide
+    near = multiply_add(wide, polynomial(square, _ERF_NARROW), wide)
+    size = abs(wide)
+    bounded = np.where(size > 4.0, 4.0, size)
+    far = 1.0 - narrow_exp(multiply_add(-bounded, bounded, -polynomial(bounded - 2.0, _ERFC_EXPONENT_NARROW)))
+    return np.where(x == 0.0, x, np.float32(np.where(size < 1.0, near, np.copysign(far, wide))))
 
 
 @elementary

@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Telling debuggers and profilers of code that was loaded.
+"""Telling GDB and LLDB of code that was loaded: they get the object file that it came from, with its debug information and where it lies.
 
-GDB and LLDB get the object file that the code came from, with its debug information, and where it lies now; see `debugger_library`. perf
-reads a text file with the names of what lies where.
-
-Sources: GDB manual, "JIT Compilation Interface"; tools/perf/Documentation/jit-interface.txt of Linux.
+Source: GDB manual, "JIT Compilation Interface".
 """
 
 from __future__ import annotations
@@ -100,6 +97,46 @@ class _Interface:
         getattr(self._library, REGISTER)()
 
 
+def announce(results: NativeResults) -> None:
+    """Tell debuggers of a kernel that was loaded and has debug information."""
+    register(results.kernel, results.debug_object, results.entry, results.kernel.address)
+
+
+def register(self, file: bytes) -> int:
+        """Tell of an object file. Returns what it is unregistered by."""
+        # LIFETIME: held here until it is unregistered.
+        held = ctypes.create_string_buffer(file, len(file))
+        entry = _Entry(None, None, ctypes.addressof(held), len(file))
+        with self._lock:
+            key = ctypes.addressof(entry)
+            self._entries[key] = entry, held
+            if self._descriptor.first:
+                entry.next = self._descriptor.first
+                entry.next.contents.previous = ctypes.pointer(entry)
+            self._descriptor.first = ctypes.pointer(entry)
+            self._tell(_REGISTER, entry)
+        return key
+
+    def unregister(self, key: int) -> None:
+        """The object file is there no longer."""
+        with self._lock:
+            entry, _ = self._entries[key]
+            if entry.previous:
+                entry.previous.contents.next = entry.next
+            else:
+                self._descriptor.first = entry.next
+            if entry.next:
+                entry.next.contents.previous = entry.previous
+            self._tell(_UNREGISTER, entry)
+            del self._entries[key]
+
+    def _tell(self, action: int, entry: _Entry) -> None:
+        self._descriptor.action = action
+        self._descriptor.relevant = ctypes.pointer(entry)
+        # A debugger stops here.
+        getattr(self._library, REGISTER)()
+
+
 def announce(results: NativeResults, *, has_perf_map: bool) -> None:
     """Tell debuggers of a kernel that was loaded and has debug information, and perf of any that was."""
     kernel, entry, file = results.kernel, results.entry, results.debug_object
@@ -124,28 +161,6 @@ def register(code: object, object_file: bytes, entry: str, address: int) -> bool
     key = interface.register(_located(object_file, entry, address))
     weakref.finalize(code, interface.unregister, key).atexit = False
     return True
-
-
-def write_perf_map(names: list[tuple[int, int, str]]) -> None:
-    """Tell perf of pieces of code: address, size in bytes, name."""
-    lines = "".join(f"{address:x} {size:x} {name}\n" for address, size, name in names)
-    # Where perf looks for it. Whoever puts a link there must not make us write elsewhere.
-    path = f"/tmp/perf-{os.getpid()}.map"  # noqa: S108
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0), 0o600)
-    with os.fdopen(file, "a", encoding="utf-8") as opened:
-        opened.write(lines)
-
-
-def functions(object_file: bytes, entry: str, address: int) -> list[tuple[int, int, str]]:
-    """The functions of an object file whose symbol `entry` lies at `address` now: address, size in bytes, name."""
-    file = read_object(object_file)
-    origin = _symbol(file, entry)
-    start = address - origin.value
-    return sorted(
-        (start + symbol.value, symbol.size, symbol.name)
-        for symbol in file.symbols
-        if symbol.section == origin.section and symbol.size
-    )
 
 
 def _located(object_file: bytes, entry: str, address: int) -> bytes:

@@ -116,9 +116,14 @@ class Entry(EntryRecord):
         # LIFETIME: the record has addresses of these, or of what they hold.
         self._held = (records, tuple(objects), tuple(words), failed, tuple(holds))
 
-    def limit_grids(self, *, locked_threads: int, group_threads: int, least_memory: int, most_memory: int) -> None:
-        """Set up to how many threads the interpreter lock is kept, how many a group may have, and how much memory it is given."""
-        self.most_locked_threads, self.most_group_threads = locked_threads, group_threads
+    def limit_grids(
+        self, *, locked_threads: int, alone_threads: int, group_threads: int, least_memory: int, most_memory: int
+    ) -> None:
+        """Set up to how many threads the interpreter lock is kept, and up to how many they run one after the other; how many a group may
+        have, and how much memory it is given.
+        """
+        self.most_locked_threads, self.most_alone_threads = locked_threads, alone_threads
+        self.most_group_threads = group_threads
         self.least_threadgroup_memory, self.most_threadgroup_memory = least_memory, most_memory
 
     def is_current(self) -> bool:

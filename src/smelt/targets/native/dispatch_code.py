@@ -122,24 +122,28 @@ check_guard:
   %holds = call i1 @guard_holds(ptr %guard, i64 %guard_words)
   br i1 %holds, label %prepare, label %other
 prepare:
+{_loads(EntryRecord, "%entry_here", "run", "run_grid", "most_locked_threads", "most_alone_threads")}
+  %is_alone = icmp sle i64 %threads, %most_alone_threads
+  %has_grid = icmp ne ptr %run_grid, null
+  %has_way = or i1 %is_alone, %has_grid
+  br i1 %has_way, label %begin_run, label %other
+begin_run:
 {_copies_of_words("%launcher", LauncherRecord.words.offset, "%launch")}
-{_loads(EntryRecord, "%entry_here", "run", "run_grid", "most_locked_threads")}
   %keeps_lock = icmp sle i64 %threads, %most_locked_threads
-  br i1 %keeps_lock, label %run_at_once, label %run_unlocked
+  br i1 %keeps_lock, label %run_at_once, label %unlock
 run_at_once:
   call void %run(ptr %launch, ptr %words)
   br label %done
-run_unlocked:
+unlock:
   %thread = call ptr @PyEval_SaveThread()
-  %runs_alone = icmp eq ptr %run_grid, null
-  br i1 %runs_alone, label %run_alone, label %run_together
+  br i1 %is_alone, label %run_alone, label %run_shared
 run_alone:
   call void %run(ptr %launch, ptr %words)
-  br label %lock_again
-run_together:
+  br label %lock
+run_shared:
   call void %run_grid(ptr %run, ptr %launch, ptr %words)
-  br label %lock_again
-lock_again:
+  br label %lock
+lock:
   call void @PyEval_RestoreThread(ptr %thread)
   br label %done
 done:

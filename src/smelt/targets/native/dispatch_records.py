@@ -34,12 +34,11 @@ class LauncherRecord(ctypes.Structure):
 class EntryRecord(ctypes.Structure):
     """One kernel that is ready to run, for one tuple of argument types.
 
-    `given` arguments are expected. `unpack` is the stub, `objects` what it is given, `run` the kernel, `run_grid` what runs it with several
-    threads, see `thread_grid_code`, or 0. `guard` has `guard_words` triples
-    of addresses, the parts of a `smelt.caching.Word` each. `written` has the numbers of the arrays that are written, among
-    the `arrays` of the launch. The limits are of the grids that the kernel can run over; up to `most_locked_threads` in all it keeps the
-    interpreter lock. `failed` is an object to call with the words
-    of the status and the position of a thread that failed, as bytes.
+    `given` arguments are expected. `unpack` is the stub, `objects` what it is given, `run` the kernel. `run_grid` runs more than
+    `most_alone_threads` of it, see `thread_grid`; 0 as long as there were never so many. Up to `most_locked_threads` the interpreter lock is
+    kept. `guard` has `guard_words` triples of addresses, the parts of a `smelt.caching.Word` each. `written` has the numbers of the arrays
+    that are written, among the `arrays` of the launch. The other limits are of the grids that the kernel can run over. `failed` is an object
+    to call with the words of the status and the position of a thread that failed, as bytes.
     """
 
     _fields_ = (
@@ -48,12 +47,14 @@ class EntryRecord(ctypes.Structure):
         ("objects", ctypes.c_void_p),
         ("run", ctypes.c_void_p),
         ("run_grid", ctypes.c_void_p),
+        ("run_grid", ctypes.c_void_p),
         ("guard", ctypes.c_void_p),
         ("guard_words", ctypes.c_int64),
         ("written", ctypes.c_void_p),
         ("written_arrays", ctypes.c_int64),
         ("arrays", ctypes.c_int64),
         ("most_locked_threads", ctypes.c_int64),
+        ("most_alone_threads", ctypes.c_int64),
         ("most_group_threads", ctypes.c_int64),
         ("least_threadgroup_memory", ctypes.c_int64),
         ("most_threadgroup_memory", ctypes.c_int64),

@@ -35,18 +35,18 @@ class KernelGrid:
 
     def __init__(self, grid: ThreadGrid, results: NativeResults) -> None:
         self._grid = grid
-        self._works_together = results.works_together
+        self._kind = {"works_together": results.works_together, "is_brief": results.is_brief}
         self.most_alone = _FEW_THREADS if results.is_brief else 1
 
     @property
     def run(self) -> Any:
         """What runs a grid, see `ThreadGrid.runner`."""
-        return self._grid.runner(works_together=self._works_together)
+        return self._grid.runner(**self._kind)
 
     @property
     def address(self) -> int:
-        """The address of the same."""
-        return self._grid.address(works_together=self._works_together)
+        """The address of the same, for compiled code to call."""
+        return ctypes.cast(self.run, ctypes.c_void_p).value or 0
 
 
 class NativeKernel:

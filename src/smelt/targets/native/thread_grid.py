@@ -18,6 +18,7 @@ from smelt.targets.native.symbols import provide
 from smelt.targets.native.thread_grid_code import (
     POOL,
     PREPARE,
+    RUN_BRIEF_THREADS,
     RUN_GROUPS,
     RUN_THREADS,
     PoolRecord,
@@ -33,6 +34,9 @@ WORTHWHILE_SECS = 60e-6
 
 CHUNK_SECS = 10e-6
 """A chunk takes so long at least: a hundred times of what taking one costs."""
+
+SPIN_SECS = 30e-6
+"""A thread looks for so long whether what it waits for has come, before it waits in the system: as long as it takes to wake it."""
 
 _RUN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 _PREPARE = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
@@ -57,7 +61,7 @@ class ThreadGrid:
     def __init__(self, helpers: HelperCode, threads: int) -> None:
         self._helpers = helpers
         self._loading = threading.Lock()
-        self._runs: tuple[Any, Any] | None = None
+        self._runs: dict[str, Any] | None = None
         self.threads = threads
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._after_fork_in_child)
@@ -71,19 +75,16 @@ class ThreadGrid:
     def threads(self, threads: int) -> None:
         _pool.most = max(1, threads) - 1
 
-    def runner(self, *, works_together: bool) -> Any:
+    def runner(self, *, works_together: bool, is_brief: bool = False) -> Any:
         """What runs a grid, given the addresses of a kernel's entry point, of the words of the launch and of the arguments.
 
-        It runs whole threadgroups together if the kernel's threads work together. The interpreter lock is released.
+        It runs whole threadgroups together if the kernel's threads work together, and relies on how long others took if none of them takes
+        long, whatever the arguments are. The interpreter lock is released.
         """
-        runs = self._runs
-        return (runs or self._loaded())[works_together]
+        name = RUN_GROUPS if works_together else RUN_BRIEF_THREADS if is_brief else RUN_THREADS
+        return (self._runs or self._loaded())[name]
 
-    def address(self, *, works_together: bool) -> int:
-        """The address of the same, for compiled code to call."""
-        return ctypes.cast(self.runner(works_together=works_together), ctypes.c_void_p).value or 0
-
-    def _loaded(self) -> tuple[Any, Any]:
+    def _loaded(self) -> dict[str, Any]:
         with self._loading:
             if self._runs is None:
                 # What it does takes little time beside that of a chunk, so it is not worth much of LLVM's.
@@ -93,13 +94,13 @@ class ThreadGrid:
                 ctypes.pythonapi.Py_IncRef(ctypes.py_object(code))
                 self._prepare = _PREPARE(code.address(PREPARE))
                 self._prepare_pool()
-                self._runs = _RUN(code.address(RUN_THREADS)), _RUN(code.address(RUN_GROUPS))
+                self._runs = {name: _RUN(code.address(name)) for name in (RUN_THREADS, RUN_BRIEF_THREADS, RUN_GROUPS)}
             return self._runs
 
     def _prepare_pool(self) -> None:
         frequency = ticks_per_second(sys.platform)
-        _pool.alone_ticks, _pool.worthwhile_ticks, _pool.chunk_ticks = (
-            max(1, int(seconds * frequency)) for seconds in (ALONE_SECS, WORTHWHILE_SECS, CHUNK_SECS)
+        _pool.alone_ticks, _pool.worthwhile_ticks, _pool.chunk_ticks, _pool.spin_ticks = (
+            max(1, int(seconds * frequency)) for seconds in (ALONE_SECS, WORTHWHILE_SECS, CHUNK_SECS, SPIN_SECS)
         )
         self._prepare(ctypes.addressof(_pool))
 

@@ -2,9 +2,11 @@
 """The thread grid as LLVM IR: one launch, run by a pool of threads that the system knows and Python doesn't.
 
     void run_threads(kernel, launch, arguments)
+    void run_brief_threads(kernel, launch, arguments)
     void run_groups(kernel, launch, arguments)
 
-run the grid of a launch (see `words`) over a kernel's entry point, in units of one thread or of a whole threadgroup. The units have a serial
+run the grid of a launch (see `words`) over a kernel's entry point, in units of one thread, of one that takes about as long whatever the
+arguments are, or of a whole threadgroup. The units have a serial
 order, x fastest. A chunk is some that follow each other; it is run as the few boxes that it is made of.
 
 The launching thread begins alone, with few units, then more. Only if what is left is worth waking others for does the launch become
@@ -25,7 +27,8 @@ from smelt.targets.native.thread_grid_jobs import CHUNKS, JOBS, RECORDS
 from smelt.targets.native.thread_grid_system import system_text
 from smelt.targets.native.words import LAUNCH_WORDS, SIZES, STATUS_WORD, loads_of_words, places_of_words
 
-PREPARE, RUN_THREADS, RUN_GROUPS = "prepare", "run_threads", "run_groups"
+PREPARE = "prepare"
+RUN_THREADS, RUN_BRIEF_THREADS, RUN_GROUPS = "run_threads", "run_brief_threads", "run_groups"
 
 POOL = "smelt_thread_pool"
 """The symbol of the pool's memory."""
@@ -46,7 +49,8 @@ class PoolRecord(ctypes.Structure):
 
     First what the system keeps in it, in more room than any system needs. `job` is what the threads work at, 0 for nothing. `most` threads
     are started beside the launching one, `started` have been. The rest is in ticks of the system's clock: how long a launch runs alone at
-    least, how long what is left must take to be worth a job, and how long a chunk must take at least.
+    least, how long what is left must take to be worth a job, how long a chunk must take at least, and how long a thread looks for the next
+    job, or the end of its own, before it lets the system wake it.
     """
 
     _fields_ = (
@@ -60,6 +64,7 @@ class PoolRecord(ctypes.Structure):
         ("alone_ticks", ctypes.c_int64),
         ("worthwhile_ticks", ctypes.c_int64),
         ("chunk_ticks", ctypes.c_int64),
+        ("spin_ticks", ctypes.c_int64),
         ("rates", Rate * _REMEMBERED),
     )
 
@@ -87,14 +92,20 @@ def thread_grid_text(platform: str) -> str:
 _LAUNCH = """
 define void @run_threads(ptr %kernel, ptr %launch, ptr %arguments) {{
 entry:
-  call void @run_over(ptr %kernel, ptr %launch, ptr %arguments, i64 1, i64 1, i64 1)
+  call void @run_over(ptr %kernel, ptr %launch, ptr %arguments, i1 false, i64 1, i64 1, i64 1)
+  ret void
+}}
+
+define void @run_brief_threads(ptr %kernel, ptr %launch, ptr %arguments) {{
+entry:
+  call void @run_over(ptr %kernel, ptr %launch, ptr %arguments, i1 true, i64 1, i64 1, i64 1)
   ret void
 }}
 
 define void @run_groups(ptr %kernel, ptr %launch, ptr %arguments) {{
 entry:
 {sizes}
-  call void @run_over(ptr %kernel, ptr %launch, ptr %arguments, i64 %group_x, i64 %group_y, i64 %group_z)
+  call void @run_over(ptr %kernel, ptr %launch, ptr %arguments, i1 false, i64 %group_x, i64 %group_y, i64 %group_z)
   ret void
 }}
 
@@ -108,7 +119,9 @@ entry:
   ret i64 %units
 }}
 
-define internal void @run_over(ptr %kernel, ptr %launch, ptr %arguments, i64 %size_x, i64 %size_y, i64 %size_z) noinline {{
+define internal void @run_over(
+  ptr %kernel, ptr %launch, ptr %arguments, i1 %is_brief, i64 %size_x, i64 %size_y, i64 %size_z
+) noinline {{
 entry:
   %job = alloca %job, align 64
 {grid_sizes}
@@ -166,11 +179,12 @@ describe:
   %begin = call i64 @now()
   br i1 %begins_shared, label %share, label %first
 first:
-  ; Not more than an eighth of the grid: what is remembered may be wrong for these arguments.
+  ; Unless it is certain, not more than an eighth of the grid: what is remembered may be wrong for these arguments.
   %rate_if_known = select i1 %is_known, double %remembered, double 1.0e18
   %expected_units = call i64 @units_in(i64 %alone_ticks, double %rate_if_known)
   %eighth = lshr i64 %total, 3
-  %bounded = call i64 @llvm.smin.i64(i64 %expected_units, i64 %eighth)
+  %less = call i64 @llvm.smin.i64(i64 %expected_units, i64 %eighth)
+  %bounded = select i1 %is_brief, i64 %expected_units, i64 %less
   %first_step = call i64 @llvm.smax.i64(i64 %bounded, i64 1)
   br label %alone
 alone:
@@ -237,6 +251,21 @@ shared:
   %active_at = getelementptr %job, ptr %job, i64 0, i32 8
   call void @lock(ptr @{pool})
   call void @withdraw(ptr @{pool}, ptr %job)
+  call void @unlock(ptr @{pool})
+  %spin_at = getelementptr %pool, ptr @{pool}, i64 0, i32 {pool_spin_ticks}
+  %spin_ticks = load i64, ptr %spin_at
+  br label %spin
+spin:
+  ; The others are at their last chunks.
+  %active_now = load atomic i64, ptr %active_at monotonic, align 8
+  %is_busy_still = icmp ne i64 %active_now, 0
+  %spin_time = call i64 @now()
+  %spun = sub i64 %spin_time, %end_shared
+  %is_early = icmp slt i64 %spun, %spin_ticks
+  %spins = and i1 %is_busy_still, %is_early
+  br i1 %spins, label %spin, label %settle
+settle:
+  call void @lock(ptr @{pool})
   br label %look
 look:
   %active = load i64, ptr %active_at

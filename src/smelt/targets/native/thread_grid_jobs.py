@@ -9,7 +9,7 @@ See `thread_grid_code` for how a launch becomes a job, which also fills in the n
 RECORDS = """
 @{pool} = external global i8
 %pool = type {{
-  [64 x i8], [64 x i8], [64 x i8], [128 x i8], ptr, i64, i64, i64, i64, i64, [{remembered} x {{ ptr, double }}]
+  [64 x i8], [64 x i8], [64 x i8], [128 x i8], ptr, i64, i64, i64, i64, i64, i64, [{remembered} x {{ ptr, double }}]
 }}
 %job = type {{ ptr, ptr, ptr, [3 x i64], [3 x i64], i64, i64, i64, i64, i64, [128 x i8], i64, [64 x i8] }}
 declare i64 @llvm.smin.i64(i64, i64)
@@ -149,10 +149,31 @@ entry:
   call void @lock(ptr %pool)
   br label %look
 look:
-  %job = load ptr, ptr %job_at
-  %is_none = icmp eq ptr %job, null
-  br i1 %is_none, label %wait, label %ask
+  %job_seen = load ptr, ptr %job_at
+  %is_none = icmp eq ptr %job_seen, null
+  br i1 %is_none, label %idle, label %ask
+idle:
+  ; The next launch often comes at once, and waking from a wait takes longer than a small job.
+  call void @unlock(ptr %pool)
+  %ticks_at = getelementptr %pool, ptr %pool, i64 0, i32 {pool_spin_ticks}
+  %ticks = load i64, ptr %ticks_at
+  %begin = call i64 @now()
+  br label %spin
+spin:
+  %job_now = load atomic ptr, ptr %job_at monotonic, align 8
+  %is_none_yet = icmp eq ptr %job_now, null
+  %time = call i64 @now()
+  %elapsed = sub i64 %time, %begin
+  %is_early = icmp slt i64 %elapsed, %ticks
+  %spins = and i1 %is_none_yet, %is_early
+  br i1 %spins, label %spin, label %look_again
+look_again:
+  call void @lock(ptr %pool)
+  %job_found = load ptr, ptr %job_at
+  %is_none_still = icmp eq ptr %job_found, null
+  br i1 %is_none_still, label %wait, label %ask
 ask:
+  %job = phi ptr [ %job_seen, %look ], [ %job_found, %look_again ]
   %seats_at = getelementptr %job, ptr %job, i64 0, i32 7
   %seats = load i64, ptr %seats_at
   %is_full = icmp eq i64 %seats, 0
@@ -174,7 +195,7 @@ join:
   call void @withdraw(ptr %pool, ptr %job)
   %still_active = load i64, ptr %active_at
   %others = sub i64 %still_active, 1
-  store i64 %others, ptr %active_at
+  store atomic i64 %others, ptr %active_at monotonic, align 8
   %is_last = icmp eq i64 %others, 0
   br i1 %is_last, label %announce, label %look
 announce:

@@ -56,27 +56,30 @@ _REFUSED_OF_MODULE = {
 }
 
 
-def read_module(bitcode: bytes) -> Module:
-    """The module that `bitcode` holds.
+def read_module(bitcode: bytes, *, is_outline: bool = False) -> Module:
+    """The module that `bitcode` holds: the whole of it, or an outline without what functions and constants consist of.
+
+    A whole one is of a recent LLVM; an outline can be read of Apple's too, whose pointers have types.
 
     Raises `BitstreamError` if it is no bitcode, `DowngradeError` for what there are no words for in LLVM 14 or AIR.
     """
     blocks = read_bitstream(bitcode)
     (block,) = (found for found in blocks if found.number == BlockId.MODULE)
     names = next((found.records()[0].blob for found in blocks if found.number == BlockId.STRTAB), b"")
-    return ModuleReader(block, names or b"").module
+    return ModuleReader(block, names or b"", is_outline=is_outline).module
 
 
 class ModuleReader:
     """Reads one module. Values and metadata are numbered in the order in which they stand there."""
 
-    def __init__(self, block: bitstream.Block, names: bytes) -> None:
+    def __init__(self, block: bitstream.Block, names: bytes, *, is_outline: bool) -> None:
         self.module = Module()
         self.types: list[Type] = []
         self.values: list[Value] = []
         self.metadata: list[Metadata | None] = []
         self._names = names
         self._block = block
+        self._is_outline = is_outline
         self._read_types()
         self._read_globals()
         for constants in block.blocks(BlockId.CONSTANTS):
@@ -90,7 +93,8 @@ class ModuleReader:
             self.module.scopes += [bytes(record.operands) for record in scopes.records()]
         for metadata in block.blocks(BlockId.METADATA):
             self.read_metadata(metadata)
-        self._read_bodies()
+        if not is_outline:
+            self._read_bodies()
 
     # Types
 
@@ -112,6 +116,8 @@ class ModuleReader:
                 return Integer(operands[0])
             case TypeCode.OPAQUE_POINTER:
                 return Pointer(operands[0])
+            case TypeCode.POINTER if self._is_outline:
+                return Pointer(operands[1], self.types[operands[0]] if operands[0] < len(self.types) else None)
             case TypeCode.ARRAY | TypeCode.VECTOR:
                 return Sequence(operands[0], self.types[operands[1]], record.code == TypeCode.VECTOR)
             case TypeCode.STRUCT_ANON | TypeCode.STRUCT_NAMED:
@@ -184,8 +190,9 @@ class ModuleReader:
             if record.code == ConstantCode.SETTYPE:
                 kind = self.types[record.operands[0]]
                 continue
-            constant = Constant(kind, None, record.code)
-            pending.append((constant, self._constant_operands(constant, record.operands)))
+            constant = Constant(kind, None, record.code, record.operands if self._is_outline else [])
+            if not self._is_outline:
+                pending.append((constant, self._constant_operands(constant, record.operands)))
             self.values.append(constant)
         for constant, numbers in pending:
             constant.operands = [self.values[number] for number in numbers]

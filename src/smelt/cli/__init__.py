@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command `smelt`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from smelt.caching import SmeltError
+from smelt.cli import cache_commands, precompile_command, why_command
+from smelt.cli.output import complain
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command with these arguments, by default the process's. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="smelt", description="A kernel compiler and compile cache for Python.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for module in (cache_commands, precompile_command, why_command):
+        module.add_to(commands)
+    chosen = parser.parse_args(arguments)
+    try:
+        status: int = chosen.run(chosen)
+    except (SmeltError, ImportError, ValueError, OSError) as error:
+        complain(f"smelt: {error}\n")
+        return 1
+    return status

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m smelt.cli` is `smelt`."""
+
+import sys
+
+from smelt.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`smelt why`: what of a kernel would be compiled again now, and for which reason."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from functools import reduce
+from typing import Any
+
+from smelt import _wiring
+from smelt.cli.cache_commands import store_directory
+from smelt.cli.output import say
+from smelt.sessions.explanations import explain
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to the parser's."""
+    parser: argparse.ArgumentParser = commands.add_parser("why", help="say why a kernel would be compiled again")
+    parser.add_argument("kernel", metavar="MODULE:KERNEL", help="the kernel, say mypackage.filters:blur")
+    parser.set_defaults(run=run)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Run `smelt why`. Returns the exit status: 1 if something would be compiled again."""
+    module, _, name = chosen.kernel.partition(":")
+    if not name:
+        raise ValueError(f"{chosen.kernel} names no kernel; write MODULE:KERNEL, say mypackage.filters:blur")
+    sys.path.insert(0, "")
+    found: Any = importlib.import_module(module)
+    try:
+        kernel = reduce(getattr, name.split("."), found)
+    except AttributeError as error:
+        raise ValueError(str(error)) from error
+    jobs = _wiring.jobs()
+    lines = explain(getattr(kernel, "function", kernel), jobs.instance, jobs.overlays, store_directory())
+    for text, reason in lines:
+        say(f"{text}: {reason or 'is kept, and right'}")
+    if not lines:
+        say(f"nothing is kept of {chosen.kernel}")
+    return 1 if any(reason for _, reason in lines) else 0

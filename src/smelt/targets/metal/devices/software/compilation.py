@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a module of AIR to code for the processor that this runs on.
+
+A kernel becomes a function `run(launch, buffers)` that runs a box of its grid, thread by thread, x fastest. `launch` is an array of words of
+eight bytes, see `WORDS`; `buffers` one of the addresses that its parameters point to, a word for each parameter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+
+from smelt.lowering.llvm import emit_object, module_of_bitcode, optimise, parsed
+from smelt.targets.metal.air.kernels import ConstantOfFunction, Kernel
+from smelt.targets.metal.devices.errors import DeviceError
+from smelt.targets.metal.devices.software.functions import declaration_of, definition_of
+from smelt.targets.native.code_generation import machine_for
+from smelt.targets.native.flat import FlatCode
+from smelt.targets.native.flattening import flatten
+from smelt.targets.native.target import host_target
+
+ENTRY = "run"
+
+_AXES = "xyz"
+WORDS = tuple(f"{quantity}_{axis}" for quantity in ("begin", "end", "grid", "group") for axis in _AXES)
+"""The words of a launch: where the box begins and ends, the threads of the whole grid, those of a threadgroup."""
+
+_OPT_LEVEL = 2
+
+
+def compile_kernel(
+    bitcode: bytes, kernel: Kernel, constants: tuple[ConstantOfFunction, ...], values: Mapping[str, str]
+) -> FlatCode:
+    """Compile a kernel of the module that `bitcode` holds.
+
+    `values` gives its function constants, by the names of their variables, as numbers of LLVM IR.
+
+    Raises `DeviceError`, naming what this device doesn't know, and `RuntimeError` for what LLVM can't compile.
+    """
+    text = str(module_of_bitcode(bitcode))
+    text = _with_constants(text, constants, values)
+    text, signature = _with_definitions(text, kernel)
+    machine = machine_for(host_target(), opt_level=_OPT_LEVEL)
+    module = parsed(text + _entry_point(kernel, signature), machine)
+    optimise(module, machine, _OPT_LEVEL)
+    return flatten(emit_object(module, machine))
+
+
+def _with_constants(text: str, constants: tuple[ConstantOfFunction, ...], values: Mapping[str, str]) -> str:
+    """The module with the values of its function constants in place of what the device would write there."""
+    for constant in constants:
+        line = re.compile(rf"^(@{re.escape(constant.variable)} = .*?)externally_initialized (constant \w+) undef", re.MULTILINE)
+        value = values.get(constant.variable)
+        if value is not None:
+            text = line.sub(rf"\1\2 {value}", text)
+    return text
+
+
+def _with_definitions(text: str, kernel: Kernel) -> tuple[str, tuple[str, ...]]:
+    """The module with AIR's functions defined and its target left out, and the types of the kernel's parameters."""
+    lines, definitions, needed, unknown = [], [], {}, []
+    signature: tuple[str, ...] | None = None
+    for line in text.splitlines():
+        declared = declaration_of(line)
+        if declared is not None:
+            defined = definition_of(declared)
+            if defined is None:
+                unknown.append(declared.name)
+            else:
+                definitions.append(defined[0])
+                needed.update(dict.fromkeys(defined[1]))
+            continue
+        if line.startswith(("target ", "@llvm.compiler.used", "@llvm.used")):
+            continue
+        if line.startswith("define") and f"@{kernel.name}(" in line.replace('"', ""):
+            signature = _parameter_types(line)
+            # Only what is run is left in the end.
+            line = re.sub(r"^define (?:weak_odr )?(?:dso_local )?", "define internal ", line)
+        lines.append(_without_aliases(line))
+    if unknown:
+        names = ", ".join(sorted(unknown))
+        raise DeviceError(f"the kernel {kernel.name} calls {names}, which this device doesn't know")
+    if signature is None:
+        raise DeviceError(f"the module of the kernel {kernel.name} has no function of that name")
+    body = "\n".join(lines)
+    declarations = [line for line in needed if f"@{line.split('@')[1].split('(')[0]}(" not in body]
+    return "\n".join([body, *declarations, *definitions]) + "\n", signature
+
+
+def _without_aliases(line: str) -> str:
+    """A host may bind one buffer twice, whatever the compiler thought."""
+    return re.sub(r", !(?:alias\.scope|noalias) !\d+", "", line)
+
+
+def _parameter_types(line: str) -> tuple[str, ...]:
+    """The types of the parameters of a definition."""
+    inside = line[line.index("(") + 1 :]
+    types, depth, current = [], 0, ""
+    for character in inside:
+        if character == ")" and depth == 0:
+            break
+        depth += {"(": 1, "<": 1, "{": 1, ")": -1, ">": -1, "}": -1}.get(character, 0)
+        if character == "," and depth == 0:
+            types.append(current)
+            current = ""
+        else:
+            current += character
+    types.append(current)
+    found = [re.match(r"\s*(ptr(?: addrspace\(\d+\))?|<[^>]*>|\w+)", part) for part in types if part.strip()]
+    return tuple(match[1] for match in found if match is not None)
+
+
+# What each input is, of `position`, `inner` (the position in the threadgroup), `outer` (that of the threadgroup), `grid`, `group`
+# (threads per threadgroup, as asked for), `actual` (fewer at an edge of the grid) and `groups`.
+_VECTORS = {
+    "thread_position_in_grid": "position",
+    "thread_position_in_threadgroup": "inner",
+    "threadgroup_position_in_grid": "outer",
+    "threads_per_grid": "grid",
+    "grid_size": "grid",
+    "threads_per_threadgroup": "actual",
+    "dispatch_threads_per_threadgroup": "group",
+    "threadgroups_per_grid": "groups",
+}
+_NUMBERS = {
+    "thread_index_in_threadgroup": "index",
+    "thread_index_in_simdgroup": "lane",
+    "simdgroup_index_in_threadgroup": "simdgroup",
+    "simdgroups_per_threadgroup": "simdgroups",
+    "thread_index_in_quadgroup": "quad_lane",
+    "quadgroup_index_in_threadgroup": "quadgroup",
+    "threads_per_simdgroup": "simd_width",
+    "thread_execution_width": "simd_width",
+}
+
+
+def _entry_point(kernel: Kernel, signature: tuple[str, ...]) -> str:
+    buffers = {buffer.parameter for buffer in kernel.buffers}
+    inputs = {one.parameter: one for one in kernel.inputs}
+    loads, arguments, lines = [], [], []
+    for number, kind in enumerate(signature):
+        if number in buffers:
+            loads.append(f"  %place{number} = getelementptr i64, ptr %buffers, i64 {number}")
+            loads.append(f"  %a{number} = load {kind}, ptr %place{number}")
+        elif number in inputs:
+            lines += _input(inputs[number].quantity, kind, number, kernel.name)
+        else:
+            raise DeviceError(f"nothing is said of parameter {number} of the kernel {kernel.name}")
+        arguments.append(f"{kind} %a{number}")
+    words = "\n".join(
+        f"  %{name}_place = getelementptr i64, ptr %launch, i64 {number}\n  %{name} = load i64, ptr %{name}_place"
+        for number, name in enumerate(WORDS)
+    )
+    groups = "\n".join(
+        f"  %padded_{axis} = add i64 %grid_{axis}, %group_{axis}\n  %more_{axis} = sub i64 %padded_{axis}, 1\n"
+        f"  %groups_{axis} = udiv i64 %more_{axis}, %group_{axis}"
+        for axis in _AXES
+    )
+    positions = "\n".join(_POSITION.format(axis=axis) for axis in _AXES)
+    return _TEMPLATE.format(
+        entry=ENTRY,
+        words=words,
+        groups=groups,
+        loads="\n".join(loads),
+        positions=positions,
+        inputs="\n".join(lines),
+        call=f'call void @"{kernel.name}"({", ".join(arguments)})',
+    )
+
+
+def _input(quantity: str, kind: str, number: int, kernel: str) -> list[str]:
+    """LLVM IR that computes the argument of that number."""
+    if quantity in _NUMBERS:
+        return [f"  %a{number} = {_narrowed('%' + _NUMBERS[quantity], kind)}"]
+    if quantity not in _VECTORS:
+        raise DeviceError(f"the kernel {kernel} takes {quantity}, which this device doesn't know")
+    source = _VECTORS[quantity]
+    vector = re.fullmatch(r"<(\d) x (i\d+)>", kind)
+    if vector is None:
+        return [f"  %a{number} = {_narrowed(f'%{source}_x', kind)}"]
+    lines, result = [], "poison"
+    for place, axis in enumerate(_AXES[: int(vector[1])]):
+        name = f"%a{number}" if place + 1 == int(vector[1]) else f"%a{number}_{axis}"
+        lines.append(f"  %part{number}_{axis} = {_narrowed(f'%{source}_{axis}', vector[2])}")
+        lines.append(f"  {name} = insertelement {kind} {result}, {vector[2]} %part{number}_{axis}, i32 {place}")
+        result = name
+    return lines
+
+
+def _narrowed(value: str, kind: str) -> str:
+    return f"add i64 {value}, 0" if kind == "i64" else f"trunc i64 {value} to {kind}"
+
+
+_POSITION = """\
+  %outer_{axis} = udiv i64 %position_{axis}, %group_{axis}
+  %first_{axis} = mul i64 %outer_{axis}, %group_{axis}
+  %inner_{axis} = sub i64 %position_{axis}, %first_{axis}
+  %left_{axis} = sub i64 %grid_{axis}, %first_{axis}
+  %is_edge_{axis} = icmp ult i64 %left_{axis}, %group_{axis}
+  %actual_{axis} = select i1 %is_edge_{axis}, i64 %left_{axis}, i64 %group_{axis}"""
+
+_TEMPLATE = """
+define void @{entry}(ptr %launch, ptr %buffers) {{
+entry:
+{words}
+{groups}
+{loads}
+  br label %loop_z
+loop_z:
+  %position_z = phi i64 [ %begin_z, %entry ], [ %next_z, %end_of_z ]
+  %has_z = icmp ult i64 %position_z, %end_z
+  br i1 %has_z, label %loop_y, label %done
+loop_y:
+  %position_y = phi i64 [ %begin_y, %loop_z ], [ %next_y, %end_of_y ]
+  %has_y = icmp ult i64 %position_y, %end_y
+  br i1 %has_y, label %loop_x, label %end_of_z
+loop_x:
+  %position_x = phi i64 [ %begin_x, %loop_y ], [ %next_x, %thread ]
+  %has_x = icmp ult i64 %position_x, %end_x
+  br i1 %has_x, label %thread, label %end_of_y
+thread:
+{positions}
+  %row = mul i64 %inner_z, %actual_y
+  %in_plane = add i64 %row, %inner_y
+  %before = mul i64 %in_plane, %actual_x
+  %index = add i64 %before, %inner_x
+  %lane = and i64 %index, 31
+  %simdgroup = lshr i64 %index, 5
+  %quad_lane = and i64 %index, 3
+  %quadgroup = lshr i64 %index, 2
+  %simd_width = add i64 0, 32
+  %plane = mul i64 %actual_x, %actual_y
+  %threads = mul i64 %plane, %actual_z
+  %threads_padded = add i64 %threads, 31
+  %simdgroups = lshr i64 %threads_padded, 5
+{inputs}
+  {call}
+  %next_x = add i64 %position_x, 1
+  br label %loop_x
+end_of_y:
+  %next_y = add i64 %position_y, 1
+  br label %loop_y
+end_of_z:
+  %next_z = add i64 %position_z, 1
+  br label %loop_z
+done:
+  ret void
+}}
+"""
+

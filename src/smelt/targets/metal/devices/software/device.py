@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A Metal device in software: libraries, functions, pipelines, dispatches.
+
+It runs the threads of a grid one after the other. So far it runs kernels whose threads work alone: one that waits for others, or shares
+memory with them, is refused by name when its pipeline is made.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import struct
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from smelt.targets.metal.air.kernels import ConstantOfFunction, Kernel, constants_of, kernels_of
+from smelt.targets.metal.air.program import DowngradeError, Pointer
+from smelt.targets.metal.air.reading import read_module
+from smelt.targets.metal.devices.errors import DeviceError
+from smelt.targets.metal.devices.software.compilation import ENTRY, WORDS, compile_kernel
+from smelt.targets.metal.metallib import Function, Library, read_metallib
+from smelt.targets.native.errors import FlatError
+from smelt.targets.native.mapping import MappedCode
+from smelt.targets.native.symbols import resolve
+
+MOST_THREADS = 1024
+SIMD_WIDTH = 32
+_THREADGROUP_SPACE = 3
+
+Sizes = tuple[int, int, int]
+
+_RUN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
+
+
+class SoftwareDevice:
+    """A device. There may be as many as one likes: each has pipelines of its own."""
+
+    def __init__(self, name: str = "metal:software") -> None:
+        self.name = name
+
+    def library(self, data: bytes) -> SoftwareLibrary:
+        """The library that a metallib holds. Raises `MetallibError`."""
+        return SoftwareLibrary(self, read_metallib(data))
+
+    def __repr__(self) -> str:
+        return f"<device {self.name}>"
+
+
+class SoftwareLibrary:
+    """A library on a device."""
+
+    def __init__(self, device: SoftwareDevice, library: Library) -> None:
+        self.device = device
+        self._library = library
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its functions."""
+        return tuple(function.name for function in self._library.functions)
+
+    def function(self, name: str) -> SoftwareFunction:
+        """The kernel of that name. Raises `MetallibError` if there is none, `DeviceError` if it is no kernel."""
+        return SoftwareFunction(self.device, self._library.function(name))
+
+
+class SoftwareFunction:
+    """A kernel of a library, not compiled yet.
+
+    Attributes
+    ----------
+    kernel
+        What it says of its arguments.
+    constants
+        The constants that it gets when it is made into a pipeline.
+    """
+
+    def __init__(self, device: SoftwareDevice, function: Function) -> None:
+        self.device = device
+        self._module = function.module
+        try:
+            self._outline = read_module(function.module, is_outline=True)
+            kernels = {kernel.name: kernel for kernel in kernels_of(self._outline)}
+            self.constants: tuple[ConstantOfFunction, ...] = constants_of(self._outline)
+        except DowngradeError as error:
+            raise DeviceError(f"the module of {function.name} can't be understood: {error}") from None
+        if function.name not in kernels:
+            raise DeviceError(f"{function.name} is no kernel")
+        self.kernel: Kernel = kernels[function.name]
+
+    def pipeline(self, constants: Mapping[int | str, Any]) -> SoftwarePipeline:
+        """Compile it. `constants` gives its function constants, by index or by name.
+
+        Raises `DeviceError` for constants that are missing or unknown, and for what this device doesn't know.
+        """
+        return SoftwarePipeline(self, self._values(constants))
+
+    def _values(self, constants: Mapping[int | str, Any]) -> dict[str, str]:
+        known = {constant.name: constant for constant in self.constants}
+        known_by_index = {constant.index: constant for constant in self.constants}
+        values = {}
+        for key, value in constants.items():
+            constant = known_by_index.get(key) if isinstance(key, int) else known.get(key)
+            if constant is None:
+                names = ", ".join(f"{one.name} ({one.index})" for one in self.constants) or "none"
+                raise DeviceError(f"{self.kernel.name} has no function constant {key!r}; it has {names}")
+            values[constant.variable] = _literal(constant, value)
+        missing = [constant.name for constant in self.constants if constant.variable not in values]
+        if missing:
+            raise DeviceError(f"{self.kernel.name} needs values for its function constants {', '.join(missing)}")
+        return values
+
+    def compile(self, values: Mapping[str, str]) -> MappedCode:
+        """Its code, given its function constants. Raises as `pipeline`."""
+        for variable in self._outline.globals:
+            if isinstance(variable.type, Pointer) and variable.type.space == _THREADGROUP_SPACE:
+                raise DeviceError(
+                    f"{self.kernel.name} shares {variable.name} among the threads of a group, which this device doesn't know"
+                )
+        try:
+            flat = compile_kernel(self._module, self.kernel, self.constants, values)
+        except (FlatError, RuntimeError) as error:
+            if isinstance(error, DeviceError):
+                raise
+            raise DeviceError(f"{self.kernel.name} can't be compiled for the processor: {error}") from error
+        return MappedCode(flat, resolve)
+
+
+def _literal(constant: ConstantOfFunction, value: Any) -> str:
+    """A value of a function constant in LLVM IR."""
+    try:
+        if constant.type_name == "bool":
+            return str(int(bool(value)))
+        if constant.type_name in ("float", "half"):
+            (bits,) = struct.unpack("<Q", struct.pack("<d", _rounded(constant.type_name, float(value))))
+            return f"0x{bits:016X}"
+        return str(int(value))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DeviceError(f"the function constant {constant.name} is a {constant.type_name}: {error}") from None
+
+
+def _rounded(type_name: str, value: float) -> float:
+    form = "<f" if type_name == "float" else "<e"
+    rounded: float = struct.unpack(form, struct.pack(form, value))[0]
+    return rounded
+
+
+class SoftwarePipeline:
+    """A compiled kernel.
+
+    Attributes
+    ----------
+    max_total_threads_per_threadgroup, thread_execution_width, static_threadgroup_memory_length
+        The three numbers of a pipeline state: the most threads of a group, the threads of a simdgroup, the bytes that a group shares.
+    """
+
+    def __init__(self, function: SoftwareFunction, values: Mapping[str, str]) -> None:
+        self.kernel = function.kernel
+        # LIFETIME: the code is there as long as what calls it.
+        self._code = function.compile(values)
+        self._run = _RUN(self._code.address(ENTRY))
+        self.max_total_threads_per_threadgroup = function.kernel.most_threads or MOST_THREADS
+        self.thread_execution_width = SIMD_WIDTH
+        self.static_threadgroup_memory_length = 0
+
+    def dispatch(self, addresses: Mapping[int, int], threads: Sizes, group: Sizes) -> None:
+        """Run that many threads in all, in groups of `group`, on the buffers at these addresses; returns when they are done.
+
+        A buffer that is not bound is memory of zeros, which may be read and, in vain, be written.
+
+        Raises `DeviceError` for a grid that can't be.
+        """
+        if min((*threads, *group)) < 1:
+            raise DeviceError(f"{self.kernel.name}: a grid has at least one thread on each axis, not {threads} by {group}")
+        if math.prod(group) > self.max_total_threads_per_threadgroup:
+            raise DeviceError(
+                f"{self.kernel.name} takes at most {self.max_total_threads_per_threadgroup} threads in a threadgroup, not "
+                f"{math.prod(group)}"
+            )
+        parameters = max((buffer.parameter for buffer in self.kernel.buffers), default=-1) + 1
+        words = (ctypes.c_int64 * max(parameters, 1))()
+        for buffer in self.kernel.buffers:
+            words[buffer.parameter] = addresses.get(buffer.index, _zeros())
+        launch = (ctypes.c_int64 * len(WORDS))(0, 0, 0, *threads, *threads, *group)
+        self._run(ctypes.addressof(launch), ctypes.addressof(words))
+
+
+_ZERO_BYTES = 1 << 16
+_zeros_by_thread = threading.local()
+
+
+def _zeros() -> int:
+    """The address of zeros: of the calling thread's own, since what is unbound may be written to."""
+    memory = getattr(_zeros_by_thread, "memory", None)
+    if memory is None:
+        memory = _zeros_by_thread.memory = ctypes.create_string_buffer(_ZERO_BYTES)
+    ctypes.memset(memory, 0, _ZERO_BYTES)
+    return ctypes.addressof(memory)
+
+
+def sizes(given: int | Sequence[int]) -> Sizes:
+    """A size of up to three dimensions as three. Raises `DeviceError` for more, and for what are no whole numbers."""
+    parts = (given,) if isinstance(given, int) else tuple(given)
+    if not 1 <= len(parts) <= 3 or not all(isinstance(part, int) for part in parts):
+        raise DeviceError(f"a grid has one to three whole numbers, not {given!r}")
+    x, y, z = (*parts, 1, 1)[:3]
+    return x, y, z

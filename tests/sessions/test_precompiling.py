@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is compiled ahead of time is there for the processes that import it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import smelt
+from smelt.launch import requests
+
+SOURCE = Path(smelt.__file__).parent.parent
+
+KERNELS = """
+import numpy as np
+import smelt
+
+def axpy(a, x, y):
+    return a * x + y
+
+@smelt.kernel(signatures=[(smelt.float32[:], float, smelt.float32[:], smelt.float32[:])])
+def saxpy(out, a, x, y):
+    i = smelt.grid(1)
+    out[i] = axpy(a, x[i], y[i])
+
+@smelt.kernel
+def twice(out):
+    out[smelt.grid(1)] *= 2
+
+with smelt.precompile_workload():
+    numbers = np.ones(4)
+    twice[4](numbers)
+assert (numbers == 1).all()
+"""
+
+USE = """
+import json
+import numpy as np
+import smelt
+from package.kernels import saxpy, twice
+
+x, out, y = np.ones(5, np.float32), np.zeros(5, np.float32), np.ones(4)
+saxpy[5](out, 2.0, x, x)
+twice[4](y)
+assert (out == 3).all()
+assert (y == 2).all()
+stats = smelt.stats()
+print(json.dumps([stats.compilations, stats.inferences, stats.image_hits, stats.store_hits, smelt._wiring.session().fingerprints.sources_read]))
+"""
+
+
+def run(folder, *arguments, status=0, **environment):
+    settings = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("SMELT_", "PYTHON"))},
+        "PYTHONPATH": str(SOURCE),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "SMELT_CACHE_DIR": str(folder / "store"),
+        **environment,
+    }
+    done = subprocess.run(
+        [sys.executable, "-W", "error", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=settings,
+        cwd=folder,
+        check=False,
+    )
+    assert done.returncode == status, done.stderr
+    return done.stdout
+
+
+def use(folder, **environment):
+    return json.loads(run(folder, "use.py", **environment))
+
+
+@pytest.fixture(scope="module")
+def precompiled(tmp_path_factory):
+    """A package with an image for a level that any machine of this kind has, and one for another kind of machine."""
+    folder = tmp_path_factory.mktemp("precompiled")
+    (folder / "package").mkdir()
+    (folder / "package/__init__.py").write_text("")
+    (folder / "package/kernels.py").write_text(KERNELS)
+    (folder / "use.py").write_text(USE)
+    targets = ["--target", "native:x86-64", "--target", "native:aarch64"]
+    output = run(folder, "-m", "smelt.cli", "precompile", "package", "-j", "1", *targets)
+    image = folder / "package/smelt.image"
+    assert output == f"{image}: {image.stat().st_size} bytes\n"
+    return folder
+
+
+def test_precompiling_keeps_nothing_in_the_store(precompiled, tmp_path):
+    shutil.copytree(precompiled, tmp_path / "copy", ignore=shutil.ignore_patterns("store"))
+    assert not (precompiled / "store/entries").exists()
+
+
+def test_a_process_that_imports_it_compiles_nothing(precompiled):
+    assert use(precompiled) == [0, 0, 2, 0, 0]
+
+
+def test_a_changed_function_is_compiled_again_and_kept_in_the_store(precompiled, tmp_path):
+    shutil.copytree(precompiled, tmp_path / "copy", ignore=shutil.ignore_patterns("store"))
+    kernels = tmp_path / "copy/package/kernels.py"
+    kernels.write_text(KERNELS.replace("a * x + y", "y + a * x"))
+    compilations, _, image_hits, store_hits, _ = use(tmp_path / "copy")
+    assert (compilations, image_hits, store_hits) == (1, 1, 0)
+    assert use(tmp_path / "copy")[:4] == [0, 0, 1, 1]
+
+
+def test_a_damaged_image_costs_a_compilation_and_a_warning_at_most(precompiled, tmp_path):
+    shutil.copytree(precompiled, tmp_path / "copy", ignore=shutil.ignore_patterns("store"))
+    image = tmp_path / "copy/package/smelt.image"
+    whole = image.read_bytes()
+    image.write_bytes(whole[: len(whole) // 2])
+    assert use(tmp_path / "copy")[2] < 2
+    image.write_bytes(b"")
+    used = run(tmp_path / "copy", "-W", "default", "use.py")
+    assert json.loads(used)[:4] == [0, 0, 0, 2]
+
+
+def test_an_image_in_an_archive_serves(precompiled, tmp_path):
+    shutil.copytree(precompiled / "package", tmp_path / "contents/package")
+    archive = shutil.make_archive(str(tmp_path / "archive"), "zip", tmp_path / "contents")
+    shutil.copy(precompiled / "use.py", tmp_path / "use.py")
+    found = use(tmp_path, PYTHONPATH=os.pathsep.join([archive, str(SOURCE)]))
+    assert found[:3] == [0, 0, 2]
+
+
+def test_checking_says_what_is_missing(precompiled):
+    assert run(precompiled, "-m", "smelt.cli", "precompile", "package", "--check", "--target", "native:aarch64") == ""
+    missing = run(
+        precompiled, "-m", "smelt.cli", "precompile", "package", "--check", "--target", "native:x86-64-v2", status=1
+    )
+    assert missing.splitlines() == [
+        "not precompiled: package.kernels.saxpy(float32[:], weak float, float32[:], float32[:]) for native:x86-64-v2",
+        "not precompiled: package.kernels.twice(float64[:]) for native:x86-64-v2",
+    ]
+
+
+def test_what_was_traced_is_precompiled(precompiled, tmp_path):
+    (tmp_path / "module.py").write_text("import smelt\n@smelt.kernel\ndef fill(out, a):\n    out[smelt.grid(1)] = a\n")
+    (tmp_path / "use.py").write_text(
+        "import smelt, numpy as np\nend = smelt.trace('trace')\nimport module\n"
+        "for dtype in (np.float32, np.int64, np.float32):\n    module.fill[2](np.zeros(2, dtype), 1)\nend()\n"
+        "module.fill[2](np.zeros(2, np.int8), 1)\nprint(smelt.stats().compilations)\n"
+    )
+    assert run(tmp_path, "use.py") == "3\n"
+    assert len((tmp_path / "trace").read_text().splitlines()) == 2
+    run(tmp_path, "-m", "smelt.cli", "precompile", "module", "--trace", "trace", "-j", "1")
+    shutil.rmtree(tmp_path / "store")
+    assert run(tmp_path, "use.py") == "1\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["no_such_module"], "No module named 'no_such_module'"),
+        (["json", "--target", "metal:1"], "there is no target 'metal:1'"),
+    ],
+)
+def test_what_can_not_be_precompiled_is_said(tmp_path, arguments, message, capsys):
+    from smelt.cli import main
+
+    assert main(["precompile", "-j", "1", *arguments]) == 1
+    assert message in capsys.readouterr().err
+
+
+# Requests, in this process
+
+
+def test_a_workload_runs_nothing_in_an_ordinary_session():
+    import numpy as np
+
+    @smelt.kernel
+    def fill(out):
+        out[smelt.grid(1)] = 1.0
+
+    out = np.zeros(3)
+    with smelt.precompile_workload():
+        fill[3](out)
+    assert out.tolist() == [0.0, 0.0, 0.0]
+    assert fill.compiled_for == ()
+    fill[3](out)
+    assert out.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_each_request_is_collected_once():
+    with requests.collecting() as collected:
+
+        @smelt.kernel(signatures=[(smelt.float32[:],), (smelt.float64[:],)])
+        def fill(out):
+            out[smelt.grid(1)] = 1.0
+
+        with smelt.precompile_workload():
+            import numpy as np
+
+            fill[1](np.zeros(1, np.float32))
+            fill[1](np.zeros(1, np.int8))
+    assert [str(kinds[0]) for _, kinds in collected] == ["float32[:]", "float64[:]", "int8[:]"]
