@@ -18,12 +18,13 @@ import argparse
 import ctypes
 import os
 import pathlib
+import platform
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import interleaved
@@ -32,16 +33,17 @@ import numpy as np
 import smelt
 from smelt import _wiring, knobs
 from smelt.targets.native.available_cpus import available_cpus
+from smelt.targets.native.thread_grid import ThreadGrid
 
 
 @smelt.kernel(boundscheck=False)
-def saxpy(out, a, x, y):
+def saxpy(out: Any, a: float, x: Any, y: Any) -> None:
     i = smelt.grid(1)
     out[i] = a * x[i] + y[i]
 
 
 @smelt.kernel(boundscheck=False)
-def mandelbrot(out, most):
+def mandelbrot(out: Any, most: int) -> None:
     x, y = smelt.grid(2)
     height, width = out.shape
     cr, ci = 3.0 * x / width - 2, 2.0 * y / height - 1
@@ -53,7 +55,7 @@ def mandelbrot(out, most):
 
 
 @smelt.kernel(boundscheck=False)
-def triangle(out):
+def triangle(out: Any) -> None:
     i = smelt.grid(1)
     value = np.uint64(i)
     for _ in range(i):
@@ -78,12 +80,12 @@ def workloads(library: ctypes.CDLL, *, quick: bool) -> list[Workload]:
     def pointer(array: Any) -> ctypes.c_void_p:
         return ctypes.c_void_p(array.ctypes.data)
 
-    def saxpy_of(name: str, size: int, times: int) -> Workload:
+    def saxpy_of(what: str, size: int, times: int) -> Workload:
         x, y, out = (np.random.default_rng(1).random(size, np.float32) for _ in range(3))
         launch = saxpy.over(size)
         places = tuple(map(pointer, (out, x, y)))
         return Workload(
-            name,
+            f"{what} of {size:,} elements",
             lambda: launch(out, 2.0, x, y),
             lambda threads: library.saxpy(
                 places[0], ctypes.c_float(2), places[1], places[2], ctypes.c_int64(size), threads
@@ -109,8 +111,8 @@ def workloads(library: ctypes.CDLL, *, quick: bool) -> list[Workload]:
             lambda threads: library.triangle(pointer(rows), ctypes.c_int64(rows.size), threads),
             rows,
         ),
-        saxpy_of("saxpy, 20 million elements", 2_000_000 if quick else 20_000_000, 3),
-        saxpy_of("launches, saxpy of 400,000 elements", 400_000, 50),
+        saxpy_of("saxpy", 2_000_000 if quick else 20_000_000, 3),
+        saxpy_of("launches, saxpy", 400_000, 50),
     ]
 
 
@@ -147,9 +149,36 @@ def repeated(action: Callable[[], object]) -> interleaved.Body:
     return body
 
 
+def show(workload: Workload, numbers: list[int], grid: ThreadGrid, rounds: int) -> None:
+    """Time a workload with each number of threads, and print a row for each."""
+    check(workload)
+    print(f"\n{workload.name}")
+    names = ("threads", "smelt ms", "median", "C ms", "median", "x C least", "median", "speed-up", "of C")
+    print("  " + "".join(f"{name:>10}" for name in names))
+    first: tuple[float, float] | None = None
+    for threads in numbers:
+        grid.threads = threads
+        c = repeated(partial(workload.c, threads))
+        timings = interleaved.interleave(
+            c, {"smelt": repeated(workload.smelt), "C": c}, times=workload.times, rounds=rounds
+        )
+        ours, theirs = timings["smelt"], timings["C"]
+        first = first or (ours.least_ns, theirs.least_ns)
+        cells = (
+            *(
+                f"{nanoseconds / 1e6:.3f}"
+                for timing in (ours, theirs)
+                for nanoseconds in (timing.least_ns, timing.median_ns)
+            ),
+            *(f"{ratio:.2f}" for ratio in (ours.least_ns / theirs.least_ns, ours.median_ns / theirs.median_ns)),
+            *(f"{one / timing.least_ns:.2f}" for one, timing in zip(first, (ours, theirs), strict=True)),
+        )
+        print(f"  {threads:>10}" + "".join(f"{cell:>10}" for cell in cells))
+
+
 def main() -> None:
     """Print a table for each workload."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="smaller work, fewer rounds")
     parser.add_argument("--threads", type=int, nargs="+", help="how many threads, in place of 1, 2, 4, ... all")
     given = parser.parse_args()
@@ -158,37 +187,10 @@ def main() -> None:
     with knobs.NUM_THREADS.set(max(2, *numbers)):
         grid = _wiring.thread_grid()
     assert grid is not None
-    out = sys.stdout.write
-    out(f"{most} of {os.cpu_count()} processors, Python {sys.version.split()[0]}\n")
+    print(f"{most} of {os.cpu_count()} processors, Python {platform.python_version()}")
     with tempfile.TemporaryDirectory() as folder:
         for workload in workloads(compiled(pathlib.Path(folder)), quick=given.quick):
-            check(workload)
-            out(f"\n{workload.name}\n")
-            out(
-                f"  {'threads':>7} {'smelt ms':>10} {'median':>10} {'C ms':>10} {'median':>10} {'x C least':>10} {'median':>8} "
-                f"{'speed-up':>9} {'of C':>6}\n"
-            )
-            first: tuple[float, float] | None = None
-            for threads in numbers:
-                grid.threads = threads
-                timings = interleaved.interleave(
-                    repeated(lambda threads=threads: workload.c(threads)),  # type: ignore[misc]
-                    {
-                        "smelt": repeated(workload.smelt),
-                        "C": repeated(lambda threads=threads: workload.c(threads)),  # type: ignore[misc]
-                    },
-                    times=workload.times,
-                    rounds=5 if given.quick else 15,
-                )
-                ours, theirs = timings["smelt"], timings["C"]
-                first = first or (ours.least_ns, theirs.least_ns)
-                ratio = ours.least_ns / theirs.least_ns
-                median = ours.median_ns / theirs.median_ns
-                out(
-                    f"  {threads:>7} {ours.least_ns / 1e6:>10.3f} {ours.median_ns / 1e6:>10.3f} {theirs.least_ns / 1e6:>10.3f} "
-                    f"{theirs.median_ns / 1e6:>10.3f} {ratio:>10.2f} {median:>8.2f} {first[0] / ours.least_ns:>9.2f} "
-                    f"{first[1] / theirs.least_ns:>6.2f}\n"
-                )
+            show(workload, numbers, grid, rounds=5 if given.quick else 15)
 
 
 if __name__ == "__main__":

@@ -258,9 +258,9 @@ POLYNOMIALS = {
     "ARCSINE": _odd_rest(mp.asin, mpf(1) / 2 * (1 + mpf(2) ** -20), 13),
     "ARCSINE_NARROW": _odd_rest(mp.asin, mpf(1) / 2 * (1 + mpf(2) ** -20), 6),
     "CUBE_ROOT": Polynomial(lambda m: 1 / mp.cbrt(m), mpf(1), mpf(2), mp.cbrt, 5),
-    "ERF": _erf_small(11, mpf(3) / 4),
+    "ERF": _erf_small(11, mpf(13) / 16),
     "ERF_NARROW": _erf_small(7, mpf(1)),
-    "ERFC_EXPONENT": _erfc_exponent(19, mpf(3) / 4, 6),
+    "ERFC_EXPONENT": _erfc_exponent(19, mpf(13) / 16, 6),
     "ERFC_EXPONENT_NARROW": _erfc_exponent(7, mpf(1), 4),
     "SCALED_ERFC": Polynomial(
         _scaled_erfc, mpf(-1), (mpf(28) - _SCALE) / (28 + _SCALE), lambda t: 1 / _scaled_erfc(t), 25, pairs=1

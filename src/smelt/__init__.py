@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from smelt import metal as metal
     from smelt._wiring import (
         code_llvm as code_llvm,
         code_native as code_native,
@@ -171,10 +172,14 @@ _EXPORTS = {
 }
 _MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names}
 
-__all__ = sorted(_MODULE_OF)  # noqa: PLE0605 - a test compares it with the imports for type checkers
+_SUBMODULES = ("metal",)
+
+__all__ = sorted((*_MODULE_OF, *_SUBMODULES))  # noqa: PLE0605 - a test compares it with the imports for type checkers
 
 
 def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"smelt.{name}")
     module = _MODULE_OF.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -184,4 +189,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULE_OF})
+    return sorted({*globals(), *__all__})

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Running kernels of any metallib: `library` opens one, from a file or from bytes, on a device.
 
-    kernel = smelt.metal.library("shapes.metallib").function("vadd", constants={"scale": 2.0})
-    kernel({0: a, 1: b, 2: c}, threads=c.size)
+kernel = smelt.metal.library("shapes.metallib").function("vadd", constants={"scale": 2.0})
+kernel({0: a, 1: b, 2: c}, threads=c.size)
 """
 
 from __future__ import annotations
@@ -86,7 +86,9 @@ class MetalFunction:
         Raises `DeviceError` for buffers that the kernel hasn't, or can't use, and for a grid that can't be.
         """
         if (threads is None) == (threadgroups is None):
-            raise DeviceError(f"{self.name}: give either threads, how many in all, or threadgroups, how many whole ones")
+            raise DeviceError(
+                f"{self.name}: give either threads, how many in all, or threadgroups, how many whole ones"
+            )
         most = self.pipeline.max_total_threads_per_threadgroup
         group = sizes(min(_DEFAULT_GROUP, most) if threads_per_threadgroup is None else threads_per_threadgroup)
         if threads is None:
@@ -110,9 +112,13 @@ class MetalFunction:
             if not value.flags.c_contiguous and not value.flags.f_contiguous:
                 raise DeviceError(f"{self.name}, buffer {index} ({buffer.name}): the array has gaps; copy it")
             if buffer.is_written and not value.flags.writeable:
-                raise DeviceError(f"{self.name}, buffer {index} ({buffer.name}): the kernel writes to it, and the array is read-only")
+                raise DeviceError(
+                    f"{self.name}, buffer {index} ({buffer.name}): the kernel writes to it, and the array is read-only"
+                )
             if value.ctypes.data % buffer.align_bytes:
-                raise DeviceError(f"{self.name}, buffer {index} ({buffer.name}): the array is not aligned to {buffer.align_bytes} bytes")
+                raise DeviceError(
+                    f"{self.name}, buffer {index} ({buffer.name}): the array is not aligned to {buffer.align_bytes} bytes"
+                )
             return value
         if isinstance(value, np.generic):
             return np.array(value)

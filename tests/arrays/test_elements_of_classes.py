@@ -159,7 +159,7 @@ def of_loose(out):
 @smelt.kernel
 def of_other_fields(out):
     own = smelt.thread_array(3, Place)
-    own[0] = Other(1.0, 2)
+    own[0] = Other(out[0], 2)
 
 
 @smelt.kernel

@@ -211,7 +211,8 @@ def test_a_record_that_was_loaded_is_a_value_of_its_own():
 
 def test_fields_that_are_arrays_are_refused():
     with pytest.raises(
-        smelt.LaunchError, match="argument records: kernels have no elements that are arrays themselves.*; give each item a field"
+        smelt.LaunchError,
+        match=r"argument records: kernels have no elements that are arrays themselves.*; give each item a field",
     ):
         write_local[1](np.zeros(2, [("v", "f4", (3,))]))
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from smelt.caching import (
+    MISSING,
     CacheView,
     CodeCache,
     CodeInstance,
@@ -31,6 +32,7 @@ from smelt.caching import (
     watching,
 )
 from smelt.caching.edges import Edge
+from smelt.caching.locking import exclusively
 from smelt.caching.places import Bases, Cell, FunctionParts
 
 IS_VERSIONED = namespaces.best_namespace() is namespaces.VersionedNamespace
@@ -394,3 +396,136 @@ def test_a_guard_shows_what_it_asks():
     assert repr(Code().guard(read)) == "Guard(Cell(tests.caching.test_guards.cell.<locals>.function))".replace(
         "tests.caching.test_guards", __name__
     )
+
+
+def holds(words) -> bool:
+    return all(ctypes.c_uint64.from_address(word.address).value == word.expected.value for word in words)
+
+
+def test_words_of_a_function_agree_again_after_a_change_that_matters_to_nobody():
+    def function(a=1.5, b=2.5):
+        return a, b
+
+    code = Code()
+    guard = code.guard(lambda: read_default(function, "a"))
+    words = guard.words()
+    # Another tuple of defaults with the same first one; then the first tuple again.
+    for defaults in ((1.5, 3.5), (1.5, 2.5), (1.0 + 0.5, 0)):
+        function.__defaults__ = defaults
+        assert not holds(words)
+        assert code.instance("function") in code.view
+        assert holds(words), "the very words that were taken first"
+    function.__defaults__ = (9.5, 2.5)
+    assert not holds(words)
+    assert code.instance("function") not in code.view
+
+
+def test_words_expect_no_object_that_is_gone():
+    # What a place remembers is held, so that no new object can stand where a former one stood and be taken for it.
+    def function(a=1.5, b=2.5):
+        return a, b
+
+    code = Code()
+    guard = code.guard(lambda: read_default(function, "a"))
+    words = guard.words()
+    (place,) = guard.places
+    for number in range(50):
+        function.__defaults__ = (1.5, float(number))
+        assert code.instance("function") in code.view
+        expected = [word.expected.value for word in words]
+        assert expected[1] == id(place.look()[1]) == id(function.__defaults__)
+
+
+def test_the_words_of_code_are_those_of_its_guard_and_the_guard_itself():
+    def function(a=1.5):
+        return a
+
+    code = Code()
+    made = code.compile("function", lambda: read_default(function, "a").edges)
+    guard, words = made.guard, made.words()
+    assert len(words) == 4
+    assert holds(words)
+    place = FunctionParts(lambda: 1, "another")
+    with exclusively():
+        code.cache.extend_guards([made], Guard((place,)))
+    assert made.guard is not guard
+    assert not holds(words), "there is more to compare now"
+    assert len(made.words()) == 7
+    words = made.words()
+    add_method(code.table, "function", (), "another source")
+    assert not made.is_current
+    assert not holds(words)
+    assert made.words() is None
+
+
+def test_the_words_of_code_that_nothing_guards():
+    code = Code()
+    made = code.compile("function", tuple)
+    (word,) = made.words()
+    assert word.expected.value == id(None)
+    assert holds([word])
+    code.cache.invalidate("a test", [made.instance.method])
+    assert not holds([word])
+
+
+def test_code_whose_guard_has_no_words_has_none(monkeypatch):
+    def function(a=1.5):
+        return a
+
+    made = Code().compile("function", lambda: read_default(function, "a").edges)
+    monkeypatch.setattr("smelt.caching.places._FUNCTION_OFFSETS", None)
+    assert made.words() is None
+    monkeypatch.undo()
+    monkeypatch.setattr("smelt.caching.code._GUARD_OFFSET", None)
+    assert made.words() is None
+
+
+def bindings_of(word) -> dict[str, object] | None:
+    """The list of bindings of a word, as a compiled check reads it."""
+    address = ctypes.c_uint64.from_address(word.bindings).value
+    if not address:
+        return None
+    count = ctypes.c_uint64.from_address(address).value
+    parts = (ctypes.c_uint64 * (2 + 2 * count)).from_address(address)[2:]
+    objects = [ctypes.cast(part, ctypes.py_object).value if part else MISSING for part in parts]
+    return dict(zip(objects[::2], objects[1::2], strict=True))
+
+
+@needs_version_tags
+def test_a_namespace_lists_what_is_depended_on_in_it():
+    module = types.ModuleType("settings")
+    exec("X = 1.5\nY = 2.5\ndef function(): return X, Y, Z", vars(module))
+    code = Code()
+    (word,) = code.guard(lambda: read_global(module.function, "X")).words()
+    assert bindings_of(word) == {"X": 1.5}
+    assert bindings_of(word)["X"] is module.X
+    # Another binding: the list is gone until somebody asks for it, or the namespace is settled.
+    code.compile("other", lambda: (read_attribute(module, "Y").edges[-1], read_attribute(module, "Z").edges[-1]))
+    assert bindings_of(word) is None
+    module.unrelated = 1
+    assert code.instance("function") in code.view
+    assert bindings_of(word) == {"X": 1.5, "Y": 2.5, "Z": MISSING}
+    # An equal constant is another object, which is listed from then on.
+    module.X = 0.5 + float("1")
+    assert bindings_of(word)["X"] is not module.X
+    assert code.instance("function") in code.view
+    assert bindings_of(word)["X"] is module.X
+    module.Y = 3.5
+    assert code.instance("other") not in code.view
+    assert bindings_of(word) == {"X": 1.5}
+
+
+@needs_version_tags
+def test_what_is_listed_is_alive_as_long_as_it_is_listed():
+    module = types.ModuleType("settings")
+    exec("X = 1.5\ndef function(): return X", vars(module))
+    code = Code()
+    (word,) = code.guard(lambda: read_global(module.function, "X")).words()
+    before = sys.getrefcount(module.X)
+    listed = module.X
+    module.X = 2.5
+    assert sys.getrefcount(listed) >= before - 1
+    assert bindings_of(word)["X"] is listed
+    del listed
+    assert code.instance("function") not in code.view
+    assert bindings_of(word) == {}

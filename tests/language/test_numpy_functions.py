@@ -34,7 +34,9 @@ OTHERS = {
 }
 VALUES = {
     "f": [0.0, -0.0, 1.0, -1.0, 0.5, 2.5, -3.5, 7.25, 1e-3, 30.0, np.inf, -np.inf, np.nan],
-    "D": [complex(a, b) for a, b in itertools.product((0.0, 1.0, -2.5, 0.75, -0.0, 21.0), (0.0, -0.0, 0.5, -3.0, 40.0))],
+    "D": [
+        complex(a, b) for a, b in itertools.product((0.0, 1.0, -2.5, 0.75, -0.0, 21.0), (0.0, -0.0, 0.5, -3.0, 40.0))
+    ],
 }
 PRECISION = 8.0
 """How far the last digits of what is computed by formulas of several steps may be off, in units of the type's precision."""
@@ -62,7 +64,7 @@ def signatures(name):
         known = [code for code in known if not set(code) & set("FD")]
     kept = [code for code in known if set(code) & set("?bBlLfdFD")]
     # The widest floating type, and some of the others: each is a compilation.
-    chosen = [code for code in kept if code[0] == "d"][:1] + kept[len(name) % 3 :: 3]
+    chosen = [code for code in kept if code[0] == "d"][:1] + kept[len(name) % 4 :: 4]
     return list(dict.fromkeys(chosen or kept[:1]))
 
 

@@ -90,6 +90,8 @@ def test_an_argument_that_is_left_out_has_its_default(slow, monkeypatch):
     launch(out, values)
     np.testing.assert_array_equal(out, values + 1)
     assert not slow
+    launch(out, values, offset=3)
+    np.testing.assert_array_equal(out, values + 3)
     monkeypatch.setattr(add.function, "__defaults__", (7,))
     launch(out, values)
     np.testing.assert_array_equal(out, values + 7)
@@ -281,6 +283,8 @@ def shift(out, values):
         (slice(0, 8, 2), slice(0, 4), True, True),
         (slice(3, None, -1), slice(4, 8), False, False),
         (slice(3, None, -1), slice(3, 7), True, True),
+        (slice(3, None, -1), slice(0, 3), True, True),
+        (slice(6, 2, -1), slice(0, 3), False, False),
     ],
 )
 def test_arrays_that_may_overlap_are_left_to_the_slow_path(slow, first, second, is_slow, is_refused):
@@ -376,7 +380,8 @@ def test_no_reference_is_kept_or_lost(slow):
     failing = fails_at.over(4, 3)
     image = np.zeros((3, 4))
     warm(failing, image, 70000)
-    held = (*held, launch, failing, image, of_records.table.entries[0])
+    tables = of_records.table._current, fails_at.table._current
+    held = (*held, launch, failing, image, of_records.table.entries[0], *tables)
     before, before_none = references(*held), sys.getrefcount(None)
     slow.clear()
     for _ in range(1000):
@@ -420,6 +425,27 @@ def test_many_launches_leave_memory_as_it_was():
     for _ in range(100_000):
         launch(out, values, 1.5)
     assert sys.getallocatedblocks() - before < 100
+
+
+def test_many_failures_leave_memory_as_it_was(slow):
+    out, launch = np.zeros((3, 4)), fails_at.over(4, 3)
+    warm(launch, out, 9)
+
+    def fail(times):
+        for _ in range(times):
+            try:
+                launch(out, 2)
+            except ValueError as error:
+                assert error.__notes__
+
+    fail(10)
+    slow.clear()
+    gc.collect()
+    before = sys.getallocatedblocks()
+    fail(1000)
+    gc.collect()
+    assert sys.getallocatedblocks() - before < 100
+    assert not slow
 
 
 @smelt.kernel

@@ -45,6 +45,12 @@ def grid() -> Iterator[ThreadGrid]:
     found.threads = before
 
 
+@pytest.fixture(params=[(0, 1), (0, 500), (0, 1 << 40), (1 << 60, 1)], ids=["units", "chunks", "all", "alone"])
+def sharing(request: pytest.FixtureRequest, grid: ThreadGrid) -> None:  # noqa: ARG001 - it puts back what is set here
+    """What is shared: units one by one, chunks of half a microsecond, all at once, nothing."""
+    thread_grid._pool.worthwhile_ticks, thread_grid._pool.chunk_ticks = request.param
+
+
 @pytest.fixture(params=[1, 2, 3, 8])
 def threads(request: pytest.FixtureRequest, grid: ThreadGrid) -> int:
     grid.threads = request.param
@@ -65,7 +71,7 @@ SIZES = [(1, 1, 1), (2, 1, 1), (7, 1, 1), (1000, 1, 1), (1, 300, 1), (1, 1, 50),
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.usefixtures("threads")
+@pytest.mark.usefixtures("threads", "sharing")
 def test_every_thread_of_a_grid_runs_once(size):
     x, y, z = size
     launch = count.over(x, y, z)
@@ -82,6 +88,23 @@ def test_a_grid_without_threads_runs_none():
     out = np.zeros((1, 1, 0), np.int64)
     count.over(0, 1, 1)(out)
     assert not out.size
+
+
+@smelt.kernel
+def place_in_grid(out):
+    x, y = smelt.grid(2)
+    out[y, x] = 1000 * y + x
+
+
+@pytest.mark.parametrize("size", [(513, 1), (1, 513), (40_001, 1), (300, 200)], ids=str)
+@pytest.mark.usefixtures("threads")
+def test_every_thread_of_a_grid_runs_once_if_none_takes_long(size):
+    x, y = size
+    launch = place_in_grid.over(x, y)
+    for _ in range(5):
+        out = np.full((y, x), -1)
+        launch(out)
+        assert (out == np.add.outer(1000 * np.arange(y), np.arange(x))).all()
 
 
 @smelt.kernel
@@ -110,6 +133,25 @@ def test_threads_that_wait_for_each_other_stay_together(groups):
         sums[:] = -1
         sum_groups[groups, 64](sums, values)
         assert (sums == [values[64 * group : 64 * group + 64].sum() for group in range(groups)]).all()
+
+
+@smelt.kernel
+def count_together(out):
+    x, y = smelt.grid(2)
+    smelt.threadgroup_barrier()
+    out[y, x] += 1
+
+
+@pytest.mark.parametrize("size", [(1000, 1), (300, 7), (5, 9)], ids=str)
+@pytest.mark.usefixtures("threads", "sharing")
+def test_groups_are_cut_off_at_the_end_of_a_grid(size):
+    x, y = size
+    for _ in range(4):
+        # What is written behind the grid would be seen here.
+        out = np.zeros((y + 1, x), np.int64)
+        count_together.over(x, y)(out)
+        assert (out[:y] == 1).all()
+        assert not out[y].any()
 
 
 @smelt.kernel
@@ -157,6 +199,32 @@ def test_the_first_thread_that_fails_is_that_of_the_serial_order(width, height, 
         with pytest.raises(ValueError, match="not this one") as caught:
             launch(out, first, distance)
         assert f"in thread ({first % width}, {first // width}, 0) of the grid" in caught.value.__notes__[0]
+
+
+@smelt.kernel
+def fail_one_after_the_other(flag, later, most_turns):
+    i = smelt.grid(1)
+    turns = 0
+    if i == later:
+        while smelt.atomic_add(flag, 0, 0) == 0 and turns < most_turns:
+            turns += 1
+        # Until the other one's error is known.
+        turns = 0
+        while turns < 100_000:
+            turns += 1 if smelt.atomic_add(flag, 0, 1) > 0 else 2
+    elif i > 0:
+        smelt.atomic_add(flag, 0, 1)
+    if i > 0:
+        raise ValueError("not this one")
+
+
+@pytest.mark.parametrize("later", [1, 2])
+def test_the_first_in_the_serial_order_wins_whichever_fails_first(grid, later):
+    grid.threads = 2
+    for _ in range(4):
+        with pytest.raises(ValueError, match="not this one") as caught:
+            fail_one_after_the_other[3](np.zeros(1, np.int64), later, MOST_TURNS)
+        assert "in thread (1, 0, 0) of the grid" in caught.value.__notes__[0]
 
 
 @smelt.kernel
@@ -323,8 +391,9 @@ def test_small_grids_start_no_thread():
 
 
 @has_processes
+@shows_threads
 def test_a_child_of_a_fork_has_threads_of_its_own():
-    check_child("fork", "child: right, with 3 threads more\nparent: right\n")
+    check_child("fork", "child: right, with 4 threads\nparent: right\n")
 
 
 @has_processes

@@ -81,7 +81,7 @@ def fork() -> None:
     is_right()
     child = os.fork()
     if not child:
-        say(f"child: {is_right()}, with {thread_grid._pool.started} threads more")
+        say(f"child: {is_right()}, with {number_of_threads()} threads")
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
     say("parent:", is_right())

@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import smelt
+from smelt.cli import main
 from smelt.launch import requests
 
 SOURCE = Path(smelt.__file__).parent.parent
@@ -51,7 +55,8 @@ twice[4](y)
 assert (out == 3).all()
 assert (y == 2).all()
 stats = smelt.stats()
-print(json.dumps([stats.compilations, stats.inferences, stats.image_hits, stats.store_hits, smelt._wiring.session().fingerprints.sources_read]))
+sources_read = smelt._wiring.session().fingerprints.sources_read
+print(json.dumps([stats.compilations, stats.inferences, stats.image_hits, stats.store_hits, sources_read]))
 """
 
 
@@ -94,12 +99,8 @@ def precompiled(tmp_path_factory):
     return folder
 
 
-def test_precompiling_keeps_nothing_in_the_store(precompiled, tmp_path):
-    shutil.copytree(precompiled, tmp_path / "copy", ignore=shutil.ignore_patterns("store"))
-    assert not (precompiled / "store/entries").exists()
-
-
 def test_a_process_that_imports_it_compiles_nothing(precompiled):
+    assert not (precompiled / "store/entries").exists()
     assert use(precompiled) == [0, 0, 2, 0, 0]
 
 
@@ -164,18 +165,40 @@ def test_what_was_traced_is_precompiled(precompiled, tmp_path):
     ],
 )
 def test_what_can_not_be_precompiled_is_said(tmp_path, arguments, message, capsys):
-    from smelt.cli import main
-
     assert main(["precompile", "-j", "1", *arguments]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_a_wheel_is_built_with_the_image_and_serves_where_it_is_installed(precompiled, tmp_path):
+    if importlib.util.find_spec("hatchling") is None:
+        pytest.skip("hatchling, which builds the wheel, is not installed")
+    project = tmp_path / "project"
+    shutil.copytree(precompiled / "package", project / "src/package", ignore=shutil.ignore_patterns("*.image"))
+    (project / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["hatchling", "smelt"]\nbuild-backend = "hatchling.build"\n'
+        '[project]\nname = "package"\nversion = "1"\n[tool.hatch.build.targets.wheel]\npackages = ["src/package"]\n'
+        '[tool.hatch.build.targets.wheel.hooks.smelt]\nmodules = ["package"]\nsource = "src"\n'
+    )
+    # As the installed distribution of smelt declares it.
+    declared = tmp_path / "declared/hook-1.dist-info"
+    declared.mkdir(parents=True)
+    (declared / "METADATA").write_text("Metadata-Version: 2.1\nName: hook\nVersion: 1\n")
+    (declared / "entry_points.txt").write_text("[hatch]\nsmelt = smelt.sessions.hatch\n")
+    path = os.pathsep.join([str(declared.parent), str(SOURCE)])
+    run(project, "-W", "default", "-m", "hatchling", "build", "-t", "wheel", PYTHONPATH=path)
+    (wheel,) = (project / "dist").glob("*.whl")
+    site = tmp_path / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        assert "package/smelt.image" in archive.namelist()
+        archive.extractall(site)
+    shutil.copy(precompiled / "use.py", tmp_path / "use.py")
+    assert use(tmp_path, PYTHONPATH=os.pathsep.join([str(site), str(SOURCE)])) == [0, 0, 2, 0, 0]
 
 
 # Requests, in this process
 
 
 def test_a_workload_runs_nothing_in_an_ordinary_session():
-    import numpy as np
-
     @smelt.kernel
     def fill(out):
         out[smelt.grid(1)] = 1.0
@@ -197,8 +220,6 @@ def test_each_request_is_collected_once():
             out[smelt.grid(1)] = 1.0
 
         with smelt.precompile_workload():
-            import numpy as np
-
             fill[1](np.zeros(1, np.float32))
             fill[1](np.zeros(1, np.int8))
     assert [str(kinds[0]) for _, kinds in collected] == ["float32[:]", "float64[:]", "int8[:]"]

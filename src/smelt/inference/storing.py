@@ -52,7 +52,11 @@ class StoreInference(ExpressionInference):
 
     def _record(self, operand: Operand, element: Struct, node: untyped.Node) -> Operand:
         given = operand.type
-        is_alike = isinstance(given, Tuple) or (isinstance(given, Struct) and given.has_items) or _are_fields_of(given, element)
+        is_alike = (
+            isinstance(given, Tuple)
+            or (isinstance(given, Struct) and given.has_items)
+            or _are_fields_of(given, element)
+        )
         parts = self.builder.parts(operand) if is_alike else ()
         if len(parts) != len(element.fields):
             raise self.error(

@@ -65,7 +65,6 @@ def entry_of(
         unpack=stub.address,
         objects=stub.objects,
         run=results.kernel.address,
-        run_grid=results.kernel.grid.address if results.kernel.grid is not None else 0,
         written=[number for number, is_written in enumerate(numbers) if is_written],
         arrays=len(numbers),
         failed=functools.partial(_raise_error, results),

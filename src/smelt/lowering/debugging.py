@@ -30,8 +30,8 @@ _ENCODINGS = {
     Kind.FLOATING: "DW_ATE_float",
 }
 
-_DEFINITION = re.compile(r"define .*@([\w.]+)\(.*\{$")
-_INSTRUCTION = re.compile(r"  (?!%\S+ = (?:phi|alloca) |;)")
+_DEFINITION = re.compile(r"^(define .*?@([\w.]+)\(.*?\{)$", re.MULTILINE | re.DOTALL)
+_INSTRUCTION = re.compile(r"^(  (?!%\S+ = (?:phi|alloca) |;).*)$", re.MULTILINE)
 
 
 class DebugInformation:
@@ -81,17 +81,18 @@ class DebugInformation:
         )
 
     def attached(self, text: str, source: Any) -> str:
-        """The definitions of `text`, which run the kernel `source`, with debug information: all of them stand in its first line."""
-        lines, note = [], ""
-        for line in text.splitlines():
-            definition = _DEFINITION.match(line)
-            if definition is not None:
-                scope = self.subprogram(definition[1], source, f"threads of {source.__qualname__}", is_artificial=True)
-                note = f", !dbg {self.node(f'!DILocation(line: {first_line(source)}, scope: {scope})')}"
-                lines.append(f"{line[:-1]}!dbg {scope} {{")
-            else:
-                lines.append(line + note if _INSTRUCTION.match(line) else line)
-        return "\n".join(lines) + "\n"
+        """The definitions of `text`, which run the kernel `source`, with debug information: those without stand in its first line."""
+        definitions = _DEFINITION.split(text)
+        # What stands before the first one, and then of each its head, its name and its body.
+        parts = [definitions[0]]
+        for head, symbol, body in zip(definitions[1::3], definitions[2::3], definitions[3::3], strict=True):
+            if "!dbg" in head:
+                parts += [head, body]
+                continue
+            scope = self.subprogram(symbol, source, f"threads of {source.__qualname__}", is_artificial=True)
+            note = f", !dbg {self.node(f'!DILocation(line: {first_line(source)}, scope: {scope})')}"
+            parts += [f"{head[:-1]}!dbg {scope} {{", _INSTRUCTION.sub(rf"\1{note}", body)]
+        return "".join(parts)
 
     def text(self) -> str:
         """All metadata."""

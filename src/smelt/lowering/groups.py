@@ -15,10 +15,11 @@ from collections.abc import Callable
 from typing import Any
 
 from smelt.ir.typed import Function, Instruction, Value
-from smelt.lowering.assumptions import Assumptions, Row
+from smelt.lowering.assumptions import Assumptions, Row, kernel_arguments
 from smelt.lowering.common_values import AXES
 from smelt.lowering.debugging import FunctionDebugInformation
 from smelt.lowering.function import FunctionLowering
+from smelt.lowering.handed import Handed, handed_to_phases
 from smelt.lowering.invariants import Invariants, parameter_rows
 from smelt.lowering.layout import row_types
 from smelt.lowering.limits import LIMITS, limits_function
@@ -63,8 +64,9 @@ class GroupLowering(FunctionLowering):
     def texts(self) -> list[str]:
         """The definitions of the group's function, and of all phases."""
         found = []
+        handed = self._handed()
         for place, phase in enumerate(self._group.phases):
-            found += self._phase_texts(place, phase)
+            found += self._phase_texts(place, phase, handed[place])
         own = self._new()
         self._own_state = own
         self._allocations.append(f"{own} = alloca [{STATE_WORDS} x i64], align 8")
@@ -78,8 +80,8 @@ class GroupLowering(FunctionLowering):
             ]
         return [*found, self.text("internal", "noinline")]
 
-    def _phase_texts(self, place: int, phase: Phase) -> list[str]:
-        row = self._row_of(phase)
+    def _phase_texts(self, place: int, phase: Phase, handed: dict[Value, Handed]) -> list[str]:
+        row = self._row_of(phase, handed)
         general, main = f"phase{place}", f"main{place}"
         texts = []
         self._limits[place] = None
@@ -100,13 +102,13 @@ class GroupLowering(FunctionLowering):
         function = FunctionLowering(self.module, phase.function, f"@{name}", assumptions, self._debug_of(f"@{name}"))
         return function.text("internal", "alwaysinline")
 
-    def _row_of(self, phase: Phase) -> Row | None:
+    def _row_of(self, phase: Phase, handed: dict[Value, Handed]) -> Row | None:
         invariants = Invariants(self.module.declare, has_doubles=self.module.has_doubles)
         row = Row(self._typed, invariants, is_checked=self.module.is_checked)
-        row.assume(phase.function, self._known(phase, invariants))
+        row.assume(phase.function, self._known(phase, handed, invariants))
         return row if row.assumptions is not None else None
 
-    def _known(self, phase: Phase, invariants: Invariants) -> list[Known]:
+    def _known(self, phase: Phase, handed: dict[Value, Handed], invariants: Invariants) -> list[Known]:
         """What is known of the parameters of a phase."""
         found = []
         rows = parameter_rows(phase.function.parameters, has_doubles=self.module.has_doubles)
@@ -123,9 +125,27 @@ class GroupLowering(FunctionLowering):
             elif isinstance(parameter.type, Array):
                 extents = names[1 : 1 + parameter.type.dimensions]
                 found.append(Known(extents=tuple(map(invariants.extent, extents)), row=names))
+            elif parameter in handed:
+                known = handed[parameter]
+                if known.is_small:
+                    invariants.small(names[0])
+                if known.is_nonnegative:
+                    invariants.signs.add(names[0])
+                found.append(Known(known.least, known.most, row=names))
             else:
                 found.append(Known(row=names))
         return found
+
+    def _handed(self) -> dict[int, dict[Value, Handed]]:
+        """What is known of what each phase is handed."""
+        invariants = Invariants(lambda name, *_: f"@{name}", has_doubles=self.module.has_doubles)
+        arguments = kernel_arguments(self._group.function, invariants)
+        for known, parameter in zip(arguments, self._group.function.parameters, strict=True):
+            if parameter in (*self._group.begin, *self._group.size):
+                assert known.row is not None
+                invariants.extent(known.row[0])
+        found = handed_to_phases(self._group.function, arguments, invariants)
+        return {instruction.attributes["phase"]: known for instruction, known in found.items()}
 
     def _loop(self, name: str, function: str, phase: Phase, attributes: str, note: str) -> str:
         kinds = [

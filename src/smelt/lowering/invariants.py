@@ -61,6 +61,10 @@ class Invariants:
         self.signs.add(name)
         return term(name)
 
+    def small(self, name: str) -> None:
+        """Take note that a value is no larger than the size of an array or a grid can be."""
+        self._small.add(name)
+
     def term(self, name: str) -> Linear:
         """A value by its name, or the constant that the name is."""
         if not name.startswith("%"):
@@ -160,4 +164,4 @@ def parameter_rows(parameters: list[Value], *, has_doubles: bool) -> list[Row]:
 def _is_whole(kind: Type) -> bool:
     if isinstance(kind, (Array, Tuple)):
         return False
-    return isinstance(kind, Scalar) and kind.kind is Kind.BOOLEAN or bool(getattr(kind, "is_integer", False))
+    return (isinstance(kind, Scalar) and kind.kind is Kind.BOOLEAN) or bool(getattr(kind, "is_integer", False))

@@ -62,7 +62,7 @@ class _LimitsLowering:
         # Of a row in which sums may overflow nothing is known.
         first, fourth = (
             self._emit(f"select i1 {is_known}, i64 {found}, i64 {whole}")
-            for found, whole in zip(outer, ("%begin", "%end"))
+            for found, whole in zip(outer, ("%begin", "%end"), strict=True)
         )
         first = self._extreme("smin", first, "%end")
         fourth = self._extreme("smax", fourth, first)

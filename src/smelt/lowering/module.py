@@ -207,6 +207,8 @@ class _ModuleLowering:
     def _lowered_group(self, kernel: Any, group: Group, name: str) -> list[str]:
         lowering = GroupLowering(self, group, name, self._typed_unless_linked, lambda name: self._debug_of(kernel, name))
         texts = lowering.texts()
+        if self._debug is not None:
+            texts = [self._debug.attached(text, kernel.instance.source) for text in texts]
         self._slot_bytes = lowering.slot_bytes
         self._result_type = lowering.result_type()
         return texts

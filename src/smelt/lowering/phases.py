@@ -147,9 +147,8 @@ class _Cutter:
                 if not ends:
                     return _Steps(pieces, Return(None))
                 (following,) = ends
-                if following in entered or any(
-                    way not in inner and way is not block for way in self._common.before[following]
-                ):
+                before = (way for member in (*inner, following) for way in self._common.before[member])
+                if following in entered or any(way not in inner and way is not block for way in before):
                     return _Steps(pieces, Jump(following))
             elif isinstance(block.terminator, Jump):
                 following = block.terminator.target
@@ -177,14 +176,14 @@ class _Cutter:
         return [member for member in self._common.blocks if member in found]
 
     def _terminator(self, steps: _Steps, copies: dict[Block, Block]) -> Terminator:
-        match steps.terminator:
-            case Jump(target=target, arguments=arguments) if arguments:
-                pairs = zip(target.parameters, arguments, strict=True)
-                return Jump(copies[target], tuple(given for value, given in pairs if self._common.is_common[value]))
-            case Jump(target=target):
-                return Jump(copies[target])
-            case Branch(condition=condition, then=then, otherwise=otherwise):
-                return Branch(condition, copies[then], copies[otherwise])
+        terminator = steps.terminator
+        if isinstance(terminator, Jump):
+            pairs = zip(terminator.target.parameters, terminator.arguments, strict=False)
+            handed = tuple(given for value, given in pairs if self._common.is_common[value])
+            return Jump(_copy_of(terminator.target, copies), handed)
+        if isinstance(terminator, Branch):
+            ways = (_copy_of(way, copies) for way in (terminator.then, terminator.otherwise))
+            return Branch(terminator.condition, *ways)
         return Return(None)
 
     def _written(self, node: _Node) -> Iterator[Instruction]:
@@ -325,6 +324,13 @@ class _Cutter:
         ]
         function = Function(self._kernel.name, parameters, none, [entry, *nodes.values(), *ends])
         return Phase(function, tuple(piece.handed), tuple(slots))
+
+
+def _copy_of(block: Block, copies: dict[Block, Block]) -> Block:
+    if block not in copies:
+        # It is a part of the phases of several ways.
+        raise UncuttableError
+    return copies[block]
 
 
 class _End(enum.Enum):

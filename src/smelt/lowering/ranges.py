@@ -161,7 +161,7 @@ class Ranges(Values):
         if not divisor.is_constant or not (divisor.constant > 0 or definition.operation == "shr"):
             return []
         least = self._bounds_of(first, block, "least")
-        nonnegative = [bound for bound in least if bound.linear.is_constant and bound.linear.constant >= 0]
+        nonnegative = [bound for bound in least if self.invariants.signs.surely(bound.linear)]
         if side == "least":
             return [Bound(number(0), bound.needs) for bound in nonnegative[:1]]
         # Dividing doesn't make greater what isn't negative.

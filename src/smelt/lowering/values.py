@@ -41,10 +41,11 @@ class Known:
 UNKNOWN = Known()
 
 # Operations without effects whose results are the same for the same operands.
-_PURE = frozenset(
-    "constant convert not extent add sub mul neg min max floordiv mod and or xor shl shr invert abs lt le gt ge eq ne select thread "
-    "item".split()
-)
+_PURE = {
+    *("constant", "convert", "not", "extent", "thread", "item", "select"),
+    *("add", "sub", "mul", "neg", "abs", "min", "max", "floordiv", "mod"),
+    *("and", "or", "xor", "invert", "shl", "shr", "lt", "le", "gt", "ge", "eq", "ne"),
+}
 
 
 class Values:

@@ -98,7 +98,9 @@ def sign(number: Any) -> Any:
     if np.isnan(length) or (np.isinf(real) and np.isinf(imaginary)):
         return from_parts(length * math.nan, math.nan)
     if length == math.inf:
-        return from_parts(np.copysign(1.0, real), 0.0) if np.isinf(real) else from_parts(0.0, np.copysign(1.0, imaginary))
+        return (
+            from_parts(np.copysign(1.0, real), 0.0) if np.isinf(real) else from_parts(0.0, np.copysign(1.0, imaginary))
+        )
     return from_parts(real / length, imaginary / length) if length > 0 else from_parts(length, 0.0)
 
 
@@ -145,9 +147,7 @@ def exponential_less_one(number: Any) -> Any:
     """`np.expm1`."""
     real, imaginary = number.real, number.imag
     half = math.sin(imaginary / 2)
-    return from_parts(
-        math.expm1(real) * math.cos(imaginary) - 2 * half * half, math.exp(real) * math.sin(imaginary)
-    )
+    return from_parts(math.expm1(real) * math.cos(imaginary) - 2 * half * half, math.exp(real) * math.sin(imaginary))
 
 
 def hyperbolic_sine(number: Any) -> Any:
@@ -240,7 +240,11 @@ def root(number: Any) -> Any:
     long = 2 * math.sqrt(eighth + math.hypot(eighth, imaginary / 8))
     short = abs(imaginary) / (2 * long) * scale
     long = long * scale
-    return from_parts(long, np.copysign(short, imaginary)) if real >= 0 else from_parts(short, np.copysign(long, imaginary))
+    return (
+        from_parts(long, np.copysign(short, imaginary))
+        if real >= 0
+        else from_parts(short, np.copysign(long, imaginary))
+    )
 
 
 def logarithm(number: Any) -> Any:
@@ -303,9 +307,7 @@ def inverse_cosine(number: Any) -> Any:
     if _is_far(number):
         return from_parts(math.atan2(abs(imaginary), real), -np.copysign(_log_of_double(number), imaginary))
     less, more = root(from_parts(1 - real, -imaginary)), root(from_parts(1 + real, imaginary))
-    return from_parts(
-        2 * math.atan2(less.real, more.real), math.asinh(more.real * less.imag - more.imag * less.real)
-    )
+    return from_parts(2 * math.atan2(less.real, more.real), math.asinh(more.real * less.imag - more.imag * less.real))
 
 
 def inverse_hyperbolic_cosine(number: Any) -> Any:
@@ -314,9 +316,7 @@ def inverse_hyperbolic_cosine(number: Any) -> Any:
     if _is_far(number):
         return from_parts(_log_of_double(number), math.atan2(imaginary, real))
     less, more = root(from_parts(real - 1, imaginary)), root(from_parts(real + 1, imaginary))
-    return from_parts(
-        math.asinh(less.real * more.real + less.imag * more.imag), 2 * math.atan2(less.imag, more.real)
-    )
+    return from_parts(math.asinh(less.real * more.real + less.imag * more.imag), 2 * math.atan2(less.imag, more.real))
 
 
 def inverse_hyperbolic_sine(number: Any) -> Any:
@@ -347,7 +347,7 @@ def inverse_hyperbolic_tangent(number: Any) -> Any:
 def _inverse_hyperbolic_tangent_to_the_right(real: Any, imaginary: Any) -> Any:
     """`atanh` of a number whose real part is not negative."""
     height = abs(imaginary)
-    if real == math.inf or height == math.inf:
+    if math.inf in (real, height):
         return from_parts(0.0, np.copysign(math.pi / 2, imaginary))
     if real > _FAR or height > _FAR:
         half = math.hypot(real / 2, imaginary / 2)

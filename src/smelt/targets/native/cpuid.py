@@ -105,12 +105,14 @@ _INTEL_MODELS = {
     "tigerlake": (0x8C, 0x8D),
     "alderlake": (0x97, 0x9A),
     "raptorlake": (0xB7, 0xBA, 0xBF),
-    "meteorlake": (0xAA, 0xAC, 0xB5),
-    "arrowlake": (0xC5, 0xC6),
+    "meteorlake": (0xAA, 0xAC),
+    "arrowlake": (0xB5, 0xC5),
+    "arrowlake-s": (0xC6,),
     "lunarlake": (0xBD,),
     "sapphirerapids": (0x8F,),
     "emeraldrapids": (0xCF,),
-    "graniterapids": (0xAD, 0xAE),
+    "graniterapids": (0xAD,),
+    "graniterapids-d": (0xAE,),
 }
 
 

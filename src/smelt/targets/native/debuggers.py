@@ -102,54 +102,6 @@ def announce(results: NativeResults) -> None:
     register(results.kernel, results.debug_object, results.entry, results.kernel.address)
 
 
-def register(self, file: bytes) -> int:
-        """Tell of an object file. Returns what it is unregistered by."""
-        # LIFETIME: held here until it is unregistered.
-        held = ctypes.create_string_buffer(file, len(file))
-        entry = _Entry(None, None, ctypes.addressof(held), len(file))
-        with self._lock:
-            key = ctypes.addressof(entry)
-            self._entries[key] = entry, held
-            if self._descriptor.first:
-                entry.next = self._descriptor.first
-                entry.next.contents.previous = ctypes.pointer(entry)
-            self._descriptor.first = ctypes.pointer(entry)
-            self._tell(_REGISTER, entry)
-        return key
-
-    def unregister(self, key: int) -> None:
-        """The object file is there no longer."""
-        with self._lock:
-            entry, _ = self._entries[key]
-            if entry.previous:
-                entry.previous.contents.next = entry.next
-            else:
-                self._descriptor.first = entry.next
-            if entry.next:
-                entry.next.contents.previous = entry.previous
-            self._tell(_UNREGISTER, entry)
-            del self._entries[key]
-
-    def _tell(self, action: int, entry: _Entry) -> None:
-        self._descriptor.action = action
-        self._descriptor.relevant = ctypes.pointer(entry)
-        # A debugger stops here.
-        getattr(self._library, REGISTER)()
-
-
-def announce(results: NativeResults, *, has_perf_map: bool) -> None:
-    """Tell debuggers of a kernel that was loaded and has debug information, and perf of any that was."""
-    kernel, entry, file = results.kernel, results.entry, results.debug_object
-    if file:
-        register(kernel, file, entry, kernel.address)
-    if has_perf_map:
-        name = getattr(results.functions[0], "__qualname__", entry) if results.functions else entry
-        whole = [(kernel.address, len(results.code or b""), name)]
-        write_perf_map(
-            [(a, size, f"smelt::{name}") for a, size, name in functions(file, entry, kernel.address)] if file else whole
-        )
-
-
 def register(code: object, object_file: bytes, entry: str, address: int) -> bool:
     """Tell debuggers of an object file whose symbol `entry` lies at `address` now, until `code` is dropped.
 

@@ -65,8 +65,8 @@ class Entry(EntryRecord):
         The address of the stub.
     objects
         What the stub is given.
-    run, run_grid
-        The addresses of the kernel, and of what runs it with several threads, 0 if nothing does.
+    run
+        The address of the kernel. That of what runs it by several threads is set when there are so many.
     written
         The numbers of the arrays that are written, among the `arrays` of the launch.
     failed
@@ -85,7 +85,6 @@ class Entry(EntryRecord):
         unpack: int,
         objects: Sequence[object],
         run: int,
-        run_grid: int,
         written: Sequence[int],
         arrays: int,
         failed: Callable[[bytes], None],
@@ -104,7 +103,6 @@ class Entry(EntryRecord):
             unpack=unpack,
             objects=ctypes.addressof(records[0]),
             run=run,
-            run_grid=run_grid,
             guard=ctypes.addressof(records[1]),
             guard_words=len(words),
             written=ctypes.addressof(records[2]),

@@ -47,7 +47,6 @@ class EntryRecord(ctypes.Structure):
         ("objects", ctypes.c_void_p),
         ("run", ctypes.c_void_p),
         ("run_grid", ctypes.c_void_p),
-        ("run_grid", ctypes.c_void_p),
         ("guard", ctypes.c_void_p),
         ("guard_words", ctypes.c_int64),
         ("written", ctypes.c_void_p),

@@ -31,31 +31,16 @@ _LINUX_FEATURES = {
         17: "sha3",
         20: "dotprod",
         23: "fp16fml",
+        25: "lse2",
+        26: "rcpc-immo",
+        27: "flagm",
         30: "pauth",
     },
-    26: {13: "i8mm", 14: "bf16"},
+    26: {7: "altnzcv", 8: "fptoint", 13: "i8mm", 14: "bf16"},
 }
 
-# Names below hw.optional of macOS's sysctl.
-_APPLE_FEATURES = {
-    "neon": "neon",
-    "floatingpoint": "fp-armv8",
-    "armv8_crc32": "crc",
-    "arm.FEAT_AES": "aes",
-    "arm.FEAT_SHA256": "sha2",
-    "arm.FEAT_SHA3": "sha3",
-    "arm.FEAT_LSE": "lse",
-    "arm.FEAT_RDM": "rdm",
-    "arm.FEAT_FP16": "fullfp16",
-    "arm.FEAT_FHM": "fp16fml",
-    "arm.FEAT_DotProd": "dotprod",
-    "arm.FEAT_JSCVT": "jsconv",
-    "arm.FEAT_FCMA": "complxnum",
-    "arm.FEAT_LRCPC": "rcpc",
-    "arm.FEAT_PAuth": "pauth",
-    "arm.FEAT_BF16": "bf16",
-    "arm.FEAT_I8MM": "i8mm",
-}
+# Names below hw.optional of macOS's sysctl, for what the first of Apple's processors did not have.
+_APPLE_FEATURES = {"arm.FEAT_BF16": "bf16", "arm.FEAT_I8MM": "i8mm"}
 
 # Numbers for IsProcessorFeaturePresent, from winnt.h.
 _WINDOWS_FEATURES = {
@@ -132,4 +117,6 @@ def _apple_features() -> frozenset[str]:
         failed = control(f"hw.optional.{name}".encode(), ctypes.addressof(value), ctypes.addressof(size), None, 0)
         return not failed and value.value != 0
 
-    return frozenset(feature for name, feature in _APPLE_FEATURES.items() if is_present(name))
+    return frozenset(
+        (*LEVELS["apple-m1"].features, *(feature for name, feature in _APPLE_FEATURES.items() if is_present(name)))
+    )

@@ -113,7 +113,7 @@ class _Program:
                 for _ in range(self._operands[operation]):
                     self._unsigned()
 
-    def _row(self, offset: int, number: int, line: int, is_here: bool, *, is_end: bool = False) -> None:  # noqa: FBT001
+    def _row(self, offset: int, number: int, line: int, is_here: bool, *, is_end: bool = False) -> None:
         if is_here:
             self._rows.append(Line(offset, self._files[number], line, is_end))
 

@@ -108,7 +108,7 @@ class _Dump:
         file = _append(_DUMP_PATH, header)
         handle = os.open(file, os.O_RDONLY)
         try:
-            self._mark = mmap.mmap(handle, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_EXEC, flags=mmap.MAP_PRIVATE)
+            self._mark = mmap.mmap(handle, 0, prot=mmap.PROT_READ | mmap.PROT_EXEC, flags=mmap.MAP_PRIVATE)
         finally:
             os.close(handle)
 

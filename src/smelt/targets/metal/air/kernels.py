@@ -113,9 +113,7 @@ def constants_of(module: Module) -> tuple[ConstantOfFunction, ...]:
     for node in _named(module, b"air.function_constants"):
         variable, type_name, name, index, *_ = node.operands
         assert isinstance(variable, ValueNode)
-        found.append(
-            ConstantOfFunction(variable.value.name or "", _text(type_name), _text(name), _number(index))
-        )
+        found.append(ConstantOfFunction(variable.value.name or "", _text(type_name), _text(name), _number(index)))
     return tuple(found)
 
 

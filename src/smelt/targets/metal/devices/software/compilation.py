@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-
 from smelt.lowering.llvm import emit_object, module_of_bitcode, optimise, parsed
 from smelt.targets.metal.air.kernels import ConstantOfFunction, Kernel
 from smelt.targets.metal.devices.errors import DeviceError
@@ -50,7 +49,9 @@ def compile_kernel(
 def _with_constants(text: str, constants: tuple[ConstantOfFunction, ...], values: Mapping[str, str]) -> str:
     """The module with the values of its function constants in place of what the device would write there."""
     for constant in constants:
-        line = re.compile(rf"^(@{re.escape(constant.variable)} = .*?)externally_initialized (constant \w+) undef", re.MULTILINE)
+        line = re.compile(
+            rf"^(@{re.escape(constant.variable)} = .*?)externally_initialized (constant \w+) undef", re.MULTILINE
+        )
         value = values.get(constant.variable)
         if value is not None:
             text = line.sub(rf"\1\2 {value}", text)
@@ -76,8 +77,9 @@ def _with_definitions(text: str, kernel: Kernel) -> tuple[str, tuple[str, ...]]:
         if line.startswith("define") and f"@{kernel.name}(" in line.replace('"', ""):
             signature = _parameter_types(line)
             # Only what is run is left in the end.
-            line = re.sub(r"^define (?:weak_odr )?(?:dso_local )?", "define internal ", line)
-        lines.append(_without_aliases(line))
+            lines.append(re.sub(r"^define (?:weak_odr )?(?:dso_local )?", "define internal ", line))
+        else:
+            lines.append(_without_aliases(line))
     if unknown:
         names = ", ".join(sorted(unknown))
         raise DeviceError(f"the kernel {kernel.name} calls {names}, which this device doesn't know")
@@ -248,4 +250,3 @@ done:
   ret void
 }}
 """
-

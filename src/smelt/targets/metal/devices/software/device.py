@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import operator
 import struct
 import threading
 from collections.abc import Mapping, Sequence
@@ -171,7 +172,9 @@ class SoftwarePipeline:
         Raises `DeviceError` for a grid that can't be.
         """
         if min((*threads, *group)) < 1:
-            raise DeviceError(f"{self.kernel.name}: a grid has at least one thread on each axis, not {threads} by {group}")
+            raise DeviceError(
+                f"{self.kernel.name}: a grid has at least one thread on each axis, not {threads} by {group}"
+            )
         if math.prod(group) > self.max_total_threads_per_threadgroup:
             raise DeviceError(
                 f"{self.kernel.name} takes at most {self.max_total_threads_per_threadgroup} threads in a threadgroup, not "
@@ -200,8 +203,11 @@ def _zeros() -> int:
 
 def sizes(given: int | Sequence[int]) -> Sizes:
     """A size of up to three dimensions as three. Raises `DeviceError` for more, and for what are no whole numbers."""
-    parts = (given,) if isinstance(given, int) else tuple(given)
-    if not 1 <= len(parts) <= 3 or not all(isinstance(part, int) for part in parts):
+    try:
+        parts = tuple(map(operator.index, given)) if isinstance(given, Sequence) else (operator.index(given),)
+    except TypeError:
+        parts = ()
+    if not 1 <= len(parts) <= 3:
         raise DeviceError(f"a grid has one to three whole numbers, not {given!r}")
     x, y, z = (*parts, 1, 1)[:3]
     return x, y, z

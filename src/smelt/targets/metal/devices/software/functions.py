@@ -111,7 +111,7 @@ _Write = Callable[[_Body, str], str]
 
 
 def _word(family: str) -> str:
-    return family.split(".")[0].removeprefix("fast_")
+    return family.split(".", maxsplit=1)[0].removeprefix("fast_")
 
 
 def _intrinsic(names: dict[str, str]) -> _Write:
@@ -172,7 +172,10 @@ def _ldexp(body: _Body, _: str) -> str:
     kind = body.declared.parameters[1]
     return body.by_element(
         lambda element, operands: body.call(
-            element, f"llvm.ldexp.{_suffix(element)}.i32", (element, operands[0]), (kind.split(" x ")[-1].rstrip(">"), operands[1])
+            element,
+            f"llvm.ldexp.{_suffix(element)}.i32",
+            (element, operands[0]),
+            (kind.split(" x ")[-1].rstrip(">"), operands[1]),
         )
     )
 
@@ -210,7 +213,11 @@ def _integers(body: _Body, family: str) -> str:
 
     def compute(kind: str, operands: list[str]) -> str:
         if name == "abs":
-            return operands[0] if sign == "u" else body.call(kind, f"llvm.abs.{kind}", (kind, operands[0]), ("i1", "false"))
+            return (
+                operands[0]
+                if sign == "u"
+                else body.call(kind, f"llvm.abs.{kind}", (kind, operands[0]), ("i1", "false"))
+            )
         if name == "clamp":
             return extreme("min", kind, extreme("max", kind, operands[0], operands[1]), operands[2])
         result = operands[0]
@@ -350,16 +357,11 @@ def _predicate(body: _Body, _: str) -> str:
 _FLOATS = r"(?:v\d+)?(?:f16|f32)"
 _INTEGERS = r"(?:v\d+)?i\d+"
 
-_INTRINSICS = {
-    **{
-        name: name
-        for name in ("sqrt", "floor", "ceil", "trunc", "rint", "round", "fabs", "fma", "copysign")
-        + ("sin", "cos", "exp", "exp2", "exp10", "log", "log2", "log10", "pow")
-    },
-    "powr": "pow",
-    "fmin": "minnum",
-    "fmax": "maxnum",
-}
+_SAME_NAMES = (
+    *("sqrt", "floor", "ceil", "trunc", "rint", "round", "fabs", "fma", "copysign"),
+    *("sin", "cos", "exp", "exp2", "exp10", "log", "log2", "log10", "pow"),
+)
+_INTRINSICS = {**{name: name for name in _SAME_NAMES}, "powr": "pow", "fmin": "minnum", "fmax": "maxnum"}
 _OF_LIBRARY = ("acos", "asin", "atan", "atan2", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "tan", "nextafter")
 
 _FAMILIES: tuple[tuple[re.Pattern[str], _Write], ...] = tuple(
@@ -378,7 +380,10 @@ _FAMILIES: tuple[tuple[re.Pattern[str], _Write], ...] = tuple(
         (rf"(?:clz|ctz|popcount|reverse_bits)\.{_INTEGERS}", _bits),
         (rf"mul_hi\.[su]\.{_INTEGERS}", _high_product),
         (r"convert\.[fsu]\.(?:v\d+)?\w+\.[fsu]\.(?:v\d+)?\w+(?:\.rt[eznp])?", _convert),
-        (rf"atomic\.(?:global|local)\.(?:load|store|cmpxchg\.weak|{'|'.join(map(re.escape, _OPERATIONS))})\.\w+", _atomic),
+        (
+            rf"atomic\.(?:global|local)\.(?:load|store|cmpxchg\.weak|{'|'.join(map(re.escape, _OPERATIONS))})\.\w+",
+            _atomic,
+        ),
         (r"is_uniform\.i\d+", _constant("true")),
         (r"get_simdgroup_size\.i16", _constant("32")),
         (r"normalize_function_constant_predicate\.i8", _predicate),
