@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import dataclasses
 import gc
 import importlib.util
 import io
+import itertools
 import os
 import platform
 import re
 import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -19,10 +23,15 @@ import numpy as np
 import pytest
 
 import smelt
+from smelt import knobs
 from smelt.lowering.debugging import path_of
 from smelt.targets.native import debuggers
 from smelt.targets.native.debugger_library import DESCRIPTOR, library
+from smelt.targets.native.elf import read_object
+from smelt.targets.native.errors import FlatError
+from smelt.targets.native.line_table import read_lines
 from smelt.targets.native.linking import NativeLinker
+from smelt.targets.native.profilers import pieces
 
 HERE = Path(__file__).parent
 PROGRAM = HERE / "debugged_kernels.py"
@@ -61,13 +70,44 @@ def test_kernels_with_debug_information_compute_the_same(debug_level, opt_level)
 
 @pytest.mark.parametrize("opt_level", [0, 3])
 def test_the_line_table_has_the_lines_of_every_function(opt_level):
-    dwarf = dwarf_of(compiled(debug_level=1, opt_level=opt_level))
+    results = compiled(debug_level=1, opt_level=opt_level)
+    file = read_object(results.debug_object)
+    section = next(symbol.section for symbol in file.symbols if symbol.name == results.entry)
+    lines = read_lines(file, section)
+    for text in ("in a function", "in a closure", "in the kernel"):
+        assert ("debugged_kernels.py", line_with(f"# {text}")) in {(line.file, line.line) for line in lines}
+    # As others read it.
+    dwarf = dwarf_of(results)
     (unit,) = dwarf.iter_CUs()
     program = dwarf.line_program_for_CU(unit)
-    names = [entry.name.decode() for entry in program["file_entry"]]
-    found = {(names[entry.state.file], entry.state.line) for entry in program.get_entries() if entry.state}
-    for text in ("in a function", "in a closure", "in the kernel"):
-        assert ("debugged_kernels.py", line_with(f"# {text}")) in found
+    names = ["", *(entry.name.decode() for entry in program["file_entry"])]
+    rows = [entry.state for entry in program.get_entries() if entry.state]
+    assert lines == [(row.address, names[row.file], row.line, row.end_sequence) for row in rows]
+
+
+def test_a_line_table_that_is_damaged_is_refused():
+    results = compiled(debug_level=1)
+    file = read_object(results.debug_object)
+    number = next(number for number, section in enumerate(file.sections) if section.name == ".debug_line")
+    contents = file.sections[number].contents
+    text = next(symbol.section for symbol in file.symbols if symbol.name == results.entry)
+
+    def damaged(table):
+        sections = list(file.sections)
+        sections[number] = dataclasses.replace(sections[number], contents=table)
+        return dataclasses.replace(file, sections=tuple(sections), relocations=())
+
+    for size in range(0, len(contents), 7):
+        with pytest.raises(FlatError):
+            read_lines(damaged(contents[:size]), text)
+        whole = struct.pack("<I", max(0, size - 4)) + contents[4:size]
+        if len(whole) < len(contents) - 8:
+            with contextlib.suppress(FlatError):
+                read_lines(damaged(whole), text)
+    with pytest.raises(FlatError, match="of version 9"):
+        read_lines(damaged(contents[:4] + b"\x09" + contents[5:]), text)
+    without = tuple(section for section in file.sections if not section.name.startswith(".debug_line"))
+    assert read_lines(dataclasses.replace(file, sections=without, relocations=()), text) == []
 
 
 def test_functions_are_subprograms_and_closures_are_inlined_where_they_are_called():
@@ -176,8 +216,8 @@ def test_debuggers_are_told_of_a_kernel_as_long_as_it_is_there():
     # The address of the code is all that differs, but for sections that lie elsewhere.
     assert told != results.debug_object
     address = results.kernel.address
-    names = [name for _, _, name in debuggers.functions(results.debug_object, results.entry, address)]
-    assert results.entry in names
+    names = {piece.name: piece.address for piece in pieces(results)}
+    assert names[f"smelt::{results.entry}"] == address
     assert any(name.endswith(".scaled") for name in names)
     results.kernel = None
     gc.collect()
@@ -214,25 +254,69 @@ def test_the_library_of_the_interface_is_a_shared_object_of_the_machine():
         assert debuggers._interface()._descriptor.version == 1
 
 
-@on_linux
-def test_perf_is_told_of_functions_where_the_environment_asks_for_it():
+def run_under_perf(form, level):
+    """What a child process, which ran the kernels at a debug level, wrote for perf; and its number."""
     run = f"runpy.run_path({str(PROGRAM)!r}, run_name='__main__')"
-    program = f"import os, runpy, sys\nsys.argv = ['', '1', '3']\n{run}\nprint(os.getpid())"
-    ran = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "SMELT_PERF_MAP": "on"},
-    )
-    path = Path(f"/tmp/perf-{ran.stdout.strip()}.map")
+    program = f"import os, runpy, sys\nsys.argv = ['', '{level}', '3']\n{run}\nprint(os.getpid())"
+    environment = {**os.environ, "SMELT_PERF": form}
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    path = Path({"map": "/tmp/perf-{}.map", "dump": "/tmp/jit-{}.dump"}[form].format(ran.stdout.strip()))
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        assert path.stat().st_mode & 0o077 == 0
+        return path.read_bytes(), int(ran.stdout)
     finally:
         path.unlink(missing_ok=True)
+
+
+@on_linux
+@pytest.mark.parametrize(("level", "name"), [(0, r"measure"), (1, r"f\d+\.depth")])
+def test_perf_gets_a_map_where_the_environment_asks_for_it(level, name):
+    contents, _ = run_under_perf("map", level)
+    lines = contents.decode().splitlines()
     assert all(re.fullmatch(r"[0-9a-f]+ [0-9a-f]+ smelt::\S+", line) for line in lines)
-    assert {"smelt::smelt_kernel"} <= {line.split()[2] for line in lines}
-    assert any(re.search(r"smelt::f\d+\.depth$", line) for line in lines)
+    assert any(re.search(rf" smelt::{name}$", line) for line in lines)
+    spans = sorted((int(address, 16), int(size, 16)) for address, size, _ in map(str.split, lines))
+    assert all(size for _, size in spans)
+    assert all(address + size <= following for (address, size), (following, _) in itertools.pairwise(spans))
+
+
+@on_linux
+def test_perf_gets_a_dump_with_code_and_lines_where_the_environment_asks_for_it():
+    contents, process = run_under_perf("dump", 1)
+    magic, version, size, _, _, number, _, _ = struct.unpack_from("<IIIIIIQQ", contents)
+    assert (magic.to_bytes(4, "big"), version, size, number) == (b"JiTD", 1, 40, process)
+    at, times, functions_, lines = size, [], {}, {}
+    while at < len(contents):
+        kind, length, when = struct.unpack_from("<IIQ", contents, at)
+        record = contents[at + 16 : at + length]
+        assert length % 8 == 0
+        times.append(when)
+        if kind == 2:
+            address, count = struct.unpack_from("<QQ", record)
+            record, lines[address] = record[16:], []
+            for _ in range(count):
+                where, line, _ = struct.unpack_from("<QII", record)
+                path, _, record = record[16:].partition(b"\0")
+                lines[address].append((where, path.decode(), line))
+        else:
+            assert kind == 0
+            owner, _, address, again, code_bytes, _ = struct.unpack_from("<IIQQQQ", record)
+            name, _, code = record[40:].partition(b"\0")
+            assert (owner, address) == (process, again)
+            functions_[name.decode()] = (address, code[:code_bytes])
+        at += length
+    assert times == sorted(times)
+    (depth,) = (found for name, found in functions_.items() if name.endswith(".depth"))
+    assert depth[1]
+    assert (str(PROGRAM), line_with("# in a recursive function")) in [place[1:] for place in lines[depth[0]]]
+    assert all(depth[0] <= place[0] < depth[0] + len(depth[1]) for place in lines[depth[0]])
+
+
+def test_what_perf_is_to_get_is_one_of_two_things():
+    knob = knobs.Knob("SMELT_PERF", knobs._parse_perf, None)
+    assert knob.value is None
+    with pytest.raises(ValueError, match="it is map or dump"):
+        knobs._parse_perf("on")
 
 
 def gdb(*commands, arguments=("2", "0")):

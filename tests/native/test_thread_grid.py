@@ -202,19 +202,17 @@ def test_the_first_thread_that_fails_is_that_of_the_serial_order(width, height, 
 
 
 @smelt.kernel
-def fail_one_after_the_other(flag, later, most_turns):
+def fail_one_after_the_other(arrived, later, most_turns):
     i = smelt.grid(1)
-    turns = 0
-    if i == later:
-        while smelt.atomic_add(flag, 0, 0) == 0 and turns < most_turns:
+    if i > 0:
+        smelt.atomic_add(arrived, 0, 1)
+        turns = 0
+        while smelt.atomic_add(arrived, 0, 0) < 2 and turns < most_turns:
             turns += 1
         # Until the other one's error is known.
         turns = 0
-        while turns < 100_000:
-            turns += 1 if smelt.atomic_add(flag, 0, 1) > 0 else 2
-    elif i > 0:
-        smelt.atomic_add(flag, 0, 1)
-    if i > 0:
+        while i == later and turns < 100_000:
+            turns += 1 if smelt.atomic_add(arrived, 0, 0) > 0 else 2
         raise ValueError("not this one")
 
 

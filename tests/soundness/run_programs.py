@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs packages of cases in one process, and prints what became of each as a line of JSON.
 
-    run_programs.py run DIRECTORY CASE...        runs each as it stands in DIRECTORY
-    run_programs.py traced DIRECTORY CASE...     the same, traced and profiled
-    run_programs.py change BEFORE AFTER CASE...  runs each as in BEFORE, replaces its files by those in AFTER, and runs it again
+run_programs.py run DIRECTORY CASE...        runs each as it stands in DIRECTORY
+run_programs.py traced DIRECTORY CASE...     the same, traced and profiled
+run_programs.py change BEFORE AFTER CASE...  runs each as in BEFORE, replaces its files by those in AFTER, and runs it again
 """
 
 import importlib

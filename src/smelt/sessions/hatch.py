@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The build hook for hatchling, `[tool.hatch.build.hooks.smelt]`: precompiles a package while its wheel is built.
 
-    [build-system]
-    requires = ["hatchling", "smelt"]
+[build-system]
+requires = ["hatchling", "smelt"]
 
-    [tool.hatch.build.targets.wheel.hooks.smelt]
-    modules = ["mypackage"]
-    targets = ["native:x86-64-v3", "native:aarch64"]
-    source = "src"
+[tool.hatch.build.targets.wheel.hooks.smelt]
+modules = ["mypackage"]
+targets = ["native:x86-64-v3", "native:aarch64"]
+source = "src"
 """
 
 from __future__ import annotations
