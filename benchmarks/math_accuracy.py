@@ -39,7 +39,7 @@ def tests() -> ModuleType:
 
 def largest_error_of_doubles(module: ModuleType, name: str, count: int) -> tuple[float, tuple[float, ...]]:
     """The greatest error of results in float64, and the numbers where it is."""
-    is_in_numpy = name not in ("erf", "erfc") and np.finfo(np.longdouble).nmant >= 63  # noqa: PLR2004 - of x86-64
+    is_in_numpy = name not in ("erf", "erfc") and np.finfo(np.longdouble).nmant >= 63
     arrays = module.samples(name, "float64", count if is_in_numpy else count // 20)
     if is_in_numpy:
         exact = module.of_numpy(name, *(array.astype(np.longdouble) for array in arrays))

@@ -19,7 +19,6 @@ OTHERS = {
     "where": ("Bdd", "Bll"),
     "clip": ("ddd", "fff", "iii"),
     "sinc": ("d", "f"),
-    "fix": ("d", "f"),
     "round": ("d", "f", "i"),
     "around": ("d", "f"),
     "nan_to_num": ("d", "f", "i"),

@@ -122,6 +122,26 @@ def test_a_strict_zip_of_different_lengths_raises_what_python_raises(lengths):
     assert str(found.value).split("\n")[0] == str(expected.value)
 
 
+def mark(rows):
+    for row in rows:
+        row[0] = 7
+
+
+@smelt.kernel
+def mark_backward(grid, other):
+    mark(reversed(grid))
+    other[0, 0] += grid[0, 0]
+
+
+def test_what_is_written_through_an_iterator_that_a_function_is_given_is_known_to_be_written():
+    room, other = np.zeros((4, 2)), np.zeros((1, 1))
+    mark_backward[1](room, other)
+    assert room[:, 0].tolist() == [7, 7, 7, 7]
+    assert other[0, 0] == 7
+    with pytest.raises(smelt.LaunchError, match="grid, which is written, and other overlap"):
+        mark_backward[1](room[:3], room[1:])
+
+
 @smelt.kernel
 def least_of_nothing(out, x):
     out[0] = min(x, key=farthest)

@@ -19,6 +19,11 @@ from smelt.sessions.directory import Directory
 from smelt.sessions.entries import encode_entry
 
 
+def say(line):
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def make(factor):
     """A kernel; one for each factor."""
 
@@ -38,7 +43,7 @@ def is_right(kernel, factor):
 
 
 def wait_for(path):
-    print("ready", flush=True)
+    say("ready")
     while not path.exists():
         time.sleep(0.001)
 
@@ -49,8 +54,8 @@ def run_all(begin, count):
     is_right(make(1000.0 + time.perf_counter()), 0.0)
     before = smelt.stats().compilations
     wait_for(Path(begin))
-    right = all([is_right(kernel, float(factor)) for factor, kernel in enumerate(kernels, start=2)])
-    return {"compilations": smelt.stats().compilations - before, "is_right": right}
+    right = [is_right(kernel, float(factor)) for factor, kernel in enumerate(kernels, start=2)]
+    return {"compilations": smelt.stats().compilations - before, "is_right": all(right)}
 
 
 def write(_):
@@ -60,10 +65,10 @@ def write(_):
     is_right(kernel, 2.0)
     key, entry = next(contents.keyed_entries(directory))
     whole = encode_entry(key, entry)
-    print("ready", flush=True)
+    say("ready")
     for number in range(10**9):
         directory.write(f"entries/00/{key.hex()}/{number % 7}", whole)
-        print(number, flush=True)
+        say(number)
 
 
 def verify():
@@ -148,4 +153,4 @@ if __name__ == "__main__":
     mode, *arguments = sys.argv[1:]
     assert isinstance(make(1.0), Kernel)
     action = {"all": run_all, "write": write, "verify": verify, "damage": damage, "fault": fault}[mode]
-    print(json.dumps(action(*arguments)))
+    say(json.dumps(action(*arguments)))

@@ -55,6 +55,11 @@ def reload(folder, changed):
         importlib.reload(sys.modules[f"{folder}.{name}" if name else folder])
 
 
+def say(line):
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
 def main():
     mode, *arguments = sys.argv[1:]
     if mode == "traced":
@@ -66,7 +71,7 @@ def main():
     after = Path(rest.pop(0)) if mode == "change" else None
     for package in rest:
         module = f"{package}.main"
-        print(json.dumps({"case": package, **run(module)}), flush=True)
+        say({"case": package, **run(module)})
         if after is None:
             continue
         changed = []

@@ -23,7 +23,7 @@ from smelt.ir.builder import NONE
 from smelt.ir.typed import Role
 from smelt.ir.writes import waits, written_parameters
 from smelt.runtime.elementary.exact import ROLE
-from smelt.types import Array, Memory, Struct, Tuple, Type, none
+from smelt.types import Array, Iteration, Memory, Struct, Tuple, Type, none
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def _refuse_waiting(results: InferenceResults, source: FunctionSource) -> None:
 
 
 def _has_thread_memory(kind: Type) -> bool:
-    if isinstance(kind, Tuple):
+    if isinstance(kind, (Tuple, Iteration)):
         return any(map(_has_thread_memory, kind.items))
     if isinstance(kind, Struct):
         return any(_has_thread_memory(field) for _, field in kind.fields)

@@ -10,7 +10,7 @@ from typing import Any
 
 from smelt.ir.intrinsics import INTRINSICS, Effect
 from smelt.ir.typed import Function, Jump, Value
-from smelt.types import Array, Struct, Tuple, Type
+from smelt.types import Array, Iteration, Struct, Tuple, Type
 
 
 def written_parameters(function: Function, written_by: Callable[[Any], frozenset[int]]) -> frozenset[int]:
@@ -71,7 +71,7 @@ def _links(function: Function) -> Iterator[tuple[Value, Value]]:
 
 def refers_to_array(kind: Type) -> bool:
     """Whether a value of this type is an array, or has one in it."""
-    if isinstance(kind, Tuple):
+    if isinstance(kind, (Tuple, Iteration)):
         return any(map(refers_to_array, kind.items))
     if isinstance(kind, Struct):
         return any(refers_to_array(field) for _, field in kind.fields)

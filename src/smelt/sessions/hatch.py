@@ -40,7 +40,7 @@ class SmeltBuildHook(BuildHookInterface[Any]):
         targets = [f"--target={target}" for target in self.config.get("targets", ())]
         command = [sys.executable, "-m", "smelt.cli", "precompile", *modules, *targets, "--output", self._images.name]
         # In its folder, where Python looks for modules first.
-        subprocess.run(command, check=True, cwd=Path(self.root, self.config.get("source", ".")))
+        subprocess.run(command, check=True, cwd=Path(self.root, self.config.get("source", ".")))  # noqa: S603 - itself
         for path in Path(self._images.name).rglob("*.image"):
             build_data["force_include"][str(path)] = path.relative_to(self._images.name).as_posix()
 

@@ -42,11 +42,10 @@ def define(table: MethodTable) -> None:
     add_method(table, np.bitwise_count, (integer,), functions.count_bits)
     add_method(table, np.divmod, (real, real), Primitive(quotient_and_remainder))
     add_method(table, np.float_power, (number, number), Primitive(_power_of_doubles))
-    for function in (np.floor, np.ceil, np.trunc, np.fix, np.round, np.around):
+    for function in (np.floor, np.ceil, np.trunc, np.round, np.around):
         add_method(table, function, (integer,), Primitive(_unchanged))
     for function in (np.round, np.around):
         add_method(table, function, (floating,), Primitive(_rounded))
-    add_method(table, np.fix, (floating,), Primitive(_towards_zero))
     for function, is_real in ((np.isreal, True), (np.iscomplex, False)):
         add_method(table, function, (real,), Primitive(_always(is_real)))
         add_method(table, function, (complex_number,), Primitive(_compared_with_real("eq" if is_real else "ne")))
@@ -84,10 +83,6 @@ def _unchanged(context: Any, operands: tuple[Operand, ...], node: untyped.Node) 
 
 def _rounded(context: Any, operands: tuple[Operand, ...], node: untyped.Node) -> Operand:  # noqa: ARG001
     return Operand(operands[0].type, context.builder.emit("rint", (context.builder.value(operands[0]),)))
-
-
-def _towards_zero(context: Any, operands: tuple[Operand, ...], node: untyped.Node) -> Operand:  # noqa: ARG001
-    return Operand(operands[0].type, context.builder.emit("trunc", (context.builder.value(operands[0]),)))
 
 
 def _always(value: bool) -> Callable[..., Operand]:
