@@ -5,7 +5,7 @@
 
 needs mpmath. For float64 the results of many random numbers, more of them where something changes, are compared with those of mpmath
 to 160 bits: `--count` says how many of each sort, of which there are two to four. Where NumPy has the function for long doubles of 64
-bits, only those that differ most from that are; where not, a twentieth of them. For float32 all numbers are taken, or one of
+bits, only those that differ most from that are; where not, a quarter of them. For float32 all numbers are taken, or one of
 `--every` so many, and compared with the results for float64, which have 29 bits more; of functions of two numbers, as many random pairs.
 The greatest error is printed, in units in the last place of the exact result, with the numbers where it is.
 
@@ -40,7 +40,7 @@ def tests() -> ModuleType:
 def largest_error_of_doubles(module: ModuleType, name: str, count: int) -> tuple[float, tuple[float, ...]]:
     """The greatest error of results in float64, and the numbers where it is."""
     is_in_numpy = name not in ("erf", "erfc") and np.finfo(np.longdouble).nmant >= 63
-    arrays = module.samples(name, "float64", count if is_in_numpy else count // 20)
+    arrays = module.samples(name, "float64", count if is_in_numpy else count // 4)
     if is_in_numpy:
         exact = module.of_numpy(name, *(array.astype(np.longdouble) for array in arrays))
         with np.errstate(all="ignore"):

@@ -6,6 +6,7 @@ Numba has neither barriers nor atomic operations on the CPU, so the last three w
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import math
 from collections.abc import Callable
@@ -29,8 +30,8 @@ def bodies(name: str, arguments: tuple[Any, ...]) -> dict[str, Callable[[], obje
 @cache
 def compiled(function: Callable[..., None], *, fastmath: bool) -> Callable[..., None]:
     """A function compiled by Numba."""
-    import numba  # noqa: PLC0415 - it may not be installed
-
+    # It may not be installed.
+    numba: Any = importlib.import_module("numba")
     found: Callable[..., None] = numba.njit(fastmath=fastmath)(function)
     return found
 

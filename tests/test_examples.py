@@ -57,3 +57,27 @@ def test_the_benchmark_of_the_caching_core_prints_every_section():
     assert done.stderr == ""
     for section in ("Warm lookup", "The other ways in", "Looking a call up", "Invalidation", "Threads"):
         assert section in done.stdout
+
+
+def test_the_benchmark_of_generated_code_checks_and_times_every_kernel():
+    done = run(ROOT / "benchmarks" / "throughput.py", "--quick")
+    assert done.stderr == ""
+    for name in (
+        "saxpy",
+        "stencil",
+        "matmul",
+        "mandelbrot",
+        "nbody",
+        "black_scholes",
+        "histogram",
+        "reduction",
+        "tiled_matmul",
+    ):
+        assert f"\n{name} " in done.stdout
+    assert done.stdout.count("smelt boundscheck=False") == 9
+
+
+def test_the_benchmark_of_barriers_prints_a_row_for_each_size():
+    done = run(ROOT / "benchmarks" / "barriers.py", "--quick")
+    assert done.stderr == ""
+    assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == ["32", "64", "256", "1024"]

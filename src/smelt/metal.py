@@ -22,6 +22,7 @@ from smelt.targets.metal.metallib import MetallibError
 __all__ = ["DeviceError", "MetalFunction", "MetalLibrary", "MetallibError", "library"]
 
 _DEFAULT_GROUP = 256
+_THREADGROUP_SPACE = 3
 
 
 def library(source: str | os.PathLike[str] | bytes, device: SoftwareDevice | None = None) -> MetalLibrary:
@@ -71,6 +72,7 @@ class MetalFunction:
         threads: int | Sequence[int] | None = None,
         threadgroups: int | Sequence[int] | None = None,
         threads_per_threadgroup: int | Sequence[int] | None = None,
+        threadgroup_memory: Mapping[int, int] | None = None,
     ) -> None:
         """Run it, and return when it is done.
 
@@ -82,8 +84,11 @@ class MetalFunction:
             How many threads there are in all, or how many whole threadgroups: one of the two.
         threads_per_threadgroup
             How many threads a group has: by default as many as fit in a row.
+        threadgroup_memory
+            How many bytes there are for the arguments that a threadgroup shares, by their indices.
 
-        Raises `DeviceError` for buffers that the kernel hasn't, or can't use, and for a grid that can't be.
+        Raises `DeviceError` for buffers that the kernel hasn't, or can't use, for a grid that can't be, and for
+        threads that wait where others of their group don't.
         """
         if (threads is None) == (threadgroups is None):
             raise DeviceError(
@@ -97,10 +102,12 @@ class MetalFunction:
             grid = (x, y, z)
         else:
             grid = sizes(threads)
-        known = {buffer.index: buffer for buffer in self.pipeline.kernel.buffers}
+        # What a threadgroup shares is not bound, and counts for itself.
+        known = {buffer.index: buffer for buffer in self.pipeline.kernel.buffers if buffer.space != _THREADGROUP_SPACE}
         # LIFETIME: what is copied lives until the kernel is done.
         bound = {index: self._bound(index, value, known) for index, value in buffers.items()}
-        self.pipeline.dispatch({index: array.ctypes.data for index, array in bound.items()}, grid, group)
+        addresses = {index: array.ctypes.data for index, array in bound.items()}
+        self.pipeline.dispatch(addresses, grid, group, threadgroup_memory)
 
     def _bound(self, index: int, value: Any, known: Mapping[int, Buffer]) -> np.ndarray[Any, Any]:
         """The memory that a buffer is bound to."""

@@ -55,7 +55,7 @@ TABLE: dict[str, set[str] | None] = {
         "targets.metal:session",
         "targets.ptx:session",
     },
-    "sessions": {"caching", "compiler", "knobs"},
+    "sessions": {"caching", "types", "compiler", "knobs"},
     "cli": ANYTHING,
     "_wiring": ANYTHING,
     "metal": ANYTHING,

@@ -36,7 +36,7 @@ from smelt.caching.locking import exclusively
 from smelt.caching.places import Bases, Cell, FunctionParts
 
 IS_VERSIONED = namespaces.best_namespace() is namespaces.VersionedNamespace
-needs_version_tags = pytest.mark.skipif(not IS_VERSIONED, reason="only CPython 3.11 numbers the states of a dict")
+needs_version_tags = pytest.mark.skipif(not IS_VERSIONED, reason="this Python does not number the states of a dict")
 needs_watchers = pytest.mark.skipif(not watching.is_available(), reason="this Python has no dict watchers")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import ctypes
+import subprocess
 import sys
 import threading
 import types
@@ -43,7 +44,7 @@ from smelt.caching.locking import afterwards, exclusively
 LIMIT_SECS = 60
 
 needs_version_tags = pytest.mark.skipif(
-    not namespaces._has_version_tags(), reason="only CPython 3.11 numbers the states of a dict"
+    not namespaces._has_version_tags(), reason="this Python does not number the states of a dict"
 )
 
 KINDS = [namespaces.Namespace]
@@ -1032,3 +1033,55 @@ def test_a_registration_between_a_definition_and_its_watch_is_noticed(monkeypatc
         patch.setattr(Dispatch, "is_outdated", overtaken)
         add_method(jobs.table, "area", (Shape,), "of a shape")
     assert value() == "of a shape"
+
+
+RESTLESS_REBINDING = """
+import sys, threading, types
+from smelt.caching import CacheView, CodeCache, MethodTable, Results, WorldError, add_method, read_global
+
+class Nothing(Results):
+    pass
+
+cache = CodeCache()
+table, view = MethodTable("functions", cache=cache), CacheView("tests", Nothing, cache=cache)
+add_method(table, "function", (), "the source")
+instance = table.method_instance("function", ())
+module = types.ModuleType("settings")
+exec("X = 0\\ndef function(): return X", vars(module))
+ended = threading.Event()
+
+def make(view, instance):
+    return view.code_instance(instance, edges=read_global(module.function, "X").edges)
+
+def rebind():
+    for number in range(ROUNDS):
+        # An object that nobody else holds.
+        module.X = (number, object())
+    ended.set()
+
+def compile_again():
+    while not ended.is_set():
+        try:
+            view.get_or_create(instance, make)
+        except WorldError:
+            pass
+
+sys.setswitchinterval(1e-5)
+threads = [threading.Thread(target=action) for action in (rebind, rebind, compile_again, compile_again)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print("whole", type(module.X).__name__)
+"""
+
+
+def test_threads_that_rebind_one_name_at_once_leave_the_interpreter_whole():
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", RESTLESS_REBINDING.replace("ROUNDS", "20_000")],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_SECS,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "whole tuple\n", "")

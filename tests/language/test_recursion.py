@@ -403,7 +403,7 @@ def from_c(out, n): out[0] = c(n)
 
 
 def test_threads_that_enter_a_circle_at_different_places_get_the_same_code(tmp_path):
-    for number in range(6):
+    for number in range(3):
         path = tmp_path / f"circle_{number}.py"
         path.write_text(CIRCLE)
         spec = importlib.util.spec_from_file_location(path.stem, path)

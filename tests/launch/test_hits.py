@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import signal
 import sys
@@ -433,10 +434,8 @@ def test_many_failures_leave_memory_as_it_was(slow):
 
     def fail(times):
         for _ in range(times):
-            try:
+            with contextlib.suppress(ValueError):
                 launch(out, 2)
-            except ValueError as error:
-                assert error.__notes__
 
     fail(10)
     slow.clear()

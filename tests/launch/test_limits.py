@@ -22,7 +22,9 @@ group = st.tuples(st.integers(1, 3), st.integers(1, 2), st.one_of(st.integers(1,
 @example(True, True, 1, MOST_THREADGROUP_BYTES, (1, 1, 1))
 @example(True, False, 0, 0, (MOST_THREADS, 1, 1))
 @example(True, False, 0, 0, (MOST_THREADS, 2, 1))
-def test_a_grid_is_within_the_limits_exactly_if_it_is_not_refused(works_together, is_sized, own_bytes, given_bytes, group):
+def test_a_grid_is_within_the_limits_exactly_if_it_is_not_refused(
+    works_together, is_sized, own_bytes, given_bytes, group
+):
     results = SimpleNamespace(
         works_together=works_together or is_sized,
         is_sized_at_launch=is_sized,

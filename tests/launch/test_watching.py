@@ -11,7 +11,8 @@ import pytest
 
 import smelt
 from smelt import _wiring
-from smelt.caching import watching
+from smelt.caching import publishing, watching
+from smelt.caching.namespaces import WatchedNamespace
 from smelt.targets.native import object_layouts
 
 pytestmark = pytest.mark.skipif(
@@ -21,6 +22,12 @@ pytestmark = pytest.mark.skipif(
 
 WATCHED = 1
 UNRELATED = 1
+
+
+@pytest.fixture(autouse=True)
+def are_watched(monkeypatch):
+    """Namespaces are watched, also where this Python has a safer way."""
+    monkeypatch.setattr(publishing, "best_namespace", lambda: WatchedNamespace)
 
 
 @smelt.kernel

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import smelt
 from smelt._wiring import driver
@@ -449,7 +448,7 @@ def sums(a: int, b: int, c: int, d: int) -> Any:
     return affine
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=8, deadline=None, derandomize=True)
 @given(
     st.tuples(st.integers(-3, 3), st.integers(-4, 4), st.integers(-2, 2), st.integers(-3, 3)),
     st.lists(st.tuples(st.integers(0, 24), st.integers(0, 60), st.integers(-5, 70)), min_size=4, max_size=4),

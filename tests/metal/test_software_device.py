@@ -215,18 +215,17 @@ define void @line(ptr addrspace(1) %out, i32 %i) {
 
 
 def test_what_this_device_does_not_know_is_named_when_the_pipeline_is_made(air):
-    unknown = "declare void @air.wg.barrier(i32, i32)\ndefine void @waits() {\n  call void @air.wg.barrier(i32 2, i32 1)\n  ret void\n}"
-    shared = """
-@shared = internal addrspace(3) global [4 x float] undef
-define void @shares() {
-  store float 1.0, ptr addrspace(3) @shared
-  ret void
-}
-"""
+    unknown = (
+        "declare float @air.simd_shuffle_rotate_up.f32(float, i16)\ndeclare void @air.new()\n"
+        "define void @calls() {\n  call void @air.new()\n  ret void\n}"
+    )
+    waits = unknown.replace("calls", "waits").replace(
+        "call void @air.new()", "%r = call float @air.simd_shuffle_rotate_up.f32(float 1.0, i16 1)"
+    )
     library = smelt.metal.library(
         air.metallib(
-            (air.with_kernel(unknown, "waits", []), "waits"),
-            (air.with_kernel(shared, "shares", []), "shares"),
+            (air.with_kernel(unknown, "calls", []), "calls"),
+            (air.with_kernel(waits, "waits", []), "waits"),
             (
                 air.with_kernel("define void @takes(i32 %i) {\n  ret void\n}", "takes", [air.quantity(0, "new")]),
                 "takes",
@@ -234,14 +233,16 @@ define void @shares() {
         )
     )
     with pytest.raises(
-        smelt.metal.DeviceError, match=r"the kernel waits calls air\.wg\.barrier, which this device doesn't know"
+        smelt.metal.DeviceError, match=r"the kernel calls calls air\.new, air\.simd_shuffle_rotate_up\.f32, which"
+    ):
+        library.function("calls")
+    with pytest.raises(
+        smelt.metal.DeviceError, match=r"waits calls air\.simd_shuffle_rotate_up, which this device doesn't know"
     ):
         library.function("waits")
-    with pytest.raises(smelt.metal.DeviceError, match="shares shares shared among the threads of a group"):
-        library.function("shares")
     with pytest.raises(smelt.metal.DeviceError, match="the kernel takes takes new, which this device doesn't know"):
         library.function("takes")
-    with pytest.raises(smelt.metal.MetallibError, match="no function 'other'; it has waits, shares, takes"):
+    with pytest.raises(smelt.metal.MetallibError, match="no function 'other'; it has calls, waits, takes"):
         library.function("other")
 
 

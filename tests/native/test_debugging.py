@@ -152,31 +152,20 @@ def test_a_debug_level_that_there_is_not_is_refused(level):
         smelt.kernel(debug_level=level)(debugged.add_scaled)
 
 
-CHILD = """
-import hashlib, importlib.util, sys
-import smelt
-spec = importlib.util.spec_from_file_location("package.debugged_kernels", sys.argv[1])
-module = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(module)
-results = smelt.kernel(debug_level=2)(module.add_scaled).compile(smelt.float32[:], float, smelt.float32[:])
-assert sys.argv[2].encode() not in results.debug_object
-assert b"package/debugged_kernels.py" in results.debug_object
-print(hashlib.sha256(results.debug_object).hexdigest())
-"""
-
-
 def test_the_same_program_gives_the_same_bytes_wherever_it_lies(tmp_path):
-    digests = set()
-    for seed in ("1", "2"):
-        folder = tmp_path / f"somewhere_{seed}"
+    objects = set()
+    for place in ("here", "there"):
+        folder = tmp_path / f"somewhere_{place}"
         folder.mkdir()
-        shutil.copy(PROGRAM, folder)
-        command = [sys.executable, "-c", CHILD, str(folder / PROGRAM.name), folder.name]
-        ran = subprocess.run(
-            command, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONHASHSEED": seed}
+        spec = importlib.util.spec_from_file_location(
+            "package.debugged_kernels", shutil.copy(PROGRAM, folder / PROGRAM.name)
         )
-        digests.add(ran.stdout)
-    assert len(digests) == 1
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        objects.add(compiled(module.add_scaled, debug_level=2).debug_object)
+        assert folder.name.encode() not in next(iter(objects))
+    assert len(objects) == 1
+    assert b"package/debugged_kernels.py" in objects.pop()
 
 
 def test_a_file_is_named_by_its_module():
@@ -269,12 +258,11 @@ def run_under_perf(form, level):
 
 
 @on_linux
-@pytest.mark.parametrize(("level", "name"), [(0, r"measure"), (1, r"f\d+\.depth")])
-def test_perf_gets_a_map_where_the_environment_asks_for_it(level, name):
-    contents, _ = run_under_perf("map", level)
+def test_perf_gets_a_map_where_the_environment_asks_for_it():
+    contents, _ = run_under_perf("map", 0)
     lines = contents.decode().splitlines()
     assert all(re.fullmatch(r"[0-9a-f]+ [0-9a-f]+ smelt::\S+", line) for line in lines)
-    assert any(re.search(rf" smelt::{name}$", line) for line in lines)
+    assert {"smelt::add_scaled", "smelt::reverse", "smelt::measure"} == {line.split()[2] for line in lines}
     spans = sorted((int(address, 16), int(size, 16)) for address, size, _ in map(str.split, lines))
     assert all(size for _, size in spans)
     assert all(address + size <= following for (address, size), (following, _) in itertools.pairwise(spans))

@@ -202,7 +202,8 @@ def holder(tmp_path):
         process.kill()
 
 
-def test_a_lock_that_another_process_holds_is_not_got(holder, tmp_path):
+@pytest.mark.usefixtures("holder")
+def test_a_lock_that_another_process_holds_is_not_got(tmp_path):
     with locked(tmp_path / "lock", most_seconds=0) as is_held:
         assert not is_held
 
@@ -224,7 +225,7 @@ def test_where_there_can_be_no_lock_one_goes_on_without(tmp_path, monkeypatch):
     with locked(tmp_path / "file/lock") as is_held:
         assert not is_held
 
-    def unsupported(descriptor):
+    def unsupported(_):
         raise OSError(95, "Operation not supported")
 
     monkeypatch.setattr("smelt.sessions.locks._try_to_lock", unsupported)

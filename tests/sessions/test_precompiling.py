@@ -143,7 +143,7 @@ def test_checking_says_what_is_missing(precompiled):
     ]
 
 
-def test_what_was_traced_is_precompiled(precompiled, tmp_path):
+def test_what_was_traced_is_precompiled(tmp_path):
     (tmp_path / "module.py").write_text("import smelt\n@smelt.kernel\ndef fill(out, a):\n    out[smelt.grid(1)] = a\n")
     (tmp_path / "use.py").write_text(
         "import smelt, numpy as np\nend = smelt.trace('trace')\nimport module\n"
@@ -164,7 +164,7 @@ def test_what_was_traced_is_precompiled(precompiled, tmp_path):
         (["json", "--target", "metal:1"], "there is no target 'metal:1'"),
     ],
 )
-def test_what_can_not_be_precompiled_is_said(tmp_path, arguments, message, capsys):
+def test_what_can_not_be_precompiled_is_said(arguments, message, capsys):
     assert main(["precompile", "-j", "1", *arguments]) == 1
     assert message in capsys.readouterr().err
 

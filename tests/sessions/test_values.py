@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import math
 from dataclasses import dataclass
@@ -106,7 +107,5 @@ def test_damaged_bytes_give_a_value_or_an_error_of_the_store(value, at, junk):
     encoded = bytearray(VOCABULARY.encode(value))
     at %= len(encoded)
     encoded[at : at + len(junk)] = junk
-    try:
+    with contextlib.suppress(StoreError):
         VOCABULARY.encode(VOCABULARY.decode(bytes(encoded)))
-    except StoreError:
-        pass

@@ -121,6 +121,20 @@ def many_types(out: Any, x: Any) -> None:
     out[i] = shared[63 - number] + (1 if flag else -1) + small + wide + (pair * 1j).imag + other
 
 
+def kept_from_a_loop(out: Any, x: Any) -> None:
+    shared = smelt.threadgroup_array(64, smelt.float32)
+    number = smelt.thread_position_in_threadgroup().x
+    i = smelt.grid(1)
+    s = 0.0
+    for k in range(int(x[i]) % 5):
+        last = x[(i + k) % x.size]
+        s += last * last
+    chosen = s if s > 9 else -s
+    shared[number] = s
+    smelt.threadgroup_barrier()
+    out[i] = shared[63 - number] - s * chosen
+
+
 def tuples_and_parts(out: Any, x: Any) -> None:
     shared = smelt.threadgroup_array(64, smelt.float32)
     number = smelt.thread_position_in_threadgroup().x
@@ -280,6 +294,7 @@ CASES = [
     (guarded, 4, 64, (OUT, X), True),
     (guarded, 5, 64, (OUT[:200], X[:100]), True),
     (many_types, 4, 64, (OUT, X), True),
+    (kept_from_a_loop, 4, 64, (OUT, X), True),
     (tuples_and_parts, 4, 64, (OUT, X), True),
     (tuples_and_parts, 4, 64, (OUT, X[:100]), True),
     *[(swapped_in_a_loop, 4, 64, (OUT, X, rounds), True) for rounds in (0, 1, 5, -1)],

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Namespaces: dicts of modules and classes as places, and the three ways to learn that one has changed.
 
+- CPython up to 3.13 numbers the states of each dict: one comparison for each namespace tells whether anything in it was rebound.
 - CPython 3.12 and later calls back before a watched dict changes (`watching`): the change invalidates at the moment it is
-  made, and looking code up compares nothing.
-- CPython 3.11 numbers the states of each dict: one comparison for each namespace tells whether anything in it was rebound.
+  made, and looking code up compares nothing. Where both are there the numbers are preferred, for they are safe whatever threads do: a
+  dict has found the entry that it is about to change before it calls back, and if another thread changes the dict while the callback
+  waits, the entry is not there any more.
 - Anywhere else every binding is compared. It is the slow and obvious way, and the reference for the tests of the others.
 """
 
@@ -42,7 +44,7 @@ class Namespace(Place):
 
 
 class VersionedNamespace(Namespace):
-    """A namespace on CPython 3.11, where `PyDictObject.ma_version_tag` differs between any two states of any two dicts."""
+    """A namespace on CPython up to 3.13, where `PyDictObject.ma_version_tag` differs between any two states of any two dicts."""
 
     __slots__ = ("_expected", "_list", "_list_place", "_version")
 
@@ -93,7 +95,7 @@ class VersionedNamespace(Namespace):
 
 
 class WatchedNamespace(Namespace):
-    """A namespace on CPython 3.12 and later, which tells before a binding in it changes."""
+    """A namespace on CPython 3.12 and later, which tells before a binding in it changes. See above for what threads may not do."""
 
     __slots__ = ("_subscription",)
 
@@ -124,14 +126,20 @@ class WatchedNamespace(Namespace):
             self._subscription.remove(binding.name)
 
 
+_HEADER_BYTES = 16
+"""Of an object on 64 bits. Without the interpreter lock it is larger, and dicts change while they are looked at."""
+
+
 def _version_tag(container: dict[str, Any]) -> ctypes.c_uint64:
     # struct PyDictObject { PyObject ob_base (16 bytes); Py_ssize_t ma_used; uint64_t ma_version_tag; ... }, Include/cpython/
-    # dictobject.h of CPython 3.11.
+    # dictobject.h of CPython 3.11 to 3.13. From 3.12 on the lowest bits are about watchers, and the number is above them.
     return ctypes.c_uint64.from_address(id(container) + 24)
 
 
 def _has_version_tags() -> bool:
-    if sys.implementation.name != "cpython" or sys.version_info[:2] != (3, 11) or ctypes.sizeof(ctypes.c_void_p) != 8:
+    if sys.implementation.name != "cpython" or sys.version_info[:2] not in ((3, 11), (3, 12), (3, 13)):
+        return False
+    if ctypes.sizeof(ctypes.c_void_p) != 8 or object.__basicsize__ != _HEADER_BYTES:
         return False
     probe, other = {"a": 1}, {"a": 1}
     before, unchanged = _version_tag(probe).value, _version_tag(other).value
@@ -140,7 +148,7 @@ def _has_version_tags() -> bool:
 
 
 def best_namespace() -> type[Namespace]:
-    """The cheapest kind of namespace that this Python has."""
-    if watching.is_available():
-        return WatchedNamespace
-    return VersionedNamespace if _has_version_tags() else Namespace
+    """The cheapest kind of namespace that this Python has, of those that are safe."""
+    if _has_version_tags():
+        return VersionedNamespace
+    return WatchedNamespace if watching.is_available() else Namespace

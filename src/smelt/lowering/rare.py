@@ -3,8 +3,7 @@
 
 A loop with a call in it stays as it is, unless LLVM knows what stands for the call where it computes with vectors. That is a function
 of a vector and of a mask that says which of its elements need it: it does nothing if there is none, and else calls the function for
-each of them. It is inlined after LLVM has vectorised the loop (see `llvm.optimise`),
-so that the usual case costs one test of the mask.
+each of them. It is inlined after LLVM has vectorised the loop (see `llvm.optimise`), so that the usual case costs one test of the mask.
 
 The names by which LLVM knows which function stands for which are those of its vector function ABI, with `_LLVM_` for the instruction
 set, `M` for the mask and `v` for a parameter that is a vector.

@@ -46,9 +46,12 @@ _pool = PoolRecord()
 ctypes.pythonapi.Py_IncRef(ctypes.py_object(_pool))
 provide(POOL, ctypes.addressof(_pool))
 
+_loading = threading.Lock()
+_prepare: Any = None
+
 
 class ThreadGrid:
-    """Runs grids with the pool of this process.
+    """Runs grids with the pool of this process, the only one.
 
     Parameters
     ----------
@@ -60,11 +63,8 @@ class ThreadGrid:
 
     def __init__(self, helpers: HelperCode, threads: int) -> None:
         self._helpers = helpers
-        self._loading = threading.Lock()
         self._runs: dict[str, Any] | None = None
         self.threads = threads
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._after_fork_in_child)
 
     @property
     def threads(self) -> int:
@@ -85,30 +85,40 @@ class ThreadGrid:
         return (self._runs or self._loaded())[name]
 
     def _loaded(self) -> dict[str, Any]:
-        with self._loading:
+        global _prepare  # noqa: PLW0603 - there is one pool
+        with _loading:
             if self._runs is None:
                 # What it does takes little time beside that of a chunk, so it is not worth much of LLVM's.
                 code = self._helpers.mapped(thread_grid_text, 0, sys.platform)
                 assert code is not None
                 # LIFETIME: threads run in it for as long as the process lives.
                 ctypes.pythonapi.Py_IncRef(ctypes.py_object(code))
-                self._prepare = _PREPARE(code.address(PREPARE))
-                self._prepare_pool()
+                # Once, for others may be using the pool.
+                if _prepare is None:
+                    _prepare = _PREPARE(code.address(PREPARE))
+                    _prepare_pool()
                 self._runs = {name: _RUN(code.address(name)) for name in (RUN_THREADS, RUN_BRIEF_THREADS, RUN_GROUPS)}
             return self._runs
 
-    def _prepare_pool(self) -> None:
-        frequency = ticks_per_second(sys.platform)
-        _pool.alone_ticks, _pool.worthwhile_ticks, _pool.chunk_ticks, _pool.spin_ticks = (
-            max(1, int(seconds * frequency)) for seconds in (ALONE_SECS, WORTHWHILE_SECS, CHUNK_SECS, SPIN_SECS)
-        )
-        self._prepare(ctypes.addressof(_pool))
 
-    def _after_fork_in_child(self) -> None:
-        # Of the pool there is its memory, in the middle of whatever other threads were doing with it.
-        self._loading = threading.Lock()
-        most = _pool.most
-        ctypes.memset(ctypes.addressof(_pool), 0, ctypes.sizeof(_pool))
-        _pool.most = most
-        if self._runs is not None:
-            self._prepare_pool()
+def _prepare_pool() -> None:
+    frequency = ticks_per_second(sys.platform)
+    _pool.alone_ticks, _pool.worthwhile_ticks, _pool.chunk_ticks, _pool.spin_ticks = (
+        max(1, int(seconds * frequency)) for seconds in (ALONE_SECS, WORTHWHILE_SECS, CHUNK_SECS, SPIN_SECS)
+    )
+    _prepare(ctypes.addressof(_pool))
+
+
+def _after_fork_in_child() -> None:
+    # Of the pool there is its memory, in the middle of whatever other threads were doing with it.
+    global _loading  # noqa: PLW0603
+    _loading = threading.Lock()
+    most = _pool.most
+    ctypes.memset(ctypes.addressof(_pool), 0, ctypes.sizeof(_pool))
+    _pool.most = most
+    if _prepare is not None:
+        _prepare_pool()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,49 +1,97 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a module of AIR to code for the processor that this runs on.
 
-A kernel becomes a function `run(launch, buffers)` that runs a box of its grid, thread by thread, x fastest. `launch` is an array of words of
-eight bytes, see `WORDS`; `buffers` one of the addresses that its parameters point to, a word for each parameter.
+A kernel becomes a function `run(launch, buffers)` that runs a box of its grid: thread by thread, x fastest, or group by group if threads wait
+for each other. `launch` is an array of the words of `targets.native.words`; `buffers` one of the addresses that its parameters
+point to, a word for each parameter.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from smelt.lowering import LoweredModule
 from smelt.lowering.llvm import emit_object, module_of_bitcode, optimise, parsed
+from smelt.lowering.lowered import Threadgroups
 from smelt.targets.metal.air.kernels import ConstantOfFunction, Kernel
 from smelt.targets.metal.devices.errors import DeviceError
+from smelt.targets.metal.devices.software.cooperation import RESULT, made_cooperative
 from smelt.targets.metal.devices.software.functions import declaration_of, definition_of
 from smelt.targets.native.code_generation import machine_for
 from smelt.targets.native.flat import FlatCode
 from smelt.targets.native.flattening import flatten
 from smelt.targets.native.target import host_target
+from smelt.targets.native.threadgroups import group_entry_point
+from smelt.targets.native.words import SIZES, loads_of_words
 
 ENTRY = "run"
 
 _AXES = "xyz"
-WORDS = tuple(f"{quantity}_{axis}" for quantity in ("begin", "end", "grid", "group") for axis in _AXES)
-"""The words of a launch: where the box begins and ends, the threads of the whole grid, those of a threadgroup."""
+_BOX = tuple(f"{corner}_{axis}" for corner in ("begin", "end") for axis in _AXES)
 
 _OPT_LEVEL = 2
 
 
+@dataclass(frozen=True)
+class CompiledKernel:
+    """A kernel for the processor.
+
+    Attributes
+    ----------
+    code
+        Its code. The variables that a threadgroup shares are outside of it.
+    sites
+        How many places there are where threads wait for each other; 0 if none does. A thread that waits where others don't ends
+        the launch with the number of its place, one group that there is no memory for with one more than all.
+    """
+
+    code: FlatCode
+    sites: int
+
+
 def compile_kernel(
-    bitcode: bytes, kernel: Kernel, constants: tuple[ConstantOfFunction, ...], values: Mapping[str, str]
-) -> FlatCode:
+    bitcode: bytes,
+    kernel: Kernel,
+    constants: tuple[ConstantOfFunction, ...],
+    values: Mapping[str, str],
+    shared: Sequence[str],
+) -> CompiledKernel:
     """Compile a kernel of the module that `bitcode` holds.
 
-    `values` gives its function constants, by the names of their variables, as numbers of LLVM IR.
+    `values` gives its function constants, by the names of their variables, as numbers of LLVM IR; `shared` the names of the variables
+    that a threadgroup shares.
 
     Raises `DeviceError`, naming what this device doesn't know, and `RuntimeError` for what LLVM can't compile.
     """
     text = str(module_of_bitcode(bitcode))
     text = _with_constants(text, constants, values)
-    text, signature = _with_definitions(text, kernel)
+    for variable in shared:
+        line = re.compile(
+            rf"^(@\"?{re.escape(variable)}\"? = ).*?addrspace\(3\) global (.*?) (?:undef|poison|zeroinitializer)",
+            re.MULTILINE,
+        )
+        text = line.sub(r"\1external addrspace(3) global \2", text)
+    signature = _signature(text, kernel)
+    cooperative = made_cooperative(text, kernel.name)
+    text = _with_definitions(text if cooperative is None else cooperative.text, kernel)
+    if cooperative is None:
+        text += _entry_point(kernel, signature)
+    else:
+        text += _group_entry_point(kernel, signature, text, cooperative.sites)
     machine = machine_for(host_target(), opt_level=_OPT_LEVEL)
-    module = parsed(text + _entry_point(kernel, signature), machine)
+    module = parsed(text, machine)
     optimise(module, machine, _OPT_LEVEL)
-    return flatten(emit_object(module, machine))
+    return CompiledKernel(flatten(emit_object(module, machine)), 0 if cooperative is None else cooperative.sites)
+
+
+def _signature(text: str, kernel: Kernel) -> tuple[str, ...]:
+    """The LLVM types of the parameters of a kernel."""
+    for line in text.splitlines():
+        if line.startswith("define") and f"@{kernel.name}(" in line:
+            return _parameter_types(line)
+    raise DeviceError(f"the module of the kernel {kernel.name} has no function of that name")
 
 
 def _with_constants(text: str, constants: tuple[ConstantOfFunction, ...], values: Mapping[str, str]) -> str:
@@ -58,10 +106,9 @@ def _with_constants(text: str, constants: tuple[ConstantOfFunction, ...], values
     return text
 
 
-def _with_definitions(text: str, kernel: Kernel) -> tuple[str, tuple[str, ...]]:
-    """The module with AIR's functions defined and its target left out, and the types of the kernel's parameters."""
+def _with_definitions(text: str, kernel: Kernel) -> str:
+    """The module with AIR's functions defined and its target left out."""
     lines, definitions, needed, unknown = [], [], {}, []
-    signature: tuple[str, ...] | None = None
     for line in text.splitlines():
         declared = declaration_of(line)
         if declared is not None:
@@ -74,8 +121,7 @@ def _with_definitions(text: str, kernel: Kernel) -> tuple[str, tuple[str, ...]]:
             continue
         if line.startswith(("target ", "@llvm.compiler.used", "@llvm.used")):
             continue
-        if line.startswith("define") and f"@{kernel.name}(" in line.replace('"', ""):
-            signature = _parameter_types(line)
+        if line.startswith("define") and not line.startswith("define internal") and f"@{kernel.name}(" in line:
             # Only what is run is left in the end.
             lines.append(re.sub(r"^define (?:weak_odr )?(?:dso_local )?", "define internal ", line))
         else:
@@ -83,11 +129,9 @@ def _with_definitions(text: str, kernel: Kernel) -> tuple[str, tuple[str, ...]]:
     if unknown:
         names = ", ".join(sorted(unknown))
         raise DeviceError(f"the kernel {kernel.name} calls {names}, which this device doesn't know")
-    if signature is None:
-        raise DeviceError(f"the module of the kernel {kernel.name} has no function of that name")
     body = "\n".join(lines)
     declarations = [line for line in needed if f"@{line.split('@')[1].split('(')[0]}(" not in body]
-    return "\n".join([body, *declarations, *definitions]) + "\n", signature
+    return "\n".join([body, *declarations, *definitions]) + "\n"
 
 
 def _without_aliases(line: str) -> str:
@@ -137,38 +181,57 @@ _NUMBERS = {
 }
 
 
-def _entry_point(kernel: Kernel, signature: tuple[str, ...]) -> str:
+def _arguments(kernel: Kernel, signature: tuple[str, ...], buffers_name: str) -> tuple[str, str, str]:
+    """LLVM IR that loads the buffers, LLVM IR that computes the inputs, and the arguments."""
     buffers = {buffer.parameter for buffer in kernel.buffers}
     inputs = {one.parameter: one for one in kernel.inputs}
-    loads, arguments, lines = [], [], []
+    loads, computed, arguments = [], [], []
     for number, kind in enumerate(signature):
         if number in buffers:
-            loads.append(f"  %place{number} = getelementptr i64, ptr %buffers, i64 {number}")
+            loads.append(f"  %place{number} = getelementptr i64, ptr %{buffers_name}, i64 {number}")
             loads.append(f"  %a{number} = load {kind}, ptr %place{number}")
         elif number in inputs:
-            lines += _input(inputs[number].quantity, kind, number, kernel.name)
+            computed += _input(inputs[number].quantity, kind, number, kernel.name)
         else:
             raise DeviceError(f"nothing is said of parameter {number} of the kernel {kernel.name}")
         arguments.append(f"{kind} %a{number}")
-    words = "\n".join(
-        f"  %{name}_place = getelementptr i64, ptr %launch, i64 {number}\n  %{name} = load i64, ptr %{name}_place"
-        for number, name in enumerate(WORDS)
-    )
-    groups = "\n".join(
-        f"  %padded_{axis} = add i64 %grid_{axis}, %group_{axis}\n  %more_{axis} = sub i64 %padded_{axis}, 1\n"
-        f"  %groups_{axis} = udiv i64 %more_{axis}, %group_{axis}"
-        for axis in _AXES
-    )
-    positions = "\n".join(_POSITION.format(axis=axis) for axis in _AXES)
+    return "\n".join(loads), "\n".join(computed), ", ".join(arguments)
+
+
+def _entry_point(kernel: Kernel, signature: tuple[str, ...]) -> str:
+    loads, computed, arguments = _arguments(kernel, signature, "buffers")
     return _TEMPLATE.format(
         entry=ENTRY,
-        words=words,
-        groups=groups,
-        loads="\n".join(loads),
-        positions=positions,
-        inputs="\n".join(lines),
-        call=f'call void @"{kernel.name}"({", ".join(arguments)})',
+        words=loads_of_words(*_BOX, *SIZES),
+        groups=_GROUPS,
+        loads=loads,
+        inputs=f"{_QUANTITIES}\n{computed}",
+        call=f'call void @"{kernel.name}"({arguments})',
     )
+
+
+def _group_entry_point(kernel: Kernel, signature: tuple[str, ...], text: str, sites: int) -> str:
+    """The entry point of a kernel whose threads wait for each other: the one that smelt's own have."""
+    loads, computed, arguments = _arguments(kernel, signature, "arguments")
+    words = (*(f"position_{axis}" for axis in _AXES), *SIZES)
+    state = "\n".join(
+        f"  %{name}_word = getelementptr i64, ptr %state, i64 {number}\n  %{name} = load i64, ptr %{name}_word"
+        for number, name in enumerate(words)
+    )
+    lowered = LoweredModule(
+        text=text,
+        name=f'"{kernel.name}"',
+        result_type=RESULT,
+        functions=(),
+        sources=(),
+        errors=(),
+        prints=(),
+        symbols=(),
+        threadgroups=Threadgroups(0, is_sized_at_launch=False, exhausted=sites + 1),
+    )
+    prepared = f"{state}\n{_GROUPS}\n{loads}\n{_QUANTITIES}\n{computed}"
+    passed = f"ptr %state, {arguments}" if arguments else "ptr %state"
+    return group_entry_point(lowered, ENTRY, prepared, passed)
 
 
 def _input(quantity: str, kind: str, number: int, kernel: str) -> list[str]:
@@ -194,13 +257,38 @@ def _narrowed(value: str, kind: str) -> str:
     return f"add i64 {value}, 0" if kind == "i64" else f"trunc i64 {value} to {kind}"
 
 
+_GROUPS = "\n".join(
+    f"  %padded_{axis} = add i64 %grid_{axis}, %group_{axis}\n  %last_{axis} = sub i64 %padded_{axis}, 1\n"
+    f"  %groups_{axis} = udiv i64 %last_{axis}, %group_{axis}"
+    for axis in _AXES
+)
+
 _POSITION = """\
   %outer_{axis} = udiv i64 %position_{axis}, %group_{axis}
   %first_{axis} = mul i64 %outer_{axis}, %group_{axis}
   %inner_{axis} = sub i64 %position_{axis}, %first_{axis}
-  %left_{axis} = sub i64 %grid_{axis}, %first_{axis}
-  %is_edge_{axis} = icmp ult i64 %left_{axis}, %group_{axis}
-  %actual_{axis} = select i1 %is_edge_{axis}, i64 %left_{axis}, i64 %group_{axis}"""
+  %rest_{axis} = sub i64 %grid_{axis}, %first_{axis}
+  %is_edge_{axis} = icmp ult i64 %rest_{axis}, %group_{axis}
+  %actual_{axis} = select i1 %is_edge_{axis}, i64 %rest_{axis}, i64 %group_{axis}
+"""
+
+_QUANTITIES = (
+    "".join(_POSITION.format(axis=axis) for axis in _AXES)
+    + """\
+  %row_before = mul i64 %inner_z, %actual_y
+  %in_plane = add i64 %row_before, %inner_y
+  %in_rows = mul i64 %in_plane, %actual_x
+  %index = add i64 %in_rows, %inner_x
+  %lane = and i64 %index, 31
+  %simdgroup = lshr i64 %index, 5
+  %quad_lane = and i64 %index, 3
+  %quadgroup = lshr i64 %index, 2
+  %simd_width = add i64 0, 32
+  %threads_of_plane = mul i64 %actual_x, %actual_y
+  %threads_of_group = mul i64 %threads_of_plane, %actual_z
+  %threads_padded = add i64 %threads_of_group, 31
+  %simdgroups = lshr i64 %threads_padded, 5"""
+)
 
 _TEMPLATE = """
 define void @{entry}(ptr %launch, ptr %buffers) {{
@@ -222,20 +310,6 @@ loop_x:
   %has_x = icmp ult i64 %position_x, %end_x
   br i1 %has_x, label %thread, label %end_of_y
 thread:
-{positions}
-  %row = mul i64 %inner_z, %actual_y
-  %in_plane = add i64 %row, %inner_y
-  %before = mul i64 %in_plane, %actual_x
-  %index = add i64 %before, %inner_x
-  %lane = and i64 %index, 31
-  %simdgroup = lshr i64 %index, 5
-  %quad_lane = and i64 %index, 3
-  %quadgroup = lshr i64 %index, 2
-  %simd_width = add i64 0, 32
-  %plane = mul i64 %actual_x, %actual_y
-  %threads = mul i64 %plane, %actual_z
-  %threads_padded = add i64 %threads, 31
-  %simdgroups = lshr i64 %threads_padded, 5
 {inputs}
   {call}
   %next_x = add i64 %position_x, 1

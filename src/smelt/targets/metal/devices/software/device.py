@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Metal device in software: libraries, functions, pipelines, dispatches.
 
-It runs the threads of a grid one after the other. So far it runs kernels whose threads work alone: one that waits for others, or shares
-memory with them, is refused by name when its pipeline is made.
+It runs the threads of a grid one after the other, or the groups, if threads wait for each other. What a kernel needs that is not
+known here is named when its pipeline is made.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from typing import Any
 from smelt.targets.metal.air.kernels import ConstantOfFunction, Kernel, constants_of, kernels_of
 from smelt.targets.metal.air.program import DowngradeError, Pointer
 from smelt.targets.metal.air.reading import read_module
+from smelt.targets.metal.air.sizes import size_in_bytes
 from smelt.targets.metal.devices.errors import DeviceError
-from smelt.targets.metal.devices.software.compilation import ENTRY, WORDS, compile_kernel
+from smelt.targets.metal.devices.software.compilation import ENTRY, CompiledKernel, compile_kernel
 from smelt.targets.metal.metallib import Function, Library, read_metallib
 from smelt.targets.native.errors import FlatError
 from smelt.targets.native.mapping import MappedCode
 from smelt.targets.native.symbols import resolve
+from smelt.targets.native.words import LAUNCH_WORDS, STATUS_WORD
 
 MOST_THREADS = 1024
 SIMD_WIDTH = 32
@@ -111,20 +113,19 @@ class SoftwareFunction:
             raise DeviceError(f"{self.kernel.name} needs values for its function constants {', '.join(missing)}")
         return values
 
-    def compile(self, values: Mapping[str, str]) -> MappedCode:
-        """Its code, given its function constants. Raises as `pipeline`."""
-        for variable in self._outline.globals:
-            if isinstance(variable.type, Pointer) and variable.type.space == _THREADGROUP_SPACE:
-                raise DeviceError(
-                    f"{self.kernel.name} shares {variable.name} among the threads of a group, which this device doesn't know"
-                )
+    def compile(self, values: Mapping[str, str]) -> tuple[CompiledKernel, dict[str, int]]:
+        """Its code, given its function constants, and how many bytes the variables have that a group shares. Raises as `pipeline`."""
+        shared = {
+            variable.name or "": size_in_bytes(variable.content)
+            for variable in self._outline.globals
+            if isinstance(variable.type, Pointer) and variable.type.space == _THREADGROUP_SPACE
+        }
         try:
-            flat = compile_kernel(self._module, self.kernel, self.constants, values)
+            return compile_kernel(self._module, self.kernel, self.constants, values, list(shared)), shared
         except (FlatError, RuntimeError) as error:
             if isinstance(error, DeviceError):
                 raise
             raise DeviceError(f"{self.kernel.name} can't be compiled for the processor: {error}") from error
-        return MappedCode(flat, resolve)
 
 
 def _literal(constant: ConstantOfFunction, value: Any) -> str:
@@ -157,19 +158,36 @@ class SoftwarePipeline:
 
     def __init__(self, function: SoftwareFunction, values: Mapping[str, str]) -> None:
         self.kernel = function.kernel
-        # LIFETIME: the code is there as long as what calls it.
-        self._code = function.compile(values)
+        compiled, shared = function.compile(values)
+        self._sites = compiled.sites
+        # LIFETIME: code and shared memory are there as long as what calls the code.
+        self._shared = {name: ctypes.create_string_buffer(size + _ALIGNMENT) for name, size in shared.items()}
+        self._code = MappedCode(compiled.code, self._resolve)
         self._run = _RUN(self._code.address(ENTRY))
+        self._running = threading.Lock()
         self.max_total_threads_per_threadgroup = function.kernel.most_threads or MOST_THREADS
         self.thread_execution_width = SIMD_WIDTH
-        self.static_threadgroup_memory_length = 0
+        self.static_threadgroup_memory_length = sum(shared.values())
 
-    def dispatch(self, addresses: Mapping[int, int], threads: Sizes, group: Sizes) -> None:
+    def _resolve(self, name: str) -> int:
+        """Where a symbol is; what a group shares is this pipeline's own, for its groups run one after the other."""
+        if name in self._shared:
+            return -(-ctypes.addressof(self._shared[name]) // _ALIGNMENT) * _ALIGNMENT
+        return resolve(name)
+
+    def dispatch(
+        self,
+        addresses: Mapping[int, int],
+        threads: Sizes,
+        group: Sizes,
+        threadgroup_memory: Mapping[int, int] | None = None,
+    ) -> None:
         """Run that many threads in all, in groups of `group`, on the buffers at these addresses; returns when they are done.
 
-        A buffer that is not bound is memory of zeros, which may be read and, in vain, be written.
+        `threadgroup_memory` gives how many bytes there are for the arguments that a group shares, by their indices. A buffer that is
+        not bound is memory of zeros, which may be read and, in vain, be written.
 
-        Raises `DeviceError` for a grid that can't be.
+        Raises `DeviceError` for a grid that can't be, and for threads that wait where others of their group don't.
         """
         if min((*threads, *group)) < 1:
             raise DeviceError(
@@ -180,14 +198,33 @@ class SoftwarePipeline:
                 f"{self.kernel.name} takes at most {self.max_total_threads_per_threadgroup} threads in a threadgroup, not "
                 f"{math.prod(group)}"
             )
+        memory = {
+            index: ctypes.create_string_buffer(size + _ALIGNMENT) for index, size in (threadgroup_memory or {}).items()
+        }
         parameters = max((buffer.parameter for buffer in self.kernel.buffers), default=-1) + 1
         words = (ctypes.c_int64 * max(parameters, 1))()
         for buffer in self.kernel.buffers:
-            words[buffer.parameter] = addresses.get(buffer.index, _zeros())
-        launch = (ctypes.c_int64 * len(WORDS))(0, 0, 0, *threads, *threads, *group)
-        self._run(ctypes.addressof(launch), ctypes.addressof(words))
+            if buffer.space != _THREADGROUP_SPACE:
+                words[buffer.parameter] = addresses.get(buffer.index, _zeros())
+            elif buffer.index in memory:
+                words[buffer.parameter] = -(-ctypes.addressof(memory[buffer.index]) // _ALIGNMENT) * _ALIGNMENT
+            else:
+                raise DeviceError(
+                    f"{self.kernel.name} needs threadgroup memory {buffer.index} ({buffer.name}): say how many bytes"
+                )
+        launch = (ctypes.c_int64 * LAUNCH_WORDS)(0, 0, 0, *threads, *threads, *group)
+        with self._running:
+            self._run(ctypes.addressof(launch), ctypes.addressof(words))
+        if launch[STATUS_WORD]:
+            raise DeviceError(f"{self.kernel.name}: {self._failure(launch[STATUS_WORD])}")
+
+    def _failure(self, status: int) -> str:
+        if status > self._sites:
+            return "there is no memory to run a threadgroup"
+        return "threads of one threadgroup, or of one simdgroup, wait at different places for each other"
 
 
+_ALIGNMENT = 64
 _ZERO_BYTES = 1 << 16
 _zeros_by_thread = threading.local()
 
