@@ -219,8 +219,8 @@ def _logarithm_of_erfc(t: Real) -> Real:
         return -mp.log(mp.erfc(t + 2)) - (t + 2) ** 2
 
 
-def _erfc_exponent(count: int, smallest: Real, largest: int) -> Polynomial:
-    return Polynomial(_logarithm_of_erfc, smallest - 2, mpf(largest - 2), lambda t: mp.erfc(t + 2), count)
+def _erfc_exponent(count: int, smallest: Real, largest: int, *, is_single: bool = False) -> Polynomial:
+    return Polynomial(_logarithm_of_erfc, smallest - 2, mpf(largest - 2), lambda t: mp.erfc(t + 2), count, is_single)
 
 
 def _erf_by_x(z: Real) -> Real:
@@ -228,8 +228,8 @@ def _erf_by_x(z: Real) -> Real:
     return mp.erf(x) / x - 1
 
 
-def _erf_small(count: int, largest: Real) -> Polynomial:
-    return Polynomial(_erf_by_x, mpf(0), largest**2, lambda z: mp.sqrt(z) / mp.erf(mp.sqrt(z)), count)
+def _erf_small(count: int, largest: Real, *, is_single: bool = False) -> Polynomial:
+    return Polynomial(_erf_by_x, mpf(0), largest**2, lambda z: mp.sqrt(z) / mp.erf(mp.sqrt(z)), count, is_single)
 
 
 # The ranges are those to which the functions reduce their arguments, and a little more; the counts leave an error far below that of
@@ -259,9 +259,9 @@ POLYNOMIALS = {
     "ARCSINE_NARROW": _odd_rest(mp.asin, mpf(1) / 2 * (1 + mpf(2) ** -20), 6),
     "CUBE_ROOT": Polynomial(lambda m: 1 / mp.cbrt(m), mpf(1), mpf(2), mp.cbrt, 5),
     "ERF": _erf_small(11, mpf(13) / 16),
-    "ERF_NARROW": _erf_small(7, mpf(1)),
+    "ERF_SINGLE": _erf_small(6, mpf(13) / 16, is_single=True),
     "ERFC_EXPONENT": _erfc_exponent(19, mpf(13) / 16, 6),
-    "ERFC_EXPONENT_NARROW": _erfc_exponent(7, mpf(1), 4),
+    "ERFC_EXPONENT_SINGLE": _erfc_exponent(8, mpf(13) / 16, 4, is_single=True),
     "SCALED_ERFC": Polynomial(
         _scaled_erfc, mpf(-1), (mpf(28) - _SCALE) / (28 + _SCALE), lambda t: 1 / _scaled_erfc(t), 25, pairs=1
     ),

@@ -40,6 +40,7 @@ pytestmark = pytest.mark.skipif(
     sys.version_info < (3, 12), reason="Python 3.11 has no dict watchers; its namespaces are compared by version tag"
 )
 
+
 @pytest.fixture(autouse=True)
 def are_watched(monkeypatch: pytest.MonkeyPatch) -> None:
     """Namespaces are watched, also where this Python has a safer way."""

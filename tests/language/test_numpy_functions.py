@@ -67,39 +67,42 @@ def signatures(name):
     return list(dict.fromkeys(chosen or kept[:1]))
 
 
-CASES = [(name, code) for name in UFUNCS for code in signatures(name)] + [
-    (name, code) for name, codes in OTHERS.items() for code in codes
-]
+@smelt.kernel(opt_level=1)
+def of_one(out, functions, x):
+    i = smelt.grid(1)
+    for j, function in enumerate(functions):
+        out[j, i] = function(x[j, i])
 
 
 @smelt.kernel(opt_level=1)
-def map_one(out, function, x):
+def of_two(out, functions, x, y):
     i = smelt.grid(1)
-    out[i] = function(x[i])
+    for j, function in enumerate(functions):
+        out[j, i] = function(x[j, i], y[j, i])
 
 
 @smelt.kernel(opt_level=1)
-def map_two(out, function, x, y):
+def of_three(out, functions, x, y, z):
     i = smelt.grid(1)
-    out[i] = function(x[i], y[i])
+    for j, function in enumerate(functions):
+        out[j, i] = function(x[j, i], y[j, i], z[j, i])
 
 
 @smelt.kernel(opt_level=1)
-def map_three(out, function, x, y, z):
+def pairs_of_one(first, second, functions, x):
     i = smelt.grid(1)
-    out[i] = function(x[i], y[i], z[i])
+    for j, function in enumerate(functions):
+        first[j, i], second[j, i] = function(x[j, i])
 
 
 @smelt.kernel(opt_level=1)
-def map_to_pair(first, second, function, x):
+def pairs_of_two(first, second, functions, x, y):
     i = smelt.grid(1)
-    first[i], second[i] = function(x[i])
+    for j, function in enumerate(functions):
+        first[j, i], second[j, i] = function(x[j, i], y[j, i])
 
 
-@smelt.kernel(opt_level=1)
-def map_two_to_pair(first, second, function, x, y):
-    i = smelt.grid(1)
-    first[i], second[i] = function(x[i], y[i])
+KERNELS = {(1, 1): of_one, (2, 1): of_two, (3, 1): of_three, (1, 2): pairs_of_one, (2, 2): pairs_of_two}
 
 
 def defined(name, operands):
@@ -136,7 +139,7 @@ def are_close(got, expected):
     return near | (got == expected) | (np.isnan(got) & np.isnan(expected))
 
 
-def assert_close(got, expected, operands):
+def assert_close(name, got, expected, operands):
     assert got.dtype == expected.dtype
     if got.dtype.kind == "c":
         # Of the parts together, too: NumPy itself loses the digits of one that is much smaller.
@@ -148,23 +151,43 @@ def assert_close(got, expected, operands):
     else:
         wrong = got != expected
     failed = np.flatnonzero(wrong)
-    assert failed.size == 0, [(*(o[i] for o in operands), got[i], expected[i]) for i in failed[:4]]
+    assert failed.size == 0, [(name, *(o[i] for o in operands), got[i], expected[i]) for i in failed[:4]]
 
 
-@pytest.mark.parametrize(("name", "code"), CASES)
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_a_function_gives_what_numpys_gives(name, code):
-    function = getattr(np, name)
+def operands_of(name, code):
     grids = np.meshgrid(*(values_of(kind) for kind in code))
-    operands = defined(name, [grid.ravel() for grid in grids])
-    count = len(operands[0])
-    expected = function(*operands)
-    if isinstance(expected, tuple):
-        found = tuple(np.zeros_like(part) for part in expected)
-        (map_to_pair if len(code) == 1 else map_two_to_pair)[count](*found, function, *operands)
+    return defined(name, [grid.ravel() for grid in grids])
+
+
+def results_of(name, operands):
+    with np.errstate(all="ignore"):
+        expected = getattr(np, name)(*operands)
+    return expected if isinstance(expected, tuple) else (expected,)
+
+
+def grouped():
+    """Functions that take and give the same types, some together, since each group is a compilation."""
+    cases = [(name, code) for name in UFUNCS for code in signatures(name)]
+    cases += [(name, code) for name, codes in OTHERS.items() for code in codes]
+    groups = {}
+    for name, code in cases:
+        made = "".join(part.dtype.char for part in results_of(name, operands_of(name, code)))
+        groups.setdefault((code, made), []).append(name)
+    for (code, made), names in groups.items():
+        for start in range(0, len(names), 8):
+            yield pytest.param(code, made, names[start : start + 8], id=f"{code}-{made}-{names[start]}")
+
+
+@pytest.mark.parametrize(("code", "made", "names"), list(grouped()))
+def test_functions_give_what_numpys_give(code, made, names):
+    operands = [operands_of(name, code) for name in names]
+    width = max(len(given[0]) for given in operands)
+    # Functions with fewer operands are asked for some twice.
+    given = [np.array([np.resize(one[place], width) for one in operands]) for place in range(len(code))]
+    found = [np.zeros((len(names), width), kind) for kind in made]
+    functions = tuple(getattr(np, name) for name in names)
+    KERNELS[len(code), len(made)][width](*found, functions, *given)
+    for row, name in enumerate(names):
+        expected = results_of(name, [rows[row] for rows in given])
         for got, wanted in zip(found, expected, strict=True):
-            assert_close(got, wanted, operands)
-        return
-    got = np.zeros(count, expected.dtype)
-    (map_one, map_two, map_three)[len(code) - 1][count](got, function, *operands)
-    assert_close(got, expected, operands)
+            assert_close(name, got[row], wanted, [rows[row] for rows in given])

@@ -9,6 +9,7 @@ import dataclasses
 import io
 import math
 import sys
+import threading
 from typing import NamedTuple
 
 import numpy as np
@@ -175,6 +176,34 @@ def test_an_error_of_formatting_a_value_is_an_error_of_the_launch():
 
 def print_a_range(steps):
     print(range(1, 2, steps[0]))
+
+
+class Exclusive(io.StringIO):
+    def __init__(self):
+        super().__init__()
+        self.writers, self.most = 0, 0
+
+    def write(self, text):
+        self.writers += 1
+        self.most = max(self.most, self.writers)
+        # Others come by while it writes, if they may.
+        for _ in range(20):
+            threading.Event().wait(0)
+        self.writers -= 1
+        return super().write(text)
+
+
+def test_launches_from_several_threads_write_one_after_the_other():
+    stream = Exclusive()
+    with contextlib.redirect_stdout(stream):
+        print_and_count[1](np.zeros(1))
+        threads = [threading.Thread(target=print_and_count[4], args=(np.zeros(4),)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sorted(stream.getvalue().split()) == sorted("0" + "0123" * 4)
+    assert stream.most == 1
 
 
 class Nesting(io.StringIO):

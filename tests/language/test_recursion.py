@@ -213,6 +213,42 @@ def test_a_constant_that_a_circle_reads_changes_its_types_too(monkeypatch):
             assert out[0] == function(5)
 
 
+HEIGHT = 1
+
+
+def tall(n):
+    return 0 if n == 0 else short(n - 1) + HEIGHT
+
+
+def short(n):
+    return 0 if n == 0 else tall(n - 1)
+
+
+def measure(out, n):
+    out[0] = tall(n)
+
+
+def test_what_is_taken_for_granted_of_a_function_is_depended_on(monkeypatch):
+    kernel, out = smelt.kernel(measure), np.zeros(1)
+    code = driver().inferred(CompilerJob(kernel.instance((typeof(out), typeof(4))), kernel.config))
+    (of_tall,) = calls_of(code)
+    (of_short,) = calls_of(of_tall)
+    assert calls_of(of_short) == [of_tall]
+    assert of_tall.instance in of_short.edges
+    # While `short` was inferred, what it calls was inferred for its type alone.
+    assert "HEIGHT" in {edge.name for edge in of_short.edges if hasattr(edge, "name")}
+    kernel[1](out, 4)
+    monkeypatch.setitem(globals(), "HEIGHT", 2.5)
+    assert not of_short.is_current or not driver().jobs.view(kernel.config).get(of_short.instance)
+    kernel[1](out, 4)
+    assert out[0] == 5
+
+
+def calls_of(code):
+    instructions = (one for block in typed_function(code).blocks for one in block.instructions)
+    return [one.attributes["callee"] for one in instructions if one.operation == "call"]
+
+
 def shout(n):  # noqa: ARG001
     raise ValueError("always")
 
@@ -262,6 +298,16 @@ def without_end_later(n):
     return without_end_later(n + 1) + room[n % 500]
 
 
+def without_end_or_result(out):
+    out[1] += 1
+    if out[1] > 0:
+        without_end_or_result(out)
+
+
+def run_without_end_or_result(out):
+    without_end_or_result(out)
+
+
 def run_without_end(out):
     out[0] = without_end(out[0] == 0)
 
@@ -271,13 +317,13 @@ def run_without_end_later(out):
 
 
 @pytest.mark.parametrize("level", [0, 3])
-@pytest.mark.parametrize("program", [run_without_end, run_without_end_later])
+@pytest.mark.parametrize("program", [run_without_end, run_without_end_later, run_without_end_or_result])
 def test_recursion_without_end_is_a_recursion_error(program, level):
     kernel = smelt.kernel(opt_level=level)(program)
     with pytest.raises(RecursionError, match="maximum recursion depth exceeded") as caught:
-        kernel[1](np.zeros(1))
+        kernel[1](np.zeros(2))
     assert "without_end" in caught.value.__notes__[0].splitlines()[1]
-    kernel[0](np.zeros(1))
+    kernel[0](np.zeros(2))
 
 
 @smelt.kernel

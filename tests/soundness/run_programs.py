@@ -22,7 +22,7 @@ def run(name):
     """What `run_module` says, or what went wrong."""
     try:
         return run_module(importlib.import_module(name))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other programs are run
         return {"error": f"{type(error).__name__}: {error}"}
 
 
@@ -84,7 +84,7 @@ def main():
         # Compiled files are told apart by the time of the last change, in seconds.
         shutil.rmtree(Path(directory, package, "__pycache__"), ignore_errors=True)
         reload(package, [name for name in changed if name != "main.py"] + ["main.py"])
-        print(json.dumps({"case": package, **run(module)}))
+        say({"case": package, **run(module)})
 
 
 main()

@@ -12,7 +12,7 @@ from typing import Any
 from smelt import knobs
 from smelt.caching import StoreError
 from smelt.cli.output import say
-from smelt.sessions.contents import FOLDERS, clear, entries, prune, sizes, verify
+from smelt.sessions.contents import clear, entries, prune, sizes, verify
 from smelt.sessions.directory import Directory, default_directory
 
 _COMMANDS = {
@@ -93,7 +93,7 @@ def _clear(directory: Directory) -> dict[str, Any]:
 
 def _lines(report: dict[str, Any]) -> Iterator[str]:
     for name, value in report.items():
-        if name in FOLDERS:
+        if isinstance(value, dict):
             yield f"{name}: {value['files']} files, {value['bytes']} bytes"
         elif isinstance(value, list):
             for row in value:

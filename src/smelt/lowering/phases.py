@@ -226,15 +226,15 @@ class _Cutter:
         for value in used:
             self._need(value, own, piece)
 
-    def _need(self, value: Value, own: set[Value], piece: _Piece) -> None:
+    def _need(self, value: Value, own: set[Value], piece: _Piece, steps: int = 0) -> None:
         if value in own or value in piece.repeated:
             return
         instruction = self._common.definitions.get(value)
         instruction = self._common.replaced.get(value, instruction) if instruction is not None else None
         is_common = self._common.is_common.get(value, False)
-        if instruction is not None and self._is_cheap(instruction, is_common=is_common):
+        if instruction is not None and steps < _MOST_STEPS and self._is_cheap(instruction, is_common=is_common):
             for operand in instruction.operands:
-                self._need(operand, own, piece)
+                self._need(operand, own, piece, steps + 1)
             piece.repeated[value] = instruction
         elif is_common:
             piece.handed[value] = None
@@ -385,3 +385,5 @@ class _Steps:
 
 _COSTLY = frozenset((*FLOATING_FUNCTIONS, *FLOATING_FUNCTIONS_OF_TWO)) - {"floor", "ceil", "trunc", "rint", "copysign"}
 _NOWHERE = Position(0, 0, 0, 0)
+_MOST_STEPS = 24
+"""From a value that is computed again back to what it is computed from."""

@@ -8,20 +8,41 @@ that no term has more than 45 bits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from itertools import product
+from typing import TypeAlias
 
 from smelt.ir.typed import Block, Instruction, Value
+from smelt.lowering.invariants import Invariants
 from smelt.lowering.linear import Bound, Linear, number
-from smelt.lowering.values import Known, Values, is_counted
+from smelt.lowering.values import MOST_STEPS, Known, Values, is_counted
 from smelt.types import Array, Kind, Scalar
 
+_Question: TypeAlias = tuple[Value, Block, str]
+
 _MOST_BOUNDS = 4
+_MOST_CHOICES = 2
+"""Of how many values all bounds are tried with all others."""
+
 _UINT64 = Scalar(Kind.UNSIGNED, 64)
 
 
 class Ranges(Values):
     """The bounds of the integers of one function, in each of its blocks."""
+
+    def __init__(
+        self,
+        blocks: list[Block],
+        parameters: Sequence[Value],
+        arguments: Sequence[Known],
+        heads: Container[Block],
+        invariants: Invariants,
+    ) -> None:
+        super().__init__(blocks, parameters, arguments, heads, invariants)
+        self._bounds: dict[_Question, tuple[Bound, ...]] = {}
+        self._asked: set[_Question] = set()
+        self._found_on_the_way: dict[_Question, tuple[Bound, ...]] = {}
+        self._circles = 0
 
     def known(self, value: Value, block: Block) -> Known:
         """All that is known of a value in a block."""
@@ -52,8 +73,12 @@ class Ranges(Values):
         key = (value, block, side)
         if key in self._bounds:
             return self._bounds[key]
-        if key in self._asked:
+        if len(self._asked) >= MOST_STEPS:
             return ()
+        if key in self._asked or key in self._found_on_the_way:
+            self._circles += 1
+            return self._found_on_the_way.get(key, ())
+        circles = self._circles
         self._asked.add(key)
         exact = self.exact(value)
         found = [] if exact is not None and exact.is_constant else self._found(value, block, side)
@@ -64,9 +89,13 @@ class Ranges(Values):
                 found += _moved(self._bounds_of(other, block, side), distance)
         self._asked.discard(key)
         bounds = self._useful(found)
-        if not self._asked:
-            # What was found while something else was being looked for may lack what depends on that.
+        # What was found while it was itself being looked for may lack what depends on that.
+        if self._asked and self._circles > circles:
+            self._found_on_the_way[key] = bounds
+        else:
             self._bounds[key] = bounds
+        if not self._asked:
+            self._found_on_the_way.clear()
         return bounds
 
     def _useful(self, found: Iterable[Bound]) -> tuple[Bound, ...]:
@@ -137,7 +166,8 @@ class Ranges(Values):
     def _chosen(self, bounds: Sequence[Iterable[Bound]], side: str) -> list[Bound]:
         """What is at least (or at most) one of several that have these bounds."""
         found = []
-        for choice in product(*bounds):
+        choices = [list(some) if len(bounds) <= _MOST_CHOICES else list(some)[:1] for some in bounds]
+        for choice in product(*choices):
             needs = frozenset[Linear]().union(*(bound.needs for bound in choice))
             for bound in choice:
                 gaps = (other.linear.minus(bound.linear) for other in choice if other is not bound)
@@ -229,9 +259,11 @@ class Ranges(Values):
         step = self.same(step)
         if step is value or step in asked:
             return True
+        if len(asked) >= MOST_STEPS:
+            return False
+        asked.add(step)
         definition = self.definitions.get(step)
         if definition is None:
-            asked.add(step)
             sources = self._sources.get(step)
             return sources is not None and all(self._goes(argument, value, side, asked) for _, argument in sources)
         if definition.operation not in ("add", "sub"):

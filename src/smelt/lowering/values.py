@@ -40,6 +40,9 @@ class Known:
 
 UNKNOWN = Known()
 
+MOST_STEPS = 40
+"""How many values are looked through to find out what one is: Python's stack is not deep."""
+
 # Operations without effects whose results are the same for the same operands.
 _PURE = {
     *("constant", "convert", "not", "extent", "thread", "item", "select"),
@@ -75,8 +78,7 @@ class Values:
         self._heads = heads
         self._facts: dict[Block, dict[Value, list[tuple[str, Value, int]]]] = {}
         self._exact: dict[Value, Linear | None] = {}
-        self._bounds: dict[tuple[Value, Block, str], tuple[Bound, ...]] = {}
-        self._asked: set[tuple[Value, Block, str]] = set()
+        self._depth = 0
         for block in blocks:
             self._joins.update(dict.fromkeys(block.parameters, block))
             for instruction in block.instructions:
@@ -121,13 +123,17 @@ class Values:
         value = self.same(value)
         if value in self._arguments:
             return self._arguments[value].row
-        definition = self.definitions.get(value)
-        if definition is None:
-            arguments = self._arriving(value)
-            if arguments is not None and len(arguments) == 1:
-                return self.row(arguments[0][1])
+        if self._depth >= MOST_STEPS:
             return None
-        return self.invariants.of(definition, self.row)
+        definition = self.definitions.get(value)
+        self._depth += 1
+        try:
+            if definition is not None:
+                return self.invariants.of(definition, self.row)
+            arguments = self._arriving(value)
+            return self.row(arguments[0][1]) if arguments is not None and len(arguments) == 1 else None
+        finally:
+            self._depth -= 1
 
     def extents(self, array: Value) -> tuple[Linear | None, ...]:
         """The extents of an array, as far as they are known."""
@@ -176,9 +182,13 @@ class Values:
         """What an integer is, if it is a sum of multiples."""
         value = self.same(value)
         if value not in self._exact:
+            if self._depth >= MOST_STEPS:
+                return None
             # While it is looked for, as in a loop that it runs through, nothing is known of it.
             self._exact[value] = None
+            self._depth += 1
             self._exact[value] = self._exact_of(value)
+            self._depth -= 1
         return self._exact[value]
 
     def _exact_of(self, value: Value) -> Linear | None:

@@ -150,12 +150,9 @@ def reduced(x: Any) -> tuple[Any, Any, Any]:
 def exp_single(x: Any) -> Any:
     """`math.exp` of a float32."""
     bounded = np.where(x > 89.0, 89.0, np.where(x < -104.0, -104.0, x))
-    shifted = multiply_add(bounded, _BY_LN2, SHIFT_SINGLE)
-    exponent = shifted - SHIFT_SINGLE
-    exact = multiply_add(exponent, -_LN2_SINGLE, bounded)
-    rest = multiply_add(exponent, -_LN2_REST_SINGLE, exact)
-    lost = multiply_add(exponent, -_LN2_REST_SINGLE, exact - rest)
-    return _scaled_single(_exponential_of_rest_single(rest, lost), shifted)
+    shifted, rest, lost = reduced_single(bounded)
+    power, missing = exponential_of_rest_single(rest, lost)
+    return _scaled_single(power + missing, shifted)
 
 
 @elementary
@@ -165,13 +162,25 @@ def exp2_single(x: Any) -> Any:
     shifted = bounded + SHIFT_SINGLE
     rest = bounded - (shifted - SHIFT_SINGLE)
     exponent, missing = exact_product(rest, _LN2_SINGLE)
-    return _scaled_single(_exponential_of_rest_single(exponent, multiply_add(rest, _LN2_REST_SINGLE, missing)), shifted)
+    power, missing = exponential_of_rest_single(exponent, multiply_add(rest, _LN2_REST_SINGLE, missing))
+    return _scaled_single(power + missing, shifted)
 
 
 @elementary
-def _exponential_of_rest_single(rest: Any, lost: Any) -> Any:
+def reduced_single(x: Any) -> tuple[Any, Any, Any]:
+    """`n + SHIFT_SINGLE`, and the rest as a pair."""
+    shifted = multiply_add(x, _BY_LN2, SHIFT_SINGLE)
+    exponent = shifted - SHIFT_SINGLE
+    exact = multiply_add(exponent, -_LN2_SINGLE, x)
+    rest = multiply_add(exponent, -_LN2_REST_SINGLE, exact)
+    return shifted, rest, multiply_add(exponent, -_LN2_REST_SINGLE, exact - rest)
+
+
+@elementary
+def exponential_of_rest_single(rest: Any, lost: Any) -> tuple[Any, Any]:
+    """`e**(rest + lost)` as a pair."""
     total, missing = sum_of_ordered(1.0, rest)
-    return total + (missing + multiply_add(rest * rest, polynomial(rest, _EXP_SINGLE), lost))
+    return total, missing + multiply_add(rest * rest, polynomial(rest, _EXP_SINGLE), lost)
 
 
 @elementary
@@ -179,11 +188,12 @@ def _scaled_single(number: Any, shifted: Any) -> Any:
     exponent = shifted - SHIFT_SINGLE
     first = multiply_add(exponent, 0.5, SHIFT_SINGLE)
     second = (exponent - (first - SHIFT_SINGLE)) + SHIFT_SINGLE
-    return number * _whole_power_of_two_single(first) * _whole_power_of_two_single(second)
+    return number * whole_power_of_two_single(first) * whole_power_of_two_single(second)
 
 
 @elementary
-def _whole_power_of_two_single(shifted: Any) -> Any:
+def whole_power_of_two_single(shifted: Any) -> Any:
+    """`2**n`, a normal number, where `shifted` is `n + SHIFT_SINGLE`."""
     return with_bits(shifted, (bits_of(shifted) << 23) + 0x3F800000)
 
 

@@ -68,6 +68,13 @@ class _Cursor:
             raise MetallibError(f"{self.what} has a text without an end, at byte {self.at}")
         return _text(self.take(end + 1 - self.at)[:-1], self.what)
 
+    def part(self, size: int, what: str) -> _Cursor:
+        """A cursor on the next bytes, which this one goes behind."""
+        if size < 0 or self.at + size > self.end:
+            raise MetallibError(f"{what} lies outside of what it is in: {size} bytes at {self.at}, of {self.end}")
+        self.at += size
+        return _Cursor(self.data, self.at - size, size, what)
+
     def tags(self, length_bytes: int = 2) -> list[Tag]:
         """The tags up to the end of the group."""
         found: list[Tag] = []
@@ -148,12 +155,10 @@ class _Reader:
 
     def _group(self, cursor: _Cursor, what: str) -> list[Tag]:
         """The tags of a group that begins with its size, itself included."""
-        size = cursor.number(4)
-        inner = _Cursor(cursor.data[: cursor.end], cursor.at, size - 4, f"a group of {what}")
+        inner = cursor.part(cursor.number(4) - 4, f"a group of {what}")
         tags = inner.tags()
         if inner.at != inner.end:
             raise MetallibError(f"a group of {what} has {inner.end - inner.at} bytes behind its end")
-        cursor.at = inner.end
         return tags
 
     def _read_extension(self, begin: int) -> None:
@@ -189,11 +194,9 @@ class _Reader:
         directory = cursor.text() if name == "HSRD" else None
         archives, places = [], {}
         for number in range(count):
-            size = cursor.number(4)
-            inner = _Cursor(self._data[: cursor.end], cursor.at, size, "an archive of sources")
+            inner = cursor.part(cursor.number(4), "an archive of sources")
             places[inner.at - begin] = number
             tags = inner.tags(length_bytes=4)
-            cursor.at = inner.end
             if [tag.name for tag in tags] != ["SARC"] or inner.at != inner.end:
                 raise MetallibError("an archive of sources is not one")
             identifier, _, content = tags[0].content.partition(b"\0")
@@ -244,8 +247,7 @@ class _Reader:
             raise MetallibError(f"{what} has a reflection, but the library has no list of them")
 
         def read(cursor: _Cursor) -> bytes:
-            size = cursor.number(4)
-            inner = _Cursor(cursor.data[: cursor.end], cursor.at, size - 4, f"the reflection of {what}")
+            inner = cursor.part(cursor.number(4) - 4, f"the reflection of {what}")
             begin = inner.at
             (tag,) = inner.tags() or [Tag("", b"")]
             # The zeros in front of it only align it in the file: behind the tag's name and size.
