@@ -237,7 +237,8 @@ def test_words_of_a_namespace_agree_again_after_a_change_that_matters_to_nobody(
 
 
 @needs_watchers
-def test_a_watched_namespace_needs_no_guard():
+def test_a_watched_namespace_needs_no_guard(monkeypatch):
+    monkeypatch.setattr(publishing, "best_namespace", lambda: namespaces.WatchedNamespace)
     module = types.ModuleType("settings")
     exec("X = 1\ndef function(a=1): return X", vars(module))
     code = Code()

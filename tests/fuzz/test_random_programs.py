@@ -101,8 +101,8 @@ def leaves(draw: Any, kind: str, scope: Scope) -> Node:
     others = [name for name, known in scope.variables.items() if kind in FLOATS or known in INTEGERS]
     choices = [
         "literal",
-        *(["variable"] * 3 if names else []),
-        *(["converted"] if others else []),
+        *(["variable"] * 4 if names else []),
+        *(["converted"] * 3 if others else []),
         *(["table"] if kind == "int32" and scope.has_table else []),
     ]
     match draw(st.sampled_from(choices)):

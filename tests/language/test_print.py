@@ -10,6 +10,7 @@ import io
 import math
 import sys
 import threading
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -186,22 +187,30 @@ class Exclusive(io.StringIO):
     def write(self, text):
         self.writers += 1
         self.most = max(self.most, self.writers)
-        # Others come by while it writes, if they may.
-        for _ in range(20):
-            threading.Event().wait(0)
+        # Others come by while it writes, if they may: the system call lets them.
+        for _ in range(200):
+            Path(__file__).stat()
         self.writers -= 1
         return super().write(text)
 
 
 def test_launches_from_several_threads_write_one_after_the_other():
-    stream = Exclusive()
+    stream, interval = Exclusive(), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
     with contextlib.redirect_stdout(stream):
         print_and_count[1](np.zeros(1))
-        threads = [threading.Thread(target=print_and_count[4], args=(np.zeros(4),)) for _ in range(4)]
+        together = threading.Barrier(4)
+
+        def launch():
+            together.wait()
+            print_and_count[4](np.zeros(4))
+
+        threads = [threading.Thread(target=launch) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
+    sys.setswitchinterval(interval)
     assert sorted(stream.getvalue().split()) == sorted("0" + "0123" * 4)
     assert stream.most == 1
 

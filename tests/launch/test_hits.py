@@ -584,3 +584,19 @@ def test_a_grid_that_is_not_small_runs_on_several_threads_of_the_system(slow):
         launch(out, values[:-7], 2)
     assert f"in thread ({count - 7}, 0, 0)" in error.value.__notes__[0]
     assert len(slow) == 1
+
+
+def test_a_workload_runs_nothing_that_ran_before(slow):
+    out, values = np.zeros(3), np.arange(3.0)
+    launch = add.over(3)
+    warm(launch, out, values, 4)
+    out[:] = 0
+    slow.clear()
+    with smelt.precompile_workload():
+        launch(out, values, 4)
+        add[3](out, values, 4)
+    assert not out.any()
+    assert len(slow) == 2
+    launch(out, values, 4)
+    np.testing.assert_array_equal(out, values + 4)
+    assert len(slow) == 2

@@ -207,6 +207,32 @@ def test_shuffles(air, name, operand):
     ).all()
 
 
+@pytest.mark.parametrize(("way", "sign"), [("up", -1), ("down", 1)])
+@pytest.mark.parametrize("width", [32, 8])
+def test_shuffles_that_fill_up(air, way, sign, width):
+    text = f"""
+declare float @air.simd_shuffle_and_fill_{way}.f32(float, float, i16, i16)
+define void @moves(ptr addrspace(1) %x, ptr addrspace(1) %y, i32 %i) {{
+  %p = getelementptr float, ptr addrspace(1) %x, i32 %i
+  %v = load float, ptr addrspace(1) %p
+  %q = getelementptr float, ptr addrspace(1) %y, i32 %i
+  %w = load float, ptr addrspace(1) %q
+  %r = call float @air.simd_shuffle_and_fill_{way}.f32(float %v, float %w, i16 3, i16 {width})
+  store float %r, ptr addrspace(1) %p
+  ret void
+}}
+"""
+    arguments = [air.buffer(0, 0, "x"), air.buffer(1, 1, "y"), air.quantity(2, "thread_position_in_grid")]
+    x, y = np.arange(64, dtype=np.float32), np.arange(64, dtype=np.float32) + 100
+    expected = []
+    for lane in range(64):
+        place, first = lane % width, lane - lane % width
+        moved = place + 3 * sign
+        expected.append(x[first + moved] if 0 <= moved < width else y[first + moved % width])
+    opened(air, text, "moves", arguments)({0: x, 1: y}, threads=64, threads_per_threadgroup=64)
+    assert x.tolist() == expected
+
+
 def test_votes_and_vectors(air):
     text = """
 declare i1 @air.simd_all(i1)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from smelt.caching import CacheView, CodeInstance, LookupTable, MethodInstance, Results
-from smelt.compiler.config import CompilerConfig, CompilerJob
+from smelt.compiler.config import NATIVE, CompilerConfig, CompilerJob
 from smelt.compiler.jobs import Jobs, lock_of
 from smelt.compiler.results import InferenceResults
 from smelt.driver import runtime_library
@@ -131,8 +131,8 @@ class Driver:
             is_fast=job.config.fastmath,
             linked=linked,
             name=name,
-            # It is there to be vectorised.
-            has_main=name is None and job.config.opt_level > 1,
+            # It is there to be vectorised, which is nothing for GPUs.
+            has_main=name is None and job.config.opt_level > 1 and job.config.target.name == NATIVE.name,
             debug=_debug_information(job.config) if name is None else None,
         )
 

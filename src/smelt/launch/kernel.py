@@ -133,7 +133,7 @@ class Kernel:
         declared = declared_types(self.name, kinds)
         if target is None and not options:
             return self.loaded(declared).results
-        chosen = {} if target is None else {"target": target_named(target)}
+        chosen: dict[str, Any] = {} if target is None else {"target": target_named(target)}
         job = CompilerJob(self.instance(declared), replace(self.config, **chosen, **options))
         code, results = self._driver().artifact(job)
         _check_result(self.name, code.results(self._driver().view(job.config).results_class))

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
+from smelt.targets.native.dispatch import suspended
+
 if TYPE_CHECKING:
     from smelt.launch.kernel import Kernel
     from smelt.types import Type
@@ -36,7 +38,8 @@ def precompile_workload() -> Iterator[None]:
     before = is_workload()
     _in_workload.is_entered = True
     try:
-        yield
+        with suspended():
+            yield
     finally:
         _in_workload.is_entered = before
 

@@ -317,6 +317,11 @@ class _Walk:
 
     def _differ(self, first: Value, second: Value, block: Block) -> frozenset[Linear] | None:
         """What `first != second` needs: that it is more, or that it is less."""
+        size = self._ranges.definitions.get(first)
+        if size is not None and size.attributes.get("quantity") == "threads_per_threadgroup":
+            # Groups have threads, so what divides by their size doesn't divide by 0.
+            exact = self._ranges.exact(second)
+            return frozenset() if exact is not None and exact.is_constant and exact.constant <= 0 else None
         both = (self._at_most(first, second, -1, block), self._at_most(second, first, -1, block))
         return least_demanding(needs for needs in both if needs is not None)
 

@@ -51,6 +51,8 @@ class CompilerCode:
 
     def save(self, view: CacheView[Any], code: CodeInstance) -> None:
         """Keep the results of `code`."""
+        if self._fingerprints.compiler_has_changed():
+            return
         key = self._key(view, code.instance)
         blobs: dict[bytes, bytes] = {}
         encoded = _VOCABULARY.encode(tuple(sorted(portable_state(view.results(code)).items())), blobs)

@@ -40,6 +40,7 @@ class Fingerprints:
         self._directory = directory
         self._in_images = in_images
         self._compiler: bytes | None = None
+        self._stamp = b""
         # By identity, as code objects of different files compare equal; the reference says when an entry is void.
         self._by_code: dict[int, tuple[weakref.ref[types.CodeType], bytes]] = {}
 
@@ -62,12 +63,17 @@ class Fingerprints:
     def of_compiler(self) -> bytes:
         """The fingerprint of smelt and of the version of LLVM that it compiles with."""
         if self._compiler is None:
-            key = toolchain_stamp()
-            self._compiler = self._remembered(_COMPILERS, key)
+            self._stamp = toolchain_stamp()
+            self._compiler = self._remembered(_COMPILERS, self._stamp)
             if self._compiler is None:
                 self._compiler = toolchain_fingerprint()
-                self._remember(_COMPILERS, key, self._compiler)
+                self._remember(_COMPILERS, self._stamp, self._compiler)
         return self._compiler
+
+    def compiler_has_changed(self) -> bool:
+        """Whether smelt's files were changed since its fingerprint was asked for, so that it may not be that of what runs here."""
+        self.of_compiler()
+        return toolchain_stamp() != self._stamp
 
     def _remembered(self, folder: str, key: bytes) -> bytes | None:
         if self._directory is None:

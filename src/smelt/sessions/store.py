@@ -160,8 +160,8 @@ class Session:
         except (UnnamedError, SourceError) as error:
             self._missed(code.instance, f"it can't be kept: {error}")
             return
-        if not code.is_current:
-            # What was described may not be what it was compiled for.
+        if not code.is_current or self.fingerprints.compiler_has_changed():
+            # What was described may not be what it was compiled for, or with.
             return
         self._saved.update(results for _, results in new)
         folder = _folder_of(key)

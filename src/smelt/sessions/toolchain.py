@@ -9,23 +9,27 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from smelt.caching.encoding import encode_int, encode_str, frame, sequence
+from smelt.caching.encoding import encode_str, frame, sequence
 from smelt.sessions.container import digest
 
 PACKAGE = Path(__file__).parent.parent
 
+# Numbers of inodes take all 64 bits on some file systems; times before 1970 are negative.
+_STAMP = struct.Struct("<QQqq")
+
 
 def toolchain_stamp(package: Path = PACKAGE) -> bytes:
     """What the file system says of smelt's sources and of LLVM: a digest that stays the same as long as nobody touches them."""
-    files = sorted(_sources(package), key=lambda entry: entry.path)
-    stamps = [encode_str(entry.path[len(str(package)) :]) + _stamp(entry.stat()) for entry in files]
+    stamps = sorted(f"{entry.path}\0".encode() + _stamp(entry.stat()) for entry in _sources(package))
     version = _llvmlite_version()
     if version is not None:
-        stamps.append(encode_str(str(version)) + _stamp(version.stat()))
-    return digest(sequence([encode_str(str(package)), *stamps]))
+        stamps.append(f"{version}\0".encode() + _stamp(version.stat()))
+    # All stamps have one length, and no path has a zero in it.
+    return digest(b"".join(stamps))
 
 
 def toolchain_fingerprint(package: Path = PACKAGE) -> bytes:
@@ -50,7 +54,7 @@ def _sources(folder: Path | str) -> Iterator[os.DirEntry[str]]:
 
 def _stamp(status: os.stat_result) -> bytes:
     # The time of the last change of the inode can't be set back, as that of the contents can.
-    return b"".join(map(encode_int, (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)))
+    return _STAMP.pack(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _llvmlite_version() -> Path | None:

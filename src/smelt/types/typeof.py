@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+import sys
 import types
 from typing import Any
 
@@ -69,7 +70,9 @@ def typeof(value: Any) -> Type:
 
 def array_type(array: np.ndarray[Any, Any]) -> Array:
     """The type of an array. Raises `TypeError` for elements that kernels can't have, a foreign byte order, and masks."""
-    if isinstance(array, np.ma.MaskedArray):
+    # Not np.ma, which is imported when it is first looked at: without it there is no masked array.
+    masked = sys.modules.get("numpy.ma")
+    if masked is not None and isinstance(array, masked.MaskedArray):
         raise TypeError("a kernel doesn't see the mask of a masked array; pass its data and its mask: a.data, a.mask")
     if not array.dtype.isnative:
         raise TypeError(

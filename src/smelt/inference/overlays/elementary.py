@@ -92,13 +92,10 @@ def _multiply_add(context: Any, operands: tuple[Operand, ...], node: untyped.Nod
 def _polynomial(context: Any, operands: tuple[Operand, ...], node: untyped.Node) -> Operand:  # noqa: ARG001
     builder = context.builder
     argument, coefficients = operands
-    kind, variable = argument.type, builder.value(argument)
+    kind = argument.type
+    values = [builder.emit("constant", (), kind, value=part.known) for part in builder.parts(coefficients)]
 
-    def value(coefficient: Operand) -> Any:
-        return builder.emit("constant", (), kind, value=coefficient.known)
+    def apply(operation: str) -> Callable[..., Any]:
+        return lambda *operands: builder.emit(operation, operands)
 
-    *others, last = builder.parts(coefficients)
-    result = value(last)
-    for coefficient in reversed(others):
-        result = builder.emit("fma", (result, variable, value(coefficient)))
-    return Operand(kind, result)
+    return Operand(kind, exact.evaluated(builder.value(argument), values, apply("fma"), apply("mul")))

@@ -19,7 +19,16 @@ from smelt.runtime.elementary.exact import (
     polynomial,
     sum_of_ordered,
 )
-from smelt.runtime.elementary.exponentials import exponential_of_rest, narrow_exp, reduced, scaled, whole_power_of_two
+from smelt.runtime.elementary.exponentials import (
+    exponential_of_rest,
+    exponential_of_rest_single,
+    narrow_exp,
+    reduced,
+    reduced_single,
+    scaled,
+    whole_power_of_two,
+    whole_power_of_two_single,
+)
 
 # erf(x) / x - 1 by x**2, for x up to 13/16, by tools/minimax.py.
 # Error: 2**-56.0.
@@ -36,16 +45,15 @@ _ERF = (
     -1.5657352125340345e-07,
     1.0552023031401791e-08,
 )
-# For float32 in float64.
-# Error: 2**-29.6.
-_ERF_NARROW = (
-    0.12837916572736077,
-    -0.3761262581959187,
-    0.11283585096995949,
-    -0.026853809969409462,
-    0.005188324228119532,
-    -0.0008010164894630912,
-    7.853770083503349e-05,
+# For float32.
+# Error: 2**-27.9.
+_ERF_SINGLE = (
+    0.12837917,
+    -0.37612605,
+    0.112831116,
+    -0.026819598,
+    0.0050814888,
+    -0.00065049547,
 )
 # -log(erfc(x)) - x**2 by x - 2, for x from 13/16 to 6.
 # Error: 2**-57.3.
@@ -70,16 +78,17 @@ _ERFC_EXPONENT = (
     1.297340987153881e-11,
     -1.623004435521106e-12,
 )
-# For float32 in float64, for x from 1 to 4.
-# Error: 2**-29.9.
-_ERFC_EXPONENT_NARROW = (
-    1.3649410542746674,
-    0.4181593561273725,
-    -0.07624693401227388,
-    0.016487276135509633,
-    -0.0035436535713641026,
-    0.0007127584336613545,
-    -0.00018555952361864,
+# For float32, for x from 13/16 to 4.
+# Error: 2**-32.5.
+_ERFC_EXPONENT_SINGLE = (
+    1.3649412,
+    0.4181607,
+    -0.076248415,
+    0.016468437,
+    -0.003568588,
+    0.0007266314,
+    -0.00014348883,
+    1.9462737e-05,
 )
 # P, for x up to 28.
 # Error: 2**-60.6.
@@ -194,13 +203,17 @@ def _complement(x: Any) -> Any:
 @elementary
 def erf_single(x: Any) -> Any:
     """`math.erf` of a float32."""
-    wide = np.float64(x)
-    square = wide * wide
-    near = multiply_add(wide, polynomial(square, _ERF_NARROW), wide)
-    size = abs(wide)
+    size = abs(x)
+    near = multiply_add(x, polynomial(x * x, _ERF_SINGLE), x)
     bounded = np.where(size > 4.0, 4.0, size)
-    far = 1.0 - narrow_exp(multiply_add(-bounded, bounded, -polynomial(bounded - 2.0, _ERFC_EXPONENT_NARROW)))
-    return np.where(x == 0.0, x, np.float32(np.where(size < 1.0, near, np.copysign(far, wide))))
+    large, large_rest = exact_product(bounded, bounded)
+    exponent, exponent_rest = exact_sum(large, polynomial(bounded - 2.0, _ERFC_EXPONENT_SINGLE))
+    shifted, rest, lost = reduced_single(-exponent)
+    power, missing = exponential_of_rest_single(rest, lost - (exponent_rest + large_rest))
+    factor = whole_power_of_two_single(shifted)
+    total, rest = sum_of_ordered(1.0, -power * factor)
+    far = total + multiply_add(-missing, factor, rest)
+    return np.where(size < 0.8125, near, np.copysign(far, x))
 
 
 @elementary

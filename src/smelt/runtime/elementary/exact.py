@@ -6,13 +6,16 @@ A pair of floats stands for their sum, of which the second is what is missing fr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any, TypeVar
 
 import numpy as np
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+
+_IN_TURN = 3
 
 ROLE = "__smelt_role__"
 """The attribute of a function that says how it is compiled: the name of a `Role` of `smelt.ir.typed`."""
@@ -44,9 +47,26 @@ def multiply_add(first: Any, second: Any, third: Any) -> Any:
 
 
 def polynomial(argument: Any, coefficients: Any) -> Any:
-    """The polynomial with these constant coefficients, that of the constant term first, by Horner's rule."""
-    *others, result = coefficients
-    for coefficient in reversed(others):
+    """The polynomial with these constant coefficients, that of the constant term first."""
+    return evaluated(argument, coefficients, multiply_add, lambda first, second: first * second)
+
+
+def evaluated(
+    argument: T, coefficients: Sequence[T], multiply_add: Callable[[T, T, T], T], multiply: Callable[[T, T], T]
+) -> T:
+    """The polynomial by these operations.
+
+    The terms that count most one after the other, by Horner's rule, which rounds the least; those of long polynomials behind them in
+    pairs, by Estrin's scheme, so that a processor can do several at a time.
+    """
+    in_turn = _IN_TURN if len(coefficients) > 2 * _IN_TURN else len(coefficients) - 1
+    terms, power = list(coefficients[in_turn:]), argument
+    while len(terms) > 1:
+        pairs = [multiply_add(high, power, low) for low, high in zip(terms[::2], terms[1::2], strict=False)]
+        terms = pairs + terms[2 * len(pairs) :]
+        power = multiply(power, power)
+    (result,) = terms
+    for coefficient in reversed(coefficients[:in_turn]):
         result = multiply_add(result, argument, coefficient)
     return result
 

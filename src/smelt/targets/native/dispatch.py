@@ -9,20 +9,41 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from math import prod
 from typing import Any
 
 from smelt.caching import CodeInstance, Guard, Word
-from smelt.targets.native.dispatch_records import EntryRecord, LauncherRecord
+from smelt.targets.native.dispatch_records import SUSPENSIONS, EntryRecord, LauncherRecord
+from smelt.targets.native.symbols import provide
 from smelt.targets.native.words import LAUNCH_WORDS, THREADGROUP_MEMORY_WORD
 
-__all__ = ["Entry", "EntryTable", "Launch"]
+__all__ = ["Entry", "EntryTable", "Launch", "suspended"]
 
 Sizes = tuple[int, int, int]
 
 _MOST_ENTRIES = 16
 """More are never tried: the latest are kept."""
+
+
+# LIFETIME: compiled code reads it for as long as the process lives, longer than any module; so it is never let go of.
+_suspensions = ctypes.c_int64()
+ctypes.pythonapi.Py_IncRef(ctypes.py_object(_suspensions))
+provide(SUSPENSIONS, ctypes.addressof(_suspensions))
+_suspending = threading.Lock()
+
+
+@contextmanager
+def suspended() -> Iterator[None]:
+    """While this lasts every launch, of whichever thread, takes the slow path."""
+    with _suspending:
+        _suspensions.value += 1
+    try:
+        yield
+    finally:
+        with _suspending:
+            _suspensions.value -= 1
 
 
 class Launch(LauncherRecord):

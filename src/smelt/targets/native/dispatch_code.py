@@ -15,7 +15,14 @@ from __future__ import annotations
 import ctypes
 
 from smelt.targets.native import object_layouts as layouts
-from smelt.targets.native.dispatch_records import MOST_ARRAYS, MOST_HELD, MOST_WORDS, EntryRecord, LauncherRecord
+from smelt.targets.native.dispatch_records import (
+    MOST_ARRAYS,
+    MOST_HELD,
+    MOST_WORDS,
+    SUSPENSIONS,
+    EntryRecord,
+    LauncherRecord,
+)
 from smelt.targets.native.words import LAUNCH_WORDS, STATUS_WORD
 
 LAUNCH = "launch"
@@ -26,7 +33,7 @@ STATUS_WORDS = 4
 
 def dispatch_text() -> str:
     """The LLVM IR of `launch`."""
-    return _OUTSIDE + _launch_text() + _GUARD + _apart_text() + _RELEASE
+    return f'@"{SUSPENSIONS}" = external global i64\n' + _OUTSIDE + _launch_text() + _GUARD + _apart_text() + _RELEASE
 
 
 def _loads(record: type[ctypes.Structure], holder: str, *names: str) -> str:
@@ -74,7 +81,10 @@ entry:
   %held = alloca [{MOST_HELD + 1} x i64], align 16
   %launch = alloca [{LAUNCH_WORDS} x i64], align 16
   %has_no_names = icmp eq ptr %names, null
-  br i1 %has_no_names, label %look, label %slow
+  %suspensions = load i64, ptr @"{SUSPENSIONS}"
+  %is_on = icmp eq i64 %suspensions, 0
+  %is_usual = and i1 %has_no_names, %is_on
+  br i1 %is_usual, label %look, label %slow
 look:
   %launcher_at = getelementptr i8, ptr %self, i64 {layouts.CTYPES_MEMORY}
   %launcher = load ptr, ptr %launcher_at

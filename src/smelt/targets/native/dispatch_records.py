@@ -16,6 +16,10 @@ MOST_WORDS, MOST_ARRAYS, MOST_HELD = 160, 32, 24
 smaller than a page needs no help from the system."""
 
 
+SUSPENSIONS = "smelt.suspensions"
+"""The symbol of a word: how many there are at the moment who want every launch to take the slow path."""
+
+
 class LauncherRecord(ctypes.Structure):
     """What a launcher brings: where its kernel's table is found, and the grid.
 

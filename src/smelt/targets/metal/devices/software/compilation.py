@@ -18,8 +18,8 @@ from smelt.lowering.lowered import Threadgroups
 from smelt.targets.metal.air.kernels import ConstantOfFunction, Kernel
 from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.devices.software.cooperation import RESULT, made_cooperative
-from smelt.targets.metal.devices.software.functions import declaration_of, definition_of
-from smelt.targets.native.code_generation import machine_for
+from smelt.targets.metal.devices.software.functions import ATTRIBUTES, declaration_of, definition_of
+from smelt.targets.native.code_generation import machine_for, missing_conversions
 from smelt.targets.native.flat import FlatCode
 from smelt.targets.native.flattening import flatten
 from smelt.targets.native.target import host_target
@@ -81,7 +81,7 @@ def compile_kernel(
     else:
         text += _group_entry_point(kernel, signature, text, cooperative.sites)
     machine = machine_for(host_target(), opt_level=_OPT_LEVEL)
-    module = parsed(text, machine)
+    module = parsed(text + missing_conversions(text, host_target()), machine)
     optimise(module, machine, _OPT_LEVEL)
     return CompiledKernel(flatten(emit_object(module, machine)), 0 if cooperative is None else cooperative.sites)
 
@@ -118,6 +118,10 @@ def _with_definitions(text: str, kernel: Kernel) -> str:
             else:
                 definitions.append(defined[0])
                 needed.update(dict.fromkeys(defined[1]))
+            continue
+        if line.startswith("declare") and "@llvm." in line:
+            # Without attributes, as what is added declares them; LLVM knows its own functions.
+            lines.append(re.sub(rf"({ATTRIBUTES.pattern})+(?=[,)])| #\\d+$|local_unnamed_addr ", "", line))
             continue
         if line.startswith(("target ", "@llvm.compiler.used", "@llvm.used")):
             continue

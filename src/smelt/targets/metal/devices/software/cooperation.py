@@ -144,12 +144,34 @@ class _Rewriting:
         kind = call["kind"]
         arguments = [_operand(part) for part in _split(call["arguments"])]
         operation, *suffix = name.split(".")
+        if operation in _FILLS:
+            self._fill(operation, call["result"], kind, arguments)
+            return
         helper = self._helper(operation, kind, is_unsigned="u" in suffix[:1])
         given_kind, given = arguments[0]
         self._give(given_kind, given)
         self._wait(is_simdgroup=True)
         others = "".join(f", {other_kind} {other}" for other_kind, other in arguments[1:])
         self._lines.append(f"  {call['result']} = call {kind} @{helper}(ptr %smelt.state{others})")
+
+    def _fill(self, operation: str, result: str, kind: str, arguments: list[tuple[str, str]]) -> None:
+        """A shuffle among so many lanes that takes what comes from outside of them from a second value: two exchanges."""
+        data, fill, *moved = arguments
+        by = "".join(f", {other_kind} {other}" for other_kind, other in moved)
+        names = []
+        for part, (value_kind, value) in (("inside", data), ("outside", fill)):
+            helper = f'"smelt.{operation}.{part}.{kind}"'
+            lane = _FILLS[operation][part == "outside"]
+            self.helpers[helper] = _FILL.format(name=helper, kind=kind, slot=_slot("after"), lane=lane)
+            self._give(value_kind, value)
+            self._wait(is_simdgroup=True)
+            names.append(f"%smelt.{part}{self.sites}")
+            self._lines.append(f"  {names[-1]} = call {kind} @{helper}(ptr %smelt.state{by})")
+        chooser = f'"smelt.{operation}.is_inside"'
+        self.helpers[chooser] = _IS_INSIDE.format(name=chooser, slot=_slot("after"), test=_IS_INSIDE_TESTS[operation])
+        inside = f"%smelt.is_inside{self.sites}"
+        self._lines.append(f"  {inside} = call i1 @{chooser}(ptr %smelt.state{by})")
+        self._lines.append(f"  {result} = select i1 {inside}, {kind} {names[0]}, {kind} {names[1]}")
 
     def _give(self, kind: str, value: str) -> None:
         helper = f'"smelt.give.{kind}"'
@@ -334,5 +356,49 @@ define internal {{kind}} @{{name}}(ptr %state, i16 %operand) alwaysinline {{{{
   %slot = getelementptr [{SLOT_BYTES} x i8], ptr %slots, i64 %chosen
   %value = load {{kind}}, ptr %slot
   ret {{kind}} %value
+}}}}
+"""
+
+# Of a lane at `%place` of `%width` lanes that begin at `%first`, moved by `%by`: the lane that a value comes from, inside of them and
+# outside.
+_FILLS = {
+    "simd_shuffle_and_fill_up": (
+        "%wanted = sub i64 %own, %by",
+        "%around = add i64 %own, %width\n  %wanted = sub i64 %around, %by",
+    ),
+    "simd_shuffle_and_fill_down": (
+        "%wanted = add i64 %own, %by",
+        "%around = add i64 %own, %by\n  %wanted = sub i64 %around, %width",
+    ),
+}
+_IS_INSIDE_TESTS = {
+    "simd_shuffle_and_fill_up": "%is_inside = icmp uge i64 %place, %by",
+    "simd_shuffle_and_fill_down": "%moved = add i64 %place, %by\n  %is_inside = icmp ult i64 %moved, %width",
+}
+
+_PLACE = """\
+  %by = zext i16 %moved_by to i64
+  %width = zext i16 %lanes to i64
+  %place = urem i64 %own, %width"""
+
+_FILL = f"""
+define internal {{kind}} @{{name}}(ptr %state, i16 %moved_by, i16 %lanes) alwaysinline {{{{
+{{slot}}
+{_PLACE}
+  {{lane}}
+  %is_lane = icmp ule i64 %wanted, {SIMD_WIDTH - 1}
+  %chosen = select i1 %is_lane, i64 %wanted, i64 %own
+  %place_of_slot = getelementptr [{SLOT_BYTES} x i8], ptr %slots, i64 %chosen
+  %value = load {{kind}}, ptr %place_of_slot
+  ret {{kind}} %value
+}}}}
+"""
+
+_IS_INSIDE = f"""
+define internal i1 @{{name}}(ptr %state, i16 %moved_by, i16 %lanes) alwaysinline {{{{
+{{slot}}
+{_PLACE}
+  {{test}}
+  ret i1 %is_inside
 }}}}
 """

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 
 _DECLARATION = re.compile(r"declare (?P<result>.+?) @(?P<name>air\.[\w.]+)\((?P<parameters>.*?)\)[^()]*$")
 
-# What a parameter has besides its type.
-_ATTRIBUTES = re.compile(r" (?:nocapture|captures\(none\)|readonly|writeonly|noundef|immarg|align \d+)")
+ATTRIBUTES = re.compile(
+    r" (?:nocapture|captures\(none\)|readonly|writeonly|readnone|noundef|immarg|noalias|nonnull|returned|align \d+)"
+)
+"""What a parameter has besides its type."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ def declaration_of(line: str) -> Declaration | None:
     found = _DECLARATION.match(line)
     if found is None:
         return None
-    parameters = _ATTRIBUTES.sub("", found["parameters"])
+    parameters = ATTRIBUTES.sub("", found["parameters"])
     return Declaration(found["name"], found["result"].strip(), tuple(_split(parameters)))
 
 
