@@ -17,7 +17,14 @@ OTHER_VALUES = {
     "debug_level": 1,
     "name": "another",
 }
-OTHER_TARGETS = {"name": "other", "has_doubles": False, "has_recursion": False, "cpu": "x86-64-v3", "abi": "windows"}
+OTHER_TARGETS = {
+    "name": "other",
+    "has_doubles": False,
+    "has_recursion": False,
+    "has_printing": False,
+    "cpu": "x86-64-v3",
+    "abi": "windows",
+}
 
 
 @pytest.mark.parametrize("cls", [CompilerConfig, Target])
@@ -48,7 +55,7 @@ def test_configurations_that_infer_alike_have_one_owner(field):
     assert other.owner() == CompilerConfig().owner()
 
 
-@pytest.mark.parametrize("field", ["name", "has_doubles", "has_recursion"])
+@pytest.mark.parametrize("field", ["name", "has_doubles", "has_recursion", "has_printing"])
 def test_targets_that_infer_differently_have_owners_of_their_own(field):
     other = CompilerConfig(target=dataclasses.replace(Target(), **{field: OTHER_TARGETS[field]}))
     assert other.owner() != CompilerConfig().owner()

@@ -179,7 +179,9 @@ def expressions(draw: Any, kind: str, scope: Scope, depth: int) -> Node:
 
 @st.composite
 def conditions(draw: Any, scope: Scope, depth: int) -> Node:
-    kinds = [draw(st.sampled_from(KINDS)) for _ in range(3)]
+    # Some of the time those that have no type in common which holds them all.
+    mixed = st.permutations(["int64", "uint64", "float64"])
+    kinds = draw(mixed | st.lists(st.sampled_from(KINDS), min_size=3, max_size=3))
     operands = tuple(draw(expressions(kind, scope, max(0, depth - 1))) for kind in kinds)
     orders = [draw(st.sampled_from(["<", "<=", "==", "!=", ">", ">="])) for _ in range(2)]
     forms = ["compare", "weak", "chain", "truth", *(["and", "or", "not"] if depth > 0 else [])]

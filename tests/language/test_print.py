@@ -17,7 +17,9 @@ import numpy as np
 import pytest
 
 import smelt
+from smelt.compiler.config import CompilerConfig, Target
 from smelt.compiler.texts import example, filled, formatted, shape_of, words_of
+from smelt.launch import Kernel
 from smelt.types import Tuple, weak_complex, weak_float, weak_int
 
 
@@ -304,6 +306,13 @@ def test_what_cannot_be_printed_is_refused(program, message, help_):
     assert message in caught.value.message
     assert help_ in caught.value.help
     assert caught.value.name == program.__name__
+
+
+def test_a_target_without_printing_refuses_it():
+    kernel = Kernel(refuses_flushing, CompilerConfig(target=Target(has_printing=False)), print_and_count._driver)
+    with pytest.raises(smelt.KernelError, match="kernels can't print on this target") as caught:
+        kernel[1](np.zeros(1))
+    assert "write the values to an array" in caught.value.help
 
 
 def print_a_point(n):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Threads that are run without checks compute and fail as all others do.
 
-Each kernel runs twice: with opt_level=1, where every thread is run as the kernel is written, and as it is compiled by default.
+Each kernel runs twice: with opt_level=0, where every thread is run as the kernel is written, and as it is compiled by default.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def outcome(kernel: Any, grid: tuple[int, ...], arguments: tuple[Any, ...]) -> t
 
 def assert_same(function: Any, grid: tuple[int, ...], *arguments: Any, boundscheck: bool = True) -> Any:
     """Run a kernel both ways, compare, and return its error."""
-    plain = smelt.kernel(opt_level=1, boundscheck=boundscheck)(function)
+    plain = smelt.kernel(opt_level=0, boundscheck=boundscheck)(function)
     fast = smelt.kernel(boundscheck=boundscheck)(function)
     expected_error, expected = outcome(plain, grid, arguments)
     error, found = outcome(fast, grid, arguments)

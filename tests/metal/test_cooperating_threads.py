@@ -317,3 +317,39 @@ ends:
         match="apart: threads of one threadgroup, or of one simdgroup, wait at different places",
     ):
         apart({}, threads=8, threads_per_threadgroup=8)
+
+
+@pytest.mark.parametrize("kind", ["float", "half"])
+@pytest.mark.parametrize("is_new", [False, True])
+def test_matrices_of_a_simdgroup(air, kind, is_new):
+    # From AIR 2.8 on sizes and strides are given; a matrix is transposed by its strides.
+    places = "<2 x i64> <i64 10, i64 8>, <2 x i64> <i64 1, i64 10>, <2 x i64>" if is_new else "i64 10, <2 x i64>"
+    types = "<2 x i64>, <2 x i64>, <2 x i64>" if is_new else "i64, <2 x i64>, i1"
+    straight, transposed = ("", "") if is_new else (", i1 false", ", i1 true")
+    turned = "<2 x i64> <i64 8, i64 10>, <2 x i64> <i64 10, i64 1>, <2 x i64>" if is_new else places
+    matrix, suffix = f"<64 x {kind}>", {"float": "f32", "half": "f16"}[kind]
+    origin = "<i64 2, i64 1>"
+    text = f"""
+declare {matrix} @air.simdgroup_matrix_8x8_load.v64{suffix}.p1{suffix}(ptr addrspace(1), {types})
+declare void @air.simdgroup_matrix_8x8_store.v64f32.p1f32(<64 x float>, ptr addrspace(1), {types})
+declare <64 x float> @air.simdgroup_matrix_8x8_init_filled.v64f32.f32(float)
+declare <64 x float> @air.simdgroup_matrix_8x8_multiply_accumulate.v64f32.v64{suffix}.v64{suffix}.v64f32({matrix}, {matrix}, <64 x float>)
+define void @product(ptr addrspace(1) %a, ptr addrspace(1) %b, ptr addrspace(1) %out) {{
+  %x = call {matrix} @air.simdgroup_matrix_8x8_load.v64{suffix}.p1{suffix}(ptr addrspace(1) %a, {places} {origin}{straight})
+  %y = call {matrix} @air.simdgroup_matrix_8x8_load.v64{suffix}.p1{suffix}(ptr addrspace(1) %b, {turned} zeroinitializer{transposed})
+  %c = call <64 x float> @air.simdgroup_matrix_8x8_init_filled.v64f32.f32(float 5.0e-1)
+  %d = call <64 x float> @air.simdgroup_matrix_8x8_multiply_accumulate.v64f32.v64{suffix}.v64{suffix}.v64f32({matrix} %x, {matrix} %y, <64 x float> %c)
+  call void @air.simdgroup_matrix_8x8_store.v64f32.p1f32(<64 x float> %d, ptr addrspace(1) %out, {places} zeroinitializer{straight})
+  ret void
+}}
+"""
+    dtype = np.dtype({"float": "f4", "half": "f2"}[kind])
+    arguments = [air.buffer(number, number, size=dtype.itemsize) for number in range(3)]
+    values = np.random.default_rng(2).integers(-4, 5, (2, 12, 10)).astype(dtype)
+    out = np.zeros((8, 10), np.float32)
+    opened(air, text, "product", arguments)(
+        {0: values[0], 1: values[1], 2: out}, threads=32, threads_per_threadgroup=32
+    )
+    expected = values[0, 1:9, 2:10].astype("f4") @ values[1, :8, :8].T.astype("f4") + 0.5
+    assert (out[:, :8] == expected).all()
+    assert not out[:, 8:].any()

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import dataclasses
 import gc
 import importlib.util
 import io
@@ -31,7 +30,7 @@ from smelt.targets.native.elf import read_object
 from smelt.targets.native.errors import FlatError
 from smelt.targets.native.line_table import read_lines
 from smelt.targets.native.linking import NativeLinker
-from smelt.targets.native.profilers import pieces
+from smelt.targets.native.profilers import announce, pieces
 
 HERE = Path(__file__).parent
 PROGRAM = HERE / "debugged_kernels.py"
@@ -94,8 +93,8 @@ def test_a_line_table_that_is_damaged_is_refused():
 
     def damaged(table):
         sections = list(file.sections)
-        sections[number] = dataclasses.replace(sections[number], contents=table)
-        return dataclasses.replace(file, sections=tuple(sections), relocations=())
+        sections[number] = sections[number]._replace(contents=table)
+        return file._replace(sections=tuple(sections), relocations=())
 
     for size in range(0, len(contents), 7):
         with pytest.raises(FlatError):
@@ -107,7 +106,7 @@ def test_a_line_table_that_is_damaged_is_refused():
     with pytest.raises(FlatError, match="of version 9"):
         read_lines(damaged(contents[:4] + b"\x09" + contents[5:]), text)
     without = tuple(section for section in file.sections if not section.name.startswith(".debug_line"))
-    assert read_lines(dataclasses.replace(file, sections=without, relocations=()), text) == []
+    assert read_lines(file._replace(sections=without, relocations=()), text) == []
 
 
 def test_functions_are_subprograms_and_closures_are_inlined_where_they_are_called():
@@ -298,6 +297,14 @@ def test_perf_gets_a_dump_with_code_and_lines_where_the_environment_asks_for_it(
     assert depth[1]
     assert (str(PROGRAM), line_with("# in a recursive function")) in [place[1:] for place in lines[depth[0]]]
     assert all(depth[0] <= place[0] < depth[0] + len(depth[1]) for place in lines[depth[0]])
+
+
+@on_linux
+def test_where_perf_cannot_be_told_there_is_a_warning_and_the_kernel_runs(monkeypatch):
+    monkeypatch.setattr("smelt.targets.native.profilers._MAP_PATH", "/tmp/no/such/folder/{}.map")
+    results = compiled()
+    with pytest.warns(RuntimeWarning, match="perf can't be told of kernels"):
+        announce(results, "map")
 
 
 def test_what_perf_is_to_get_is_one_of_two_things():

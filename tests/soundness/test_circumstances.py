@@ -263,3 +263,16 @@ def test_what_can_not_be_compiled_is_not_kept(kept):
 def test_without_a_store_nothing_is_kept(tmp_path):
     assert session(tmp_path, LAUNCH, "shown()", SMELT_STORE="off")["compilations"] == 1
     assert not (tmp_path / "store").exists()
+
+
+def test_a_kernel_from_the_store_that_nobody_holds_is_collected(kept):
+    found = session(
+        kept,
+        "import gc, weakref",
+        LAUNCH,
+        "code = weakref.ref(first._loaded[first.compiled_for[0]]._code)",
+        "held = code() is not None",
+        "del first, second\nsmelt._wiring.jobs().cache.world()\ngc.collect()",
+        "shown(held=held, is_collected=code() is None)",
+    )
+    assert found == {"compilations": 0, "store_hits": 1, "held": True, "is_collected": True}

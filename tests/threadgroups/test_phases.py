@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kernels that are cut at their barriers compute and fail as they do when each thread is a coroutine.
 
-With opt_level=1 nothing is cut.
+With opt_level=0 nothing is cut.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def outcome(kernel: Any, groups: Any, threads: Any, arguments: tuple[Any, ...]) 
 
 
 def assert_same(function: Any, groups: Any, threads: Any, *arguments: Any) -> Any:
-    expected_error, expected = outcome(smelt.kernel(opt_level=1)(function), groups, threads, arguments)
+    expected_error, expected = outcome(smelt.kernel(opt_level=0)(function), groups, threads, arguments)
     error, found = outcome(smelt.kernel(function), groups, threads, arguments)
     assert error == expected_error
     if error is None:

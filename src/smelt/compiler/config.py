@@ -40,6 +40,8 @@ class Target:
         Whether it has float64. Without, float32 takes its place.
     has_recursion
         Whether functions can call themselves.
+    has_printing
+        Whether kernels can print.
     cpu
         The processor, as the target names it. It is always a certain one: what is compiled for the host names the host's.
     abi
@@ -49,6 +51,7 @@ class Target:
     name: str = _field("native", Enters.OWNER)
     has_doubles: bool = _field(True, Enters.OWNER)
     has_recursion: bool = _field(True, Enters.OWNER)
+    has_printing: bool = _field(True, Enters.OWNER)
     cpu: str = _field("x86-64", Enters.KEY)
     abi: str = _field("sysv", Enters.KEY)
 

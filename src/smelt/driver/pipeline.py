@@ -97,7 +97,13 @@ class Driver:
 
     def _inferrer(self, config: CompilerConfig) -> Inferrer:
         target = config.target
-        return Inferrer(self.table, untyped_program, has_doubles=target.has_doubles, has_recursion=target.has_recursion)
+        return Inferrer(
+            self.table,
+            untyped_program,
+            has_doubles=target.has_doubles,
+            has_recursion=target.has_recursion,
+            has_printing=target.has_printing,
+        )
 
     def on_compile(self, hook: Callable[[CompilerJob], None]) -> Callable[[], None]:
         """Call `hook` with every job whose artifact is going to be made. Returns what ends that."""

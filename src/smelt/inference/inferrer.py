@@ -39,13 +39,16 @@ class Inferrer:
     has_doubles
         Whether the target has float64.
     has_recursion
-        Whether functions of the target can call themselves. All of these belong in the owner of the view that this is used with.
+        Whether functions can call themselves on the target.
+    has_printing
+        Whether kernels can print on it. All of these belong in the owner of the view that this is used with.
     """
 
     table: LookupTable
     translate: Callable[[types.FunctionType], untyped.Body]
     has_doubles: bool = True
     has_recursion: bool = True
+    has_printing: bool = True
 
     def __call__(self, view: CacheView[InferenceResults], instance: MethodInstance) -> CodeInstance:
         """Infer `instance` and return its code. Raises `KernelError` and `SourceError`."""

@@ -65,6 +65,12 @@ def infer_repr(context: Context, operands: tuple[Operand, ...], node: untyped.No
 
 def infer_print(context: Context, operands: tuple[Operand, ...], node: untyped.Node, **keywords: Operand) -> Operand:
     """`print(...)`, with `sep` and `end`."""
+    if not context.infer.has_printing:
+        raise context.error(
+            "kernels can't print on this target",
+            node,
+            help="write the values to an array, and print them when it is done",
+        )
     for name in keywords.keys() - {"sep", "end"}:
         raise context.error(
             f"print in a kernel has no {name}", node, help="print to standard output, with sep and end alone"

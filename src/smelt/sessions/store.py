@@ -25,6 +25,7 @@ from smelt.caching import (
     StoreWarning,
     constant_key,
     restore,
+    session_local,
 )
 from smelt.caching.encoding import encode
 from smelt.compiler.config import CompilerConfig, Target
@@ -105,8 +106,6 @@ class Session:
         self._results_classes = {cls.__name__: cls for cls in results_classes}
         self._most_bytes = most_bytes
         self._saved: weakref.WeakSet[Results] = weakref.WeakSet()
-        # What code depends on that was found, as the entry has it: its calls are there no more, of which it would be recorded.
-        self._found: weakref.WeakKeyDictionary[CodeInstance, tuple[Entry, Objects]] = weakref.WeakKeyDictionary()
         self._claims = threading.local()
 
     def __repr__(self) -> str:
@@ -137,7 +136,8 @@ class Session:
         code = view.code_instance(instance, replay.edges)
         code.attach(_restored(view.results_class, entries[0].inferred, replay.objects))
         self._attach(code, entries, replay.objects)
-        self._found[code] = (entries[0], replay.objects)
+        origin = code.results(_Origin)
+        origin.entry, origin.objects = entries[0], replay.objects
         if is_image:
             self.image_hits += 1
         else:
@@ -273,9 +273,9 @@ class Session:
     # Between entries and results
 
     def _entry(self, view: CacheView[Any], code: CodeInstance, config: CompilerConfig, results: Results) -> Entry:
-        if code in self._found:
-            found, objects = self._found[code]
-            return replace(found, config=config, artifact=VOCABULARY.encode(state_of(results, objects)))
+        origin = code.results(_Origin)
+        if origin.entry is not None and origin.objects is not None:
+            return replace(origin.entry, config=config, artifact=VOCABULARY.encode(state_of(results, origin.objects)))
         recorder = Recorder(view, code, self._overlays, self.fingerprints.of)
         module, name = method_name(code.instance)
         return Entry(
@@ -308,6 +308,13 @@ class Session:
                 for name in cls.declared_fields:
                     setattr(existing, name, getattr(restored, name))
             self._saved.add(existing)
+
+
+class _Origin(Results):
+    """Where code was found: its entry, which says what it depends on, and the objects that this names. Its calls are not there."""
+
+    entry: Entry | None = session_local()
+    objects: Objects | None = session_local()
 
 
 class _Match(NamedTuple):

@@ -17,6 +17,7 @@ import tempfile
 import threading
 import warnings
 import weakref
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ class _Interface:
         self._descriptor = _Descriptor.in_dll(loaded, DESCRIPTOR)
         self._lock = threading.Lock()
         self._entries: dict[int, tuple[_Entry, Any]] = {}
+        self._dropped: deque[int] = deque()
 
     def register(self, file: bytes) -> int:
         """Tell of an object file. Returns what it is unregistered by."""
@@ -75,20 +77,34 @@ class _Interface:
                 entry.next.contents.previous = ctypes.pointer(entry)
             self._descriptor.first = ctypes.pointer(entry)
             self._tell(_REGISTER, entry)
+        self._remove_dropped()
         return key
 
     def unregister(self, key: int) -> None:
         """The object file is there no longer."""
-        with self._lock:
-            entry, _ = self._entries[key]
-            if entry.previous:
-                entry.previous.contents.next = entry.next
-            else:
-                self._descriptor.first = entry.next
-            if entry.next:
-                entry.next.contents.previous = entry.previous
-            self._tell(_UNREGISTER, entry)
-            del self._entries[key]
+        # The garbage collector may come here anywhere, in the middle of what the lock is held for: then it is done behind that.
+        self._dropped.append(key)
+        self._remove_dropped()
+
+    def _remove_dropped(self) -> None:
+        while self._dropped and self._lock.acquire(blocking=False):
+            try:
+                # Another thread may have done it meanwhile.
+                if self._dropped:
+                    self._remove(self._dropped.popleft())
+            finally:
+                self._lock.release()
+
+    def _remove(self, key: int) -> None:
+        entry, _ = self._entries[key]
+        if entry.previous:
+            entry.previous.contents.next = entry.next
+        else:
+            self._descriptor.first = entry.next
+        if entry.next:
+            entry.next.contents.previous = entry.previous
+        self._tell(_UNREGISTER, entry)
+        del self._entries[key]
 
     def _tell(self, action: int, entry: _Entry) -> None:
         self._descriptor.action = action

@@ -8,7 +8,7 @@ Format", version 1.5). Nothing is trusted: every offset, size and index is held 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from smelt.targets.native.errors import FlatError
 
@@ -36,8 +36,7 @@ _IDENTIFICATION = b"\x7fELF\x02\x01\x01"
 _RELOCATABLE = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(NamedTuple):
     """A section: its contents are empty where the file holds none, and `size` counts bytes."""
 
     name: str
@@ -48,8 +47,7 @@ class Section:
     contents: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Symbol:
+class Symbol(NamedTuple):
     """A symbol: `value` is an offset in the section with the index `section`, which is `UNDEFINED` if it stands elsewhere; `size` counts
     bytes.
     """
@@ -61,8 +59,7 @@ class Symbol:
     is_exported: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Relocation:
+class Relocation(NamedTuple):
     """At `offset` of the section with the index `section` the value of a symbol is wanted, in the way that `type` says."""
 
     section: int
@@ -72,8 +69,7 @@ class Relocation:
     addend: int
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectFile:
+class ObjectFile(NamedTuple):
     """What an object file holds. The sections stand in their order in the file, the first of them empty."""
 
     machine: int

@@ -11,8 +11,10 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+import sys
 import threading
 import time
+import warnings
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -43,12 +45,18 @@ class Piece(NamedTuple):
 
 
 def announce(results: NativeResults, form: str) -> None:
-    """Tell perf of a kernel that was loaded, as a `MAP` or a `DUMP`."""
+    """Tell perf of a kernel that was loaded, as a `MAP` or a `DUMP`. Other systems than Linux have no perf."""
+    if sys.platform != "linux":
+        return
     found = pieces(results)
-    if form == MAP:
-        _append(_MAP_PATH, "".join(f"{piece.address:x} {len(piece.code):x} {piece.name}\n" for piece in found).encode())
-    else:
-        _dump.write(found, results.machine)
+    try:
+        if form == MAP:
+            lines = (f"{piece.address:x} {len(piece.code):x} {piece.name}\n" for piece in found)
+            _append(_MAP_PATH, "".join(lines).encode())
+        else:
+            _dump.write(found, results.machine)
+    except OSError as error:
+        warnings.warn(f"perf can't be told of kernels: {error}", RuntimeWarning, stacklevel=2)
 
 
 def pieces(results: NativeResults) -> list[Piece]:

@@ -14,15 +14,17 @@ from dataclasses import dataclass
 from smelt.compiler.threadgroups import SIMD_WIDTH
 from smelt.lowering.threadgroups import EXCHANGE, LANE, LEFT, PARITY, SLOT_BYTES, SLOTS_OFFSET, WAITS_AT
 from smelt.targets.metal.devices.errors import DeviceError
+from smelt.targets.metal.devices.software import matrices
 
 RESULT = "{ i32 }"
 
 _CALL = re.compile(
     r"^  (?:(?P<result>%[\w.\"$-]+) = )?(?:tail |musttail |notail )?call (?:[a-z]+ )*?(?P<kind>void|<[^>]+>|\w+) "
-    r"@air\.(?P<name>wg\.barrier|(?:simdgroup\.barrier|simd_\w+|quad_\w+)[\w.]*)\((?P<arguments>.*?)\)[^()]*$"
+    r"@air\.(?P<name>wg\.barrier|(?:simdgroup\.barrier|simd_\w+|quad_\w+|simdgroup_matrix_8x8_\w+)[\w.]*)\((?P<arguments>.*?)\)[^()]*$"
 )
 _LABEL = re.compile(r"^([\w.$-]+|\"[^\"]+\"):")
 
+_MATRIX = "simdgroup_matrix_8x8_"
 _SUMS = {"sum": ("add", "0"), "product": ("mul", "1")}
 _EXTREMES = ("min", "max")
 _VOTES = {"all": "and", "any": "or"}
@@ -74,7 +76,7 @@ def made_cooperative(text: str, kernel: str) -> Cooperative | None:
 def _is_declared(line: str) -> bool:
     return (
         line.startswith("declare")
-        and re.search(r"@air\.(?:wg\.barrier|simdgroup\.barrier|simd_|quad_)", line) is not None
+        and re.search(r"@air\.(?:wg\.barrier|simdgroup\.barrier|simd_|quad_|simdgroup_matrix_)", line) is not None
     )
 
 
@@ -144,6 +146,9 @@ class _Rewriting:
         kind = call["kind"]
         arguments = [_operand(part) for part in _split(call["arguments"])]
         operation, *suffix = name.split(".")
+        if operation.startswith(_MATRIX):
+            self._matrix(operation.removeprefix(_MATRIX), call["result"], kind, arguments)
+            return
         if operation in _FILLS:
             self._fill(operation, call["result"], kind, arguments)
             return
@@ -153,6 +158,34 @@ class _Rewriting:
         self._wait(is_simdgroup=True)
         others = "".join(f", {other_kind} {other}" for other_kind, other in arguments[1:])
         self._lines.append(f"  {call['result']} = call {kind} @{helper}(ptr %smelt.state{others})")
+
+    def _matrix(self, operation: str, result: str | None, kind: str, arguments: list[tuple[str, str]]) -> None:
+        kinds = tuple(argument_kind for argument_kind, _ in arguments)
+        helper = '"smelt.matrix.' + ".".join((operation, kind, *kinds)) + '"'
+        passed = ", ".join(f"{argument_kind} {value}" for argument_kind, value in arguments)
+        if operation == "multiply_accumulate":
+            packing = f'"smelt.matrix.pack.{kinds[0]}.{kinds[1]}"'
+            self.helpers[packing] = matrices.packing(packing, kinds[0], kinds[1])
+            packed = f"%smelt.packed{self.sites + 1}"
+            first, second, third = (f"{argument_kind} {value}" for argument_kind, value in arguments)
+            self._lines.append(f"  {packed} = call {matrices.PACKED} @{packing}({first}, {second})")
+            self._give(matrices.PACKED, packed)
+            self._wait(is_simdgroup=True)
+            self.helpers[helper] = matrices.multiplying(helper, _slot("after"), SLOT_BYTES, kinds[2], kind)
+            self._lines.append(f"  {result} = call {kind} @{helper}(ptr %smelt.state, {third})")
+        elif operation == "init_filled":
+            self.helpers[helper] = matrices.filling(helper, kind)
+            self._lines.append(f"  {result} = call {kind} @{helper}({passed})")
+        elif operation == "load":
+            self.helpers[helper] = matrices.loading(helper, _slot("after"), kind, kinds[0], kinds[1:])
+            self._lines.append(f"  {result} = call {kind} @{helper}(ptr %smelt.state, {passed})")
+        elif operation == "store":
+            self.helpers[helper] = matrices.storing(helper, _slot("after"), kinds[0], kinds[1], kinds[2:])
+            self._lines.append(f"  call void @{helper}(ptr %smelt.state, {passed})")
+        else:
+            raise DeviceError(
+                f"the kernel {self._kernel} calls air.{_MATRIX}{operation}, which this device doesn't know"
+            )
 
     def _fill(self, operation: str, result: str, kind: str, arguments: list[tuple[str, str]]) -> None:
         """A shuffle among so many lanes that takes what comes from outside of them from a second value: two exchanges."""
