@@ -99,4 +99,3 @@ NUM_THREADS: Knob[int | None] = Knob("SMELT_NUM_THREADS", _parse_count, None)
 
 PERF: Knob[str | None] = Knob("SMELT_PERF", _parse_perf, None)
 """How perf is told of kernels: `map` writes /tmp/perf-PID.map, which says what lies where; `dump` writes /tmp/jit-PID.dump, with lines."""
-

@@ -135,21 +135,22 @@ def expressions(draw: Any, kind: str, scope: Scope, depth: int) -> Node:
     forms += ["promote"] if PAIRS[kind] else []
     forms += ["call"] if any(made == kind for made, _ in scope.helpers.values()) else []
     match draw(st.sampled_from(forms)):
+        case "operator" if is_float:
+            return Node(f"({{}} {draw(st.sampled_from(['+', '-', '*', '/', '//', '%']))} {{}})", (inner(), inner()))
         case "operator":
-            symbol = draw(st.sampled_from("+-*/" if is_float else "+-*&|^"))
-            return Node(f"({{}} {symbol} {{}})", (inner(), inner()))
+            symbol = draw(st.sampled_from(["+", "-", "*", "&", "|", "^", "<<", ">>", "//", "%"]))
+            # Divisors are odd, and shifts not negative.
+            guard = {"//": f"({{}} | np.{kind}(1))", "%": f"({{}} | np.{kind}(1))"}
+            guard |= dict.fromkeys(("<<", ">>"), f"({{}} & np.{kind}(63))")
+            return Node(f"({{}} {symbol} {guard.get(symbol, '{}')})", (inner(), inner()))
         case "weak" if is_float:
             symbol = draw(st.sampled_from(["+", "-", "*", "/", "//", "%"]))
-            others = (inner(), draw(small(kind, scope).filter(lambda node: node.template not in scope.counters)))
-            return Node(f"({{}} {symbol} {{}})", others)
+            divisors = small(kind, scope).filter(lambda node: node.template not in scope.counters)
+            return Node(f"({{}} {symbol} {{}})", (inner(), draw(divisors)))
         case "weak":
-            symbol = draw(st.sampled_from(["+", "-", "*", "&", "<<", ">>", "//", "%", "**"]))
-            if symbol in ("//", "%"):
-                return Node(f"({{}} {symbol} ({{}} | np.{kind}(1)))", (inner(), inner()))
-            if symbol in ("<<", ">>"):
-                return Node(f"({{}} {symbol} ({{}} & np.{kind}(63)))", (inner(), inner()))
-            if symbol == "**":
-                return Node("({} ** {})", (inner(), Node(draw(st.sampled_from(["0", "1", "2", "3", "5"])))))
+            symbol = draw(st.sampled_from(["+", "-", "*", "&", "//", "%", "**"]))
+            if symbol in ("//", "%", "**"):
+                return Node(f"({{}} {symbol} {draw(st.sampled_from('123'))})", (inner(),))
             return Node(f"({{}} {symbol} {{}})", (inner(), draw(small(kind, scope))))
         case "convert":
             other = draw(st.sampled_from([known for known in (KINDS if is_float else INTEGERS) if known != kind]))
@@ -224,7 +225,7 @@ def pieces(draw: Any, scope: Scope, depth: int) -> list[tuple[Node, Block | None
         inner = Scope(**{**vars(scope), **changes})
         return draw(blocks(inner, depth - 1))
 
-    forms = ["assign", "augment", "unpack", "raise", "return"]
+    forms = ["assign"] * 3 + ["augment"] * 3 + ["unpack"] * 2 + ["raise", "return"]
     forms += ["leave"] * 2 if scope.is_loop else []
     forms += ["if", "if", "for", "while", "over", "closure"] if depth > 0 else []
     form = draw(st.sampled_from(forms))
@@ -294,8 +295,13 @@ def programs(draw: Any) -> Program:
     names = [f"v{place}" for place in range(len(kinds))]
     results = f"({', '.join(names)},)"
     scope = Scope(dict(zip(names, kinds, strict=True)), helpers, counters=("n",), results=results)
-    body = draw(blocks(scope, 3))
-    lines = body.lines("    ")
+    begin = Block(
+        tuple(
+            (Node(f"{name} = {{}}", (draw(expressions(kind, scope, 3)),)), None)
+            for name, kind in scope.variables.items()
+        )
+    )
+    lines = [*begin.lines("    "), *draw(blocks(scope, 3)).lines("    ")]
     text += f"\n\n\ndef program(table, n, {', '.join(names)}):\n" + "\n".join([*lines, f"    return {results}"])
     given_, taken = (", ".join(f"{word}{place}" for place in range(len(kinds))) for word in ("out", "in"))
     inputs = ", ".join(f"in{place}[i]" for place in range(len(kinds)))

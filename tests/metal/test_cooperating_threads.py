@@ -8,6 +8,8 @@ import pytest
 
 import smelt
 
+pytestmark = pytest.mark.once
+
 BARRIERS = """
 declare void @air.wg.barrier(i32, i32) convergent
 declare void @air.simdgroup.barrier(i32, i32) convergent

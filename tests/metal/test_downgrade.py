@@ -20,6 +20,8 @@ from smelt.targets.metal.air import BitstreamError, DowngradeError, downgrade, w
 from smelt.targets.metal.air.bitstream import Block, Record, read_bitstream, write_bitstream
 from smelt.targets.metal.air.pointers import pointee_of_parameter
 
+pytestmark = pytest.mark.once
+
 DISASSEMBLER = shutil.which("llvm-dis-14")
 ASSEMBLER = shutil.which("llvm-as-14")
 

@@ -11,6 +11,8 @@ import pytest
 from smelt.cli import main
 from smelt.targets.metal.metallib import FunctionConstant, Tag, read_metallib, write_metallib
 
+pytestmark = pytest.mark.once
+
 TEXT = """
 define void @scale(ptr addrspace(1) %x, ptr addrspace(2) %factor, i32 %i) {
   %p = getelementptr inbounds float, ptr addrspace(1) %x, i32 %i

@@ -28,6 +28,8 @@ from smelt.targets.metal.metallib import (
     write_metallib,
 )
 
+pytestmark = pytest.mark.once
+
 AIR, METAL = Version(2, 6), Version(3, 1)
 
 

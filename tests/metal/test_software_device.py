@@ -14,6 +14,8 @@ import pytest
 import smelt
 from smelt.targets.metal.devices.software.functions import Declaration, declaration_of, definition_of
 
+pytestmark = pytest.mark.once
+
 SCALE = """
 define void @scale(ptr addrspace(1) %x, ptr addrspace(2) %factor, i32 %i) {
   %p = getelementptr inbounds float, ptr addrspace(1) %x, i32 %i

