@@ -59,22 +59,13 @@ def test_the_benchmark_of_the_caching_core_prints_every_section():
         assert section in done.stdout
 
 
-def test_the_benchmark_of_generated_code_checks_and_times_every_kernel():
-    done = run(ROOT / "benchmarks" / "throughput.py", "--quick")
+def test_the_benchmark_of_generated_code_checks_and_times_kernels():
+    names = ("saxpy", "mandelbrot", "histogram", "reduction")
+    done = run(ROOT / "benchmarks" / "throughput.py", "--quick", "--only", *names)
     assert done.stderr == ""
-    for name in (
-        "saxpy",
-        "stencil",
-        "matmul",
-        "mandelbrot",
-        "nbody",
-        "black_scholes",
-        "histogram",
-        "reduction",
-        "tiled_matmul",
-    ):
+    for name in names:
         assert f"\n{name} " in done.stdout
-    assert done.stdout.count("smelt boundscheck=False") == 9
+    assert done.stdout.count("smelt boundscheck=False") == len(names)
 
 
 def test_the_benchmark_of_barriers_prints_a_row_for_each_size():

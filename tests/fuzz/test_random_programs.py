@@ -291,23 +291,22 @@ def programs(draw: Any) -> Program:
         body = Block(((Node("return {}", (draw(expressions(made, scope, 2)),)), None),))
         text += f"\n\ndef helper{number}({', '.join(names)}):\n" + "\n".join(body.lines("    "))
         helpers[f"helper{number}"] = (made, kinds)
-    kinds = tuple(draw(st.lists(st.sampled_from(KINDS), min_size=1, max_size=4)))
+    kinds = tuple(draw(st.lists(st.sampled_from(KINDS), min_size=3, max_size=5)))
     names = [f"v{place}" for place in range(len(kinds))]
     results = f"({', '.join(names)},)"
     scope = Scope(dict(zip(names, kinds, strict=True)), helpers, counters=("n",), results=results)
-    begin = Block(
-        tuple(
-            (Node(f"{name} = {{}}", (draw(expressions(kind, scope, 3)),)), None)
-            for name, kind in scope.variables.items()
-        )
-    )
+    # Many operations at first, so that each has been tried after few programs.
+    assignments = [
+        (Node(f"{name} = {{}}", (draw(expressions(scope.variables[name], scope, 4)),)), None) for name in names * 2
+    ]
+    begin = Block(tuple(assignments))
     lines = [*begin.lines("    "), *draw(blocks(scope, 3)).lines("    ")]
     text += f"\n\n\ndef program(table, n, {', '.join(names)}):\n" + "\n".join([*lines, f"    return {results}"])
     given_, taken = (", ".join(f"{word}{place}" for place in range(len(kinds))) for word in ("out", "in"))
     inputs = ", ".join(f"in{place}[i]" for place in range(len(kinds)))
     outputs = "".join(f"out{place}[i], " for place in range(len(kinds)))
     text += (
-        f"\n\n\n@smelt.kernel(opt_level={draw(st.sampled_from([1, 3]))})\ndef run(table, n, i, {given_}, {taken}):\n"
+        f"\n\n\n@smelt.kernel(opt_level={draw(st.sampled_from([0, 1, 1, 3]))})\ndef run(table, n, i, {given_}, {taken}):\n"
         f"    {outputs}= program(table, n, {inputs})\n"
     )
     return Program(kinds, text)
@@ -371,7 +370,7 @@ def check(program: Program, folder: Path, number: int) -> None:
 
 EXAMPLES = settings(
     settings.default,
-    max_examples=32 if settings.default.max_examples <= 100 else settings.default.max_examples,
+    max_examples=8 if settings.default.max_examples <= 100 else settings.default.max_examples,
     derandomize=settings.default.max_examples <= 100,
     deadline=None,
 )

@@ -15,10 +15,10 @@ from smelt.caching import publishing, watching
 from smelt.caching.namespaces import WatchedNamespace
 from smelt.targets.native import object_layouts
 
-pytestmark = pytest.mark.skipif(
-    not (watching.is_available() and object_layouts.are_as_expected()),
-    reason="this Python has no dict watchers, or no compiled launches",
-)
+pytestmark = [
+    pytest.mark.skipif(not watching.is_available(), reason="this Python has no dict watchers"),
+    pytest.mark.skipif(not object_layouts.are_as_expected(), reason="this Python has no compiled launches"),
+]
 
 WATCHED = 1
 UNRELATED = 1

@@ -408,7 +408,6 @@ def test_what_is_true_of_all_threads_needs_no_limits() -> None:
     assert main_of(gathered, ZEROS, X, np.arange(3)) == (True, True)
 
 
-@pytest.mark.parametrize("boundscheck", [True, False])
 @pytest.mark.parametrize(
     ("function", "arguments", "lanes"),
     [
@@ -420,10 +419,8 @@ def test_what_is_true_of_all_threads_needs_no_limits() -> None:
         (through_functions, (ZEROS_2D, IMAGE), "x float>"),
     ],
 )
-def test_the_loop_over_threads_is_vectorised(
-    function: Any, arguments: tuple[Any, ...], lanes: str, boundscheck: bool
-) -> None:
-    text = optimised(function, *arguments, boundscheck=boundscheck)
+def test_the_loop_over_threads_is_vectorised(function: Any, arguments: tuple[Any, ...], lanes: str) -> None:
+    text = optimised(function, *arguments)
     stores = [line for line in text.splitlines() if line.strip().startswith("store <")]
     assert any(lanes in line for line in stores), text
 

@@ -38,13 +38,13 @@ def mixed(out: Any, x: Any, n: Any) -> None:
         case 0:
             value += 1.5
         case 1:
-            value = math.erf(-value * value)
+            value = math.sqrt(abs(value))
         case 2:
             value = math.fmod(value, 0.25)
         case 3:
             value -= 4.5
         case 4:
-            value = math.atan2(value, x[i])
+            value = value / (x[i] + 5)
         case _:
             value = 0.0
     out[i] = value

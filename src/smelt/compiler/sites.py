@@ -63,4 +63,6 @@ class ErrorSite:
     def of_tuple(cls, site: SiteTuple, renumbered: Callable[[int], int]) -> ErrorSite:
         """The error site that `as_tuple` gave. `renumbered` gives new numbers to the functions."""
         error, message, places = site
-        return cls(error, message, tuple(Place(renumbered(number), name, Position(*at)) for number, name, *at in places))
+        return cls(
+            error, message, tuple(Place(renumbered(number), name, Position(*at)) for number, name, *at in places)
+        )

@@ -101,9 +101,7 @@ def library(machine: str) -> bytes | None:
 def _symbols(addresses: dict[str, int], code: bytes) -> bytes:
     named = ((REGISTER, 0x12, ".text", len(code)), (DESCRIPTOR, 0x11, ".data", len(_DESCRIPTOR_CONTENTS)))
     return bytes(_SYMBOL_BYTES) + b"".join(
-        struct.pack(
-            "<IBBHQQ", _SYMBOL_NAMES.index(name.encode()), kind, 0, _NUMBERS[section], addresses[section], size
-        )
+        struct.pack("<IBBHQQ", _SYMBOL_NAMES.index(name.encode()), kind, 0, _NUMBERS[section], addresses[section], size)
         for name, kind, section, size in named
     )
 
