@@ -65,7 +65,7 @@ def children_secs() -> float:
         times = os.times()
         return times.children_user + times.children_system
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+    return float(usage.ru_utime + usage.ru_stime)
 
 
 if __name__ == "__main__":

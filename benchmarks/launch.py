@@ -106,7 +106,8 @@ def main() -> None:
             yardstick = repeated(empty, arguments)
             rows = {NOTHING: yardstick, **rows_of(arrays, kernel, arguments, library)}
             timings = interleave(yardstick, rows, times=times, rounds=rounds)
-            slow = {SLOW: repeated(kernel.over(SIZE).__self__, arguments)}
+            launcher: Any = kernel.over(SIZE)
+            slow = {SLOW: repeated(launcher.__self__, arguments)}
             timings |= interleave(yardstick, slow, times=times // 20, rounds=rounds)
             table(f"{arrays} array{'s' if arrays > 1 else ''} and a scalar", timings)
     watched(times, rounds)
@@ -150,12 +151,14 @@ def rows_of(arrays: int, kernel: Any, arguments: tuple[Any, ...], library: Any) 
 def repeated(call: Callable[..., Any], arguments: tuple[Any, ...]) -> Body:
     """Calls with these arguments, which are local variables as in a user's loop."""
     names = [f"a{number}" for number in range(len(arguments))]
-    return _loop("call", names)(call, *arguments)
+    body: Body = _loop("call", names)(call, *arguments)
+    return body
 
 
 def indexed(kernel: Any, arguments: tuple[Any, ...]) -> Body:
     names = [f"a{number}" for number in range(len(arguments))]
-    return _loop(f"call[{SIZE}]", names)(kernel, *arguments)
+    body: Body = _loop(f"call[{SIZE}]", names)(kernel, *arguments)
+    return body
 
 
 def _loop(called: str, names: list[str]) -> Any:
@@ -163,7 +166,7 @@ def _loop(called: str, names: list[str]) -> Any:
     text = f"def bind(call, {listed}):\n    def body(times):\n        for _ in range(times):\n            {called}({listed})\n    return body\n"
     module = types.ModuleType("loop")
     exec(compile(text, "loop", "exec"), module.__dict__)  # noqa: S102 - one loop for each number of arguments
-    return module.bind  # type: ignore[attr-defined]
+    return module.bind
 
 
 def with_pointers(function: Any) -> Callable[..., None]:

@@ -57,7 +57,7 @@ def largest_error_of_singles(module: ModuleType, name: str, every: int) -> tuple
     generator = np.random.default_rng(1)
     step = 1 << 22
     for start in range(0, 1 << 32, step * every):
-        bits = np.arange(start, min(start + step * every, 1 << 32), every, np.int64).astype(np.uint32)
+        bits = np.arange(start, min(start + step * every, 1 << 32), every, dtype=np.int64).astype(np.uint32)
         arrays = [bits.view(np.float32)]
         if name in module.OF_TWO:
             arrays = [generator.integers(0, 1 << 32, bits.size, np.uint32).view(np.float32) for _ in range(2)]

@@ -105,8 +105,8 @@ def processes() -> None:
                     times[name].append(spent)
     floor = min(times["import numpy"])
     print(f"{'':14}{'minimum':>10}{'median':>10}{'over numpy':>12}{'ratio':>8}")
-    for name, spent in times.items():
-        least, middle = min(spent), statistics.median(spent)
+    for name, all_spent in times.items():
+        least, middle = min(all_spent), statistics.median(all_spent)
         print(f"{name:14}{least:7.1f} ms{middle:7.1f} ms{least - floor:9.1f} ms{least / floor:8.2f}")
 
 
@@ -139,7 +139,9 @@ def lookups() -> None:
 
         fill[1](np.zeros(1))
         jobs, session = _wiring.jobs(), _wiring.session()
+        assert session is not None
         directory = session.directory
+        assert directory is not None
         (own,) = keyed_entries(directory)
         instance, view = fill.instance(fill.compiled_for[0]), jobs.view(fill.config).frozen()
         count, all_entries = 1, {own[0]: [own[1]]}

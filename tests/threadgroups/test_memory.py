@@ -271,7 +271,11 @@ REFUSED = [
     ),
     (no_extent, r"the extents of a thread array are positive, not \(2, 0\)", ""),
     (of_strings, "the elements of such an array are numbers or records, not constant str", "smelt.float32, np.int64"),
-    (of_dates, "the elements of such an array are numbers or records, not constant datetime64", "smelt.float32, np.int64"),
+    (
+        of_dates,
+        "the elements of such an array are numbers or records, not constant datetime64",
+        "smelt.float32, np.int64",
+    ),
     (far_too_large, "a threadgroup array has at most 1048576 bytes, not 2097152", ""),
     (own_far_too_large, "a thread array has at most 65536 bytes, not 65544", ""),
 ]

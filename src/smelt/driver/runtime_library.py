@@ -44,9 +44,7 @@ class RuntimeFunctionResults(Results):
 
     def linked_function(self) -> LinkedFunction:
         """What a module that calls the function needs of it."""
-        return LinkedFunction(
-            self.name, self.bitcode, self.error_sites, self.functions, self.sources, self.relocations
-        )
+        return LinkedFunction(self.name, self.bitcode, self.error_sites, self.functions, self.sources, self.relocations)
 
 
 def is_in_library(instance: MethodInstance) -> bool:

@@ -54,9 +54,7 @@ class ExpressionTranslator:
     def position(self, node: ast.AST) -> Position:
         start, end = getattr(node, "lineno", 0), getattr(node, "end_lineno", 0)
         first = self.source.first_line
-        return Position(
-            start - first, getattr(node, "col_offset", 0), end - first, getattr(node, "end_col_offset", 0)
-        )
+        return Position(start - first, getattr(node, "col_offset", 0), end - first, getattr(node, "end_col_offset", 0))
 
     def refuse(self, node: ast.AST, what: str, instead: str) -> KernelError:
         return KernelError(what, self.source, self.position(node), help=instead)

@@ -107,7 +107,9 @@ class Role(enum.Enum):
     """What a function is to those that call it, and so how it is compiled."""
 
     ORDINARY = "a function like any other"
-    ELEMENTARY = "inlined wherever it is called; its arithmetic is done as it is written even where the rest may be reordered"
+    ELEMENTARY = (
+        "inlined wherever it is called; its arithmetic is done as it is written even where the rest may be reordered"
+    )
     RARE = "elementary, but called: where a loop is vectorised, only if one of the numbers needs it"
 
 

@@ -222,7 +222,9 @@ class FunctionLowering(ThreadStateLowering):
     def _lower_table(self, instruction: Instruction) -> list[str]:
         assert instruction.result is not None
         kind = register_type(self._scalar(instruction.result.type))
-        items = [arithmetic.constant(self._scalar(instruction.result.type), item) for item in instruction.attributes["items"]]
+        items = [
+            arithmetic.constant(self._scalar(instruction.result.type), item) for item in instruction.attributes["items"]
+        ]
         table = self.module.table(kind, items)
         address = self.emit(f"getelementptr {kind}, ptr {table}, i64 {self._row(instruction.operands[0])[0]}")
         return [self.emit(f"load {kind}, ptr {address}")]

@@ -205,7 +205,9 @@ class _ModuleLowering:
         return self._waiting[code]
 
     def _lowered_group(self, kernel: Any, group: Group, name: str) -> list[str]:
-        lowering = GroupLowering(self, group, name, self._typed_unless_linked, lambda name: self._debug_of(kernel, name))
+        lowering = GroupLowering(
+            self, group, name, self._typed_unless_linked, lambda name: self._debug_of(kernel, name)
+        )
         texts = lowering.texts()
         if self._debug is not None:
             texts = [self._debug.attached(text, kernel.instance.source) for text in texts]
