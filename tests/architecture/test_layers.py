@@ -15,6 +15,8 @@ import pytest
 
 import smelt
 
+pytestmark = pytest.mark.once
+
 SOURCE = Path(smelt.__file__).parent
 MOST_LINES = 400
 

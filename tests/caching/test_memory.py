@@ -85,6 +85,7 @@ def kinds_of_objects() -> collections.Counter[str]:
     return collections.Counter(f"{type(thing).__module__}.{type(thing).__qualname__}" for thing in gc.get_objects())
 
 
+@pytest.mark.once
 def test_100_000_redefinitions_of_a_function_with_a_compiled_dependent_leave_memory_flat():
     program = Program()
     # So that it is as long as it gets before the first count.

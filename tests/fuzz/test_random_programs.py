@@ -25,6 +25,8 @@ from smelt.driver.pipeline import typed_function
 from smelt.ir.verifier import verify
 from smelt.types import typeof
 
+pytestmark = pytest.mark.once
+
 INTEGERS = ["int8", "uint8", "int16", "int32", "uint32", "int64", "uint64"]
 FLOATS = ["float32", "float64"]
 KINDS = [*INTEGERS, *FLOATS]

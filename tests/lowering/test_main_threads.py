@@ -18,6 +18,8 @@ from smelt._wiring import driver
 from smelt.compiler.config import CompilerJob
 from smelt.types import typeof
 
+pytestmark = pytest.mark.once
+
 
 def outcome(kernel: Any, grid: tuple[int, ...], arguments: tuple[Any, ...]) -> tuple[Any, list[Any]]:
     """The error of a launch, if any, and what the arrays hold afterwards."""

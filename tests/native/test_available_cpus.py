@@ -12,6 +12,8 @@ import pytest
 
 from smelt.targets.native import available_cpus as cpus
 
+pytestmark = pytest.mark.once
+
 ONE_V2 = "29 23 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
 V1 = (
     "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755\n"

@@ -10,6 +10,8 @@ from smelt.targets.native.code_generation import machine_for, missing_conversion
 from smelt.targets.native.flattening import flatten
 from smelt.targets.native.target import target_named
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize(
     ("head", "expected"),

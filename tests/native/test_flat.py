@@ -20,6 +20,8 @@ from smelt.targets.native.machines import MACHINES
 from smelt.targets.native.mapping import MappedCode
 from smelt.targets.native.symbols import resolve
 
+pytestmark = pytest.mark.once
+
 ObjectOf = Callable[..., bytes]
 
 EVERYTHING = """

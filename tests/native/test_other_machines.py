@@ -22,6 +22,8 @@ from smelt.targets.native.flattening import flatten
 from smelt.targets.native.mapping import MappedCode
 from smelt.targets.native.words import LAUNCH_WORDS, NAMES, STATUS_WORD
 
+pytestmark = pytest.mark.once
+
 ObjectOf = Callable[..., bytes]
 
 # Everything that code of kernels does: calls outside, constants, tables of jumps, addresses in data and of functions, a large frame.

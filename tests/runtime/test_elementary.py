@@ -28,6 +28,8 @@ from smelt.runtime.elementary import (
 from smelt.targets.native.host import host_machine
 from smelt.targets.native.target import target_named
 
+pytestmark = pytest.mark.once
+
 # What errors are less than, in units in the last place, for float64 and float32: docs/math.md has the greatest that were found.
 BOUNDS = {
     "exp": (0.76, 0.78),

@@ -16,6 +16,8 @@ from smelt._wiring import driver
 from smelt.compiler.config import CompilerJob
 from smelt.types import typeof
 
+pytestmark = pytest.mark.once
+
 SIZE = 16
 
 
