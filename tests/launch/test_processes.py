@@ -176,6 +176,8 @@ def test_an_interrupt_ends_a_loop_of_launches(tmp_path):
         """
 out, launch = np.zeros(3), fails.over(3)
 warm(launch, out, 0)
+# A process in the background of a shell begins with interrupts ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.setitimer(signal.ITIMER_REAL, 0.05)
 signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
 try:

@@ -124,6 +124,8 @@ def leave() -> None:
 
 
 def interrupt() -> None:
+    # A process in the background of a shell begins with interrupts ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     launches = [0]
     has_begun = threading.Event()
 

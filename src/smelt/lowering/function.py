@@ -46,20 +46,6 @@ class Module(Protocol):
     def launch_memory(self) -> None: ...
 
 
-class _Access:
-    """Writes accesses to memory with something behind them."""
-
-    def __init__(self, writer: memory.Writer, note: str) -> None:
-        self._writer = writer
-        self._note = note
-
-    def emit(self, instruction: str) -> str:
-        return self._writer.emit(instruction + self._note if instruction.startswith("load ") else instruction)
-
-    def do(self, instruction: str) -> None:
-        self._writer.do(instruction + self._note if instruction.startswith("store ") else instruction)
-
-
 class FunctionLowering(ThreadStateLowering):
     """Writes the LLVM IR of one typed function."""
 
@@ -303,7 +289,7 @@ class FunctionLowering(ThreadStateLowering):
 
     def _access(self, kind: Array) -> memory.Writer:
         """What writes an access to an array: with the note that threads are independent, but for memory of a thread's own."""
-        return _Access(self, INDEPENDENT) if self._is_assumed and kind.memory is not Memory.THREAD else self
+        return memory.NotedAccess(self, INDEPENDENT) if self._is_assumed and kind.memory is not Memory.THREAD else self
 
     def _element(self, array: Value, indices: list[Value]) -> tuple[Array, str]:
         kind = array.type

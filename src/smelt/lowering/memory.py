@@ -21,6 +21,20 @@ class Writer(Protocol):
     def do(self, instruction: str) -> None: ...
 
 
+class NotedAccess:
+    """Writes accesses to memory with something behind them."""
+
+    def __init__(self, writer: Writer, note: str) -> None:
+        self._writer = writer
+        self._note = note
+
+    def emit(self, instruction: str) -> str:
+        return self._writer.emit(instruction + self._note if instruction.startswith("load ") else instruction)
+
+    def do(self, instruction: str) -> None:
+        self._writer.do(instruction + self._note if instruction.startswith("store ") else instruction)
+
+
 def element_address(writer: Writer, kind: Array, row: Sequence[str], places: Sequence[str]) -> str:
     """The address of an element, given its indices counted from the start."""
     base, *extents = row
