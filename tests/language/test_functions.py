@@ -204,6 +204,9 @@ def test_a_function_of_two_floats_gives_what_numpy_gives(map_over, name):
     first, second = pairs(FLOATS)
     # NumPy's scalars take the root where the exponent is 0.5, which has other zeros and infinities than the power of the C library.
     kept = (second != 0.5) | (name != "np.power")
+    if name in ("np.fmin", "np.fmax"):
+        # Which of two zeros is the smaller one is the C library's affair, and so NumPy's.
+        kept &= (first != 0) | (second != 0)
     map_over(TWO_FLOATS[name], first[kept], second[kept], relative=relative)
 
 

@@ -42,13 +42,18 @@ class Exchanged:
         return self.device or self.held.__dlpack_device__()
 
 
+# What is exchanged by DLPack can be written to since NumPy 2.1 only.
+IS_EXCHANGED_WRITABLE = np.lib.NumpyVersion(np.__version__) >= "2.1.0"
+
+
 @pytest.mark.parametrize(
     "wrap",
     [Described, Exchanged, memoryview, lambda held: array.array("d", held), lambda held: (ctypes.c_double * 4)(*held)],
     ids=["array interface", "DLPack", "memoryview", "array.array", "ctypes"],
 )
 def test_they_are_read_and_written_where_they_are(wrap):
-    out, values = wrap(np.zeros(4)), wrap(np.arange(4.0))
+    is_writable = wrap is not Exchanged or IS_EXCHANGED_WRITABLE
+    out, values = (wrap if is_writable else Described)(np.zeros(4)), wrap(np.arange(4.0))
     for _ in range(4):
         double[4](out, values)
     written = out.held if isinstance(out, (Described, Exchanged)) else list(out)
@@ -87,4 +92,10 @@ def test_what_cannot_be_used_is_refused_by_name(value, message):
 def test_memory_that_overlaps_is_found_in_them_too():
     values = np.arange(4.0)
     with pytest.raises(smelt.LaunchError, match="overlap in memory"):
-        double[3](Exchanged(values[1:]), memoryview(values)[:3])
+        double[3](memoryview(values)[1:], Exchanged(values[:3]))
+
+
+@pytest.mark.skipif(IS_EXCHANGED_WRITABLE, reason="this NumPy can write to what is exchanged by DLPack")
+def test_what_numpy_takes_for_read_only_is_not_written_to():
+    with pytest.raises(smelt.KernelError, match="read-only"):
+        double[3](Exchanged(np.zeros(3)), np.ones(3))
