@@ -11,6 +11,8 @@ import pytest
 
 import smelt
 
+pytestmark = pytest.mark.once
+
 TABLE = np.arange(4.0)
 OTHER = np.zeros(4)
 PAIR = (np.arange(4) * 10, 2.5)

@@ -13,6 +13,8 @@ import pytest
 import smelt
 from smelt.types import dtype_of, element_of_class, value_of_element
 
+pytestmark = pytest.mark.once
+
 
 class Pair(NamedTuple):
     index: np.int16

@@ -11,6 +11,8 @@ import pytest
 import smelt
 from smelt.types import dtype_of, element_type
 
+pytestmark = pytest.mark.once
+
 PACKED = np.dtype([("flag", "?"), ("x", "f4"), ("z", "c8"), ("inner", [("n", "i2"), ("y", "f8")])])
 ALIGNED = np.dtype([("flag", "?"), ("x", "f4"), ("z", "c8"), ("inner", [("n", "i2"), ("y", "f8")])], align=True)
 SCATTERED = np.dtype(

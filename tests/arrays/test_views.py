@@ -13,6 +13,8 @@ from smelt.ir.builder import FunctionBuilder, constant
 from smelt.ir.verifier import MalformedError, verify
 from smelt.types import SCALARS, Array, bfloat16, boolean, dtype_of, none
 
+pytestmark = pytest.mark.once
+
 NUMPY_SCALARS = [scalar for scalar in SCALARS if scalar != bfloat16]
 
 

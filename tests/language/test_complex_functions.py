@@ -12,6 +12,8 @@ import pytest
 
 import smelt
 
+pytestmark = pytest.mark.once
+
 ONE = [
     "acos",
     "acosh",

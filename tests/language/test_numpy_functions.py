@@ -10,6 +10,8 @@ import pytest
 
 import smelt
 
+pytestmark = pytest.mark.once
+
 # What has no meaning on scalars: products of arrays, and dates.
 WITHOUT = {"matmul", "matvec", "vecdot", "vecmat", "isnat"}
 # Functions of Python's numbers, which NumPy computes as objects, or whose order of complex numbers kernels don't have.

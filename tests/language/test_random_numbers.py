@@ -8,6 +8,8 @@ import pytest
 
 import smelt
 
+pytestmark = pytest.mark.once
+
 # Random123, tests/kat_vectors: philox 4x32 with 10 rounds; counter, key and what comes out.
 VECTORS = [
     ((0, 0, 0, 0), (0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),

@@ -8,6 +8,8 @@ import pytest
 
 import smelt
 
+pytestmark = pytest.mark.once
+
 PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29)
 ROOTS = (0.0, 1.0, 1.5, 1.75, 2.0, 2.25, 2.5, 2.625, 2.75, 3.0)
 MIXED = (1, 2.5, 3, 4, 5, 6, 7, 8, 9, 10)

@@ -24,6 +24,8 @@ from smelt.targets.native.host import host_machine
 from smelt.targets.native.loading import link
 from smelt.targets.native.target import host_target, target_named
 
+pytestmark = pytest.mark.once
+
 is_x86_64 = platform.machine().lower() in ("x86_64", "amd64")
 needs_x86_64 = pytest.mark.skipif(not is_x86_64, reason="this processor is no x86-64")
 

@@ -21,6 +21,8 @@ from smelt.targets.native.flattening import flatten
 from smelt.targets.native.mapping import MappedCode
 from smelt.targets.native.symbols import provide, resolve
 
+pytestmark = pytest.mark.once
+
 ObjectOf = Callable[..., bytes]
 
 ADDING = "define i64 @f(i64 %x) {\n %y = add i64 %x, 41\n ret i64 %y\n}"

@@ -16,6 +16,8 @@ import pytest
 from smelt.targets.native import pages
 from smelt.targets.native.errors import LinkError
 
+pytestmark = pytest.mark.once
+
 SIZE = 100
 Asked = list[tuple[Any, ...]]
 

@@ -23,6 +23,8 @@ from smelt import _wiring, knobs
 from smelt.targets.native import thread_grid
 from smelt.targets.native.thread_grid import ThreadGrid
 
+pytestmark = pytest.mark.once
+
 CHILD = Path(__file__).with_name("thread_grid_child.py")
 LIMIT_SECS = 60
 MOST_TURNS = 10**9

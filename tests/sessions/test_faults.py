@@ -14,6 +14,8 @@ import pytest
 
 import smelt
 
+pytestmark = pytest.mark.once
+
 SOURCE = Path(smelt.__file__).parent.parent
 PROGRAM = Path(__file__).parent / "faulty_store.py"
 

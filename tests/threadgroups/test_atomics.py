@@ -13,6 +13,8 @@ from hypothesis import given, settings, strategies as st
 
 import smelt
 
+pytestmark = pytest.mark.once
+
 INTEGERS = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
 FLOATS = ["float32", "float64"]
 

@@ -10,6 +10,8 @@ import pytest
 
 import smelt
 
+pytestmark = pytest.mark.once
+
 TILE = 8
 
 

@@ -18,6 +18,8 @@ from smelt._wiring import driver
 from smelt.compiler.config import CompilerJob
 from smelt.targets.native.words import LAUNCH_WORDS
 
+pytestmark = pytest.mark.once
+
 
 def waits(shared: Any, i: Any) -> Any:
     shared[i % 8] = i

@@ -11,6 +11,8 @@ import pytest
 
 import smelt
 
+pytestmark = pytest.mark.once
+
 SIZE = 16
 
 

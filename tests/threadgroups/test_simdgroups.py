@@ -10,6 +10,8 @@ import pytest
 
 import smelt
 
+pytestmark = pytest.mark.once
+
 
 @smelt.kernel
 def reductions(out: Any, x: Any) -> None:
