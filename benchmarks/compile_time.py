@@ -31,6 +31,7 @@ from smelt._wiring import driver
 from smelt.compiler.config import CompilerJob
 from smelt.driver.pipeline import passed_types
 from smelt.frontend import untyped_program
+from smelt.targets.native.linking import NativeLinker
 
 SMALL = """
 import smelt
@@ -112,7 +113,7 @@ def stages(kernel: Any, kinds: tuple[Any, ...]) -> dict[str, float]:
     spent["lowering"] = milliseconds(lambda: driver().lowered(job, code))
     lowered = driver().lowered(job, code)
     spent["LLVM"] = milliseconds(lambda: backend.compile(job, lowered, passed_types(code), results))
-    spent["loading"] = milliseconds(lambda: backend.link(results))
+    spent["loading"] = milliseconds(lambda: NativeLinker().link(results))
     return spent
 
 
