@@ -16,9 +16,9 @@ from smelt.lowering.threadgroups import (
     STATE_WORDS,
     THREADGROUP_MEMORY,
 )
-from smelt.targets.native.words import SIZES, loads_of_words, places_of_words
+from smelt.targets.native.boxes import GROUP_STEPS, group_sizes, loops_begin, loops_end
+from smelt.targets.native.words import BOX, SIZES, loads_of_words, places_of_words
 
-_BOX = tuple(f"{corner}_{axis}" for corner in ("begin", "end") for axis in ("x", "y", "z"))
 _ALIGNMENT = 64
 
 
@@ -40,7 +40,10 @@ def phases_entry_point(lowered: LoweredModule, entry: str, loads: str, arguments
     group = ", ".join(f"i64 %{name}_{axis}" for name in ("at", "size") for axis in ("x", "y", "z"))
     text = _TEMPLATE.format(
         entry=entry,
-        words=loads_of_words(*_BOX, *SIZES, "launch_bytes", "printer"),
+        loops_begin=loops_begin("at_", before="begins", inside="group"),
+        group_sizes=group_sizes("at_"),
+        loops_end=loops_end("at_", steps=GROUP_STEPS),
+        words=loads_of_words(*BOX, *SIZES, "launch_bytes", "printer"),
         status_place=places_of_words("status"),
         loads=loads,
         state=state,
@@ -93,41 +96,15 @@ begins:
   %launch_memory = getelementptr i8, ptr %memory, i64 {memory_bytes}
   %slots = getelementptr i8, ptr %memory, i64 %shared_bytes
 {state}
-  br label %loop_z
-loop_z:
-  %at_z = phi i64 [ %begin_z, %begins ], [ %next_z, %end_of_z ]
-  %more_z = icmp slt i64 %at_z, %end_z
-  br i1 %more_z, label %loop_y, label %done
-loop_y:
-  %at_y = phi i64 [ %begin_y, %loop_z ], [ %next_y, %end_of_y ]
-  %more_y = icmp slt i64 %at_y, %end_y
-  br i1 %more_y, label %loop_x, label %end_of_z
-loop_x:
-  %at_x = phi i64 [ %begin_x, %loop_y ], [ %next_x, %end_of_x ]
-  %more_x = icmp slt i64 %at_x, %end_x
-  br i1 %more_x, label %group, label %end_of_y
-group:
-  %left_x = sub i64 %end_x, %at_x
-  %size_x = call i64 @llvm.smin.i64(i64 %left_x, i64 %group_x)
-  %left_y = sub i64 %end_y, %at_y
-  %size_y = call i64 @llvm.smin.i64(i64 %left_y, i64 %group_y)
-  %left_z = sub i64 %end_z, %at_z
-  %size_z = call i64 @llvm.smin.i64(i64 %left_z, i64 %group_z)
+{loops_begin}
+{group_sizes}
   ; What a group leaves behind must not show in the next.
   call void @llvm.memset.p0.i64(ptr %memory, i8 0, i64 %launch_end, i1 false)
   %returned = {call}
   %status = extractvalue {result} %returned, 0
   %succeeded = icmp eq i32 %status, 0
   br i1 %succeeded, label %end_of_x, label %fails
-end_of_x:
-  %next_x = add nsw i64 %at_x, %group_x
-  br label %loop_x
-end_of_y:
-  %next_y = add nsw i64 %at_y, %group_y
-  br label %loop_y
-end_of_z:
-  %next_z = add nsw i64 %at_z, %group_z
-  br label %loop_z
+{loops_end}
 fails:
   %wide_status = zext i32 %status to i64
   store i64 %wide_status, ptr %status_place, align 8

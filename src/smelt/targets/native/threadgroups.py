@@ -24,9 +24,8 @@ from smelt.lowering.threadgroups import (
     WAITS_AT,
 )
 from smelt.targets.native import coroutines
-from smelt.targets.native.words import SIZES, loads_of_words, places_of_words
-
-_BOX = tuple(f"{corner}_{axis}" for corner in ("begin", "end") for axis in ("x", "y", "z"))
+from smelt.targets.native.boxes import GROUP_STEPS, group_sizes, loops_begin, loops_end
+from smelt.targets.native.words import BOX, SIZES, loads_of_words, places_of_words
 
 
 def group_entry_point(lowered: LoweredModule, entry: str, loads: str, arguments: str) -> str:
@@ -34,7 +33,10 @@ def group_entry_point(lowered: LoweredModule, entry: str, loads: str, arguments:
     assert lowered.threadgroups is not None
     text = _TEMPLATE.format(
         entry=entry,
-        words_of_launch=loads_of_words(*_BOX, *SIZES, "launch_bytes", "printer"),
+        loops_begin=loops_begin("", before="begins", inside="group"),
+        group_sizes=group_sizes(""),
+        loops_end=loops_end("", steps=GROUP_STEPS),
+        words_of_launch=loads_of_words(*BOX, *SIZES, "launch_bytes", "printer"),
         status_place=places_of_words("status"),
         memory_bytes=lowered.threadgroups.memory_bytes,
         exhausted=lowered.threadgroups.exhausted,
@@ -100,26 +102,8 @@ begins:
   %launch_memory = getelementptr i8, ptr %memory, i64 {memory_bytes}
   %exchanges = getelementptr i8, ptr %memory, i64 %shared_bytes
   %states = getelementptr i8, ptr %memory, i64 %states_offset
-  br label %loop_z
-loop_z:
-  %z = phi i64 [ %begin_z, %begins ], [ %next_z, %end_of_z ]
-  %more_z = icmp slt i64 %z, %end_z
-  br i1 %more_z, label %loop_y, label %done
-loop_y:
-  %y = phi i64 [ %begin_y, %loop_z ], [ %next_y, %end_of_y ]
-  %more_y = icmp slt i64 %y, %end_y
-  br i1 %more_y, label %loop_x, label %end_of_z
-loop_x:
-  %x = phi i64 [ %begin_x, %loop_y ], [ %next_x, %end_of_x ]
-  %more_x = icmp slt i64 %x, %end_x
-  br i1 %more_x, label %group, label %end_of_y
-group:
-  %left_x = sub i64 %end_x, %x
-  %size_x = call i64 @llvm.smin.i64(i64 %left_x, i64 %group_x)
-  %left_y = sub i64 %end_y, %y
-  %size_y = call i64 @llvm.smin.i64(i64 %left_y, i64 %group_y)
-  %left_z = sub i64 %end_z, %z
-  %size_z = call i64 @llvm.smin.i64(i64 %left_z, i64 %group_z)
+{loops_begin}
+{group_sizes}
   %size_plane = mul i64 %size_x, %size_y
   %count = mul i64 %size_plane, %size_z
   ; What a group leaves behind must not show in the next.
@@ -178,15 +162,7 @@ run:
   %failed = call i64 @run_group(ptr %states, i64 %count, ptr %exchanges)
   %has_failed = icmp sge i64 %failed, 0
   br i1 %has_failed, label %fails, label %end_of_x
-end_of_x:
-  %next_x = add nsw i64 %x, %group_x
-  br label %loop_x
-end_of_y:
-  %next_y = add nsw i64 %y, %group_y
-  br label %loop_y
-end_of_z:
-  %next_z = add nsw i64 %z, %group_z
-  br label %loop_z
+{loops_end}
 fails:
   %failed_state = getelementptr [{words} x i64], ptr %states, i64 %failed
   %failed_status_word = getelementptr i64, ptr %failed_state, i64 {status}

@@ -17,6 +17,9 @@ from __future__ import annotations
 
 _VECTORS = ("begin", "end", "grid", "group")
 
+BOX = tuple(f"{corner}_{axis}" for corner in ("begin", "end") for axis in ("x", "y", "z"))
+"""The corners of the box that is run, as the words are called in LLVM IR."""
+
 SIZES = ("grid_x", "grid_y", "grid_z", "group_x", "group_y", "group_z")
 """The sizes of the grid and of a threadgroup, as the words are called in LLVM IR."""
 

@@ -19,17 +19,17 @@ from smelt.targets.metal.air.kernels import ConstantOfFunction, Kernel
 from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.devices.software.cooperation import RESULT, made_cooperative
 from smelt.targets.metal.devices.software.functions import ATTRIBUTES, declaration_of, definition_of
+from smelt.targets.native.boxes import loops_begin, loops_end
 from smelt.targets.native.code_generation import machine_for, missing_conversions
 from smelt.targets.native.flat import FlatCode
 from smelt.targets.native.flattening import flatten
 from smelt.targets.native.target import host_target
 from smelt.targets.native.threadgroups import group_entry_point
-from smelt.targets.native.words import SIZES, loads_of_words
+from smelt.targets.native.words import BOX, SIZES, loads_of_words
 
 ENTRY = "run"
 
 _AXES = "xyz"
-_BOX = tuple(f"{corner}_{axis}" for corner in ("begin", "end") for axis in _AXES)
 
 _OPT_LEVEL = 2
 
@@ -206,7 +206,9 @@ def _entry_point(kernel: Kernel, signature: tuple[str, ...]) -> str:
     loads, computed, arguments = _arguments(kernel, signature, "buffers")
     return _TEMPLATE.format(
         entry=ENTRY,
-        words=loads_of_words(*_BOX, *SIZES),
+        loops_begin=loops_begin("position_", before="entry", inside="thread"),
+        loops_end=loops_end("position_", steps=("1", "1", "1")),
+        words=loads_of_words(*BOX, *SIZES),
         groups=_GROUPS,
         loads=loads,
         inputs=f"{_QUANTITIES}\n{computed}",
@@ -300,30 +302,11 @@ entry:
 {words}
 {groups}
 {loads}
-  br label %loop_z
-loop_z:
-  %position_z = phi i64 [ %begin_z, %entry ], [ %next_z, %end_of_z ]
-  %has_z = icmp ult i64 %position_z, %end_z
-  br i1 %has_z, label %loop_y, label %done
-loop_y:
-  %position_y = phi i64 [ %begin_y, %loop_z ], [ %next_y, %end_of_y ]
-  %has_y = icmp ult i64 %position_y, %end_y
-  br i1 %has_y, label %loop_x, label %end_of_z
-loop_x:
-  %position_x = phi i64 [ %begin_x, %loop_y ], [ %next_x, %thread ]
-  %has_x = icmp ult i64 %position_x, %end_x
-  br i1 %has_x, label %thread, label %end_of_y
-thread:
+{loops_begin}
 {inputs}
   {call}
-  %next_x = add i64 %position_x, 1
-  br label %loop_x
-end_of_y:
-  %next_y = add i64 %position_y, 1
-  br label %loop_y
-end_of_z:
-  %next_z = add i64 %position_z, 1
-  br label %loop_z
+  br label %end_of_x
+{loops_end}
 done:
   ret void
 }}
