@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from smelt.targets.metal.air.kernels import Buffer
+from smelt.targets.metal.air.kernels import THREADGROUP_SPACE, Buffer
 from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.devices.software.device import SoftwareDevice, SoftwareLibrary, SoftwarePipeline, sizes
 from smelt.targets.metal.metallib import MetallibError
@@ -22,7 +22,6 @@ from smelt.targets.metal.metallib import MetallibError
 __all__ = ["DeviceError", "MetalFunction", "MetalLibrary", "MetallibError", "library"]
 
 _DEFAULT_GROUP = 256
-_THREADGROUP_SPACE = 3
 
 
 def library(source: str | os.PathLike[str] | bytes, device: SoftwareDevice | None = None) -> MetalLibrary:
@@ -103,7 +102,7 @@ class MetalFunction:
         else:
             grid = sizes(threads)
         # What a threadgroup shares is not bound, and counts for itself.
-        known = {buffer.index: buffer for buffer in self.pipeline.kernel.buffers if buffer.space != _THREADGROUP_SPACE}
+        known = {buffer.index: buffer for buffer in self.pipeline.kernel.buffers if buffer.space != THREADGROUP_SPACE}
         # LIFETIME: what is copied lives until the kernel is done.
         bound = {index: self._bound(index, value, known) for index, value in buffers.items()}
         addresses = {index: array.ctypes.data for index, array in bound.items()}

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 import os
 import subprocess
@@ -172,4 +171,5 @@ def test_the_bitcode_is_the_same_in_every_process():
         for seed, more in (("1", []), ("2", ["more"]))
     }
     assert len(printed) == 1
-    assert len(hashlib.sha256().hexdigest()) in {len(part) for part in printed.pop().split("'")}
+    # The four functions that `choices` calls or that these call, each with its name and its digest.
+    assert printed.pop().count("'") >= 4 * 3

@@ -18,6 +18,9 @@ from smelt.targets.metal.air.program import (
     ValueNode,
 )
 
+THREADGROUP_SPACE = 3
+"""The address space of what the threads of a group share."""
+
 
 @dataclass(frozen=True)
 class Buffer:

@@ -19,6 +19,7 @@ from smelt.targets.metal.air.kernels import ConstantOfFunction, Kernel
 from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.devices.software.cooperation import RESULT, made_cooperative
 from smelt.targets.metal.devices.software.functions import ATTRIBUTES, declaration_of, definition_of
+from smelt.targets.metal.devices.software.listings import split_list
 from smelt.targets.native.boxes import loops_begin, loops_end
 from smelt.targets.native.code_generation import machine_for, missing_conversions
 from smelt.targets.native.flat import FlatCode
@@ -145,19 +146,8 @@ def _without_aliases(line: str) -> str:
 
 def _parameter_types(line: str) -> tuple[str, ...]:
     """The types of the parameters of a definition."""
-    inside = line[line.index("(") + 1 :]
-    types, depth, current = [], 0, ""
-    for character in inside:
-        if character == ")" and depth == 0:
-            break
-        depth += {"(": 1, "<": 1, "{": 1, ")": -1, ">": -1, "}": -1}.get(character, 0)
-        if character == "," and depth == 0:
-            types.append(current)
-            current = ""
-        else:
-            current += character
-    types.append(current)
-    found = [re.match(r"\s*(ptr(?: addrspace\(\d+\))?|<[^>]*>|\w+)", part) for part in types if part.strip()]
+    parts = split_list(line[line.index("(") + 1 :])
+    found = [re.match(r"(ptr(?: addrspace\(\d+\))?|<[^>]*>|\w+)", part) for part in parts]
     return tuple(match[1] for match in found if match is not None)
 
 

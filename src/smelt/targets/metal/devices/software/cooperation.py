@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from smelt.lowering.threadgroups import LEFT, SLOT_BYTES, WAITS_AT
 from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.devices.software import lanes, matrices
+from smelt.targets.metal.devices.software.listings import split_list
 
 RESULT = "{ i32 }"
 
@@ -137,7 +138,7 @@ class _Rewriting:
             self._wait(is_simdgroup=True)
             return
         kind = call["kind"]
-        arguments = [_operand(part) for part in _split(call["arguments"])]
+        arguments = [_operand(part) for part in split_list(call["arguments"])]
         operation, *suffix = name.split(".")
         if operation.startswith(_MATRIX):
             self._matrix(operation.removeprefix(_MATRIX), call["result"], kind, arguments)
@@ -214,18 +215,6 @@ class _Rewriting:
         if text is None:
             raise DeviceError(f"the kernel {self._kernel} calls air.{operation}, which this device doesn't know")
         return text
-
-
-def _split(arguments: str) -> list[str]:
-    parts, depth, current = [], 0, ""
-    for character in arguments:
-        depth += {"<": 1, "(": 1, ">": -1, ")": -1}.get(character, 0)
-        if character == "," and depth == 0:
-            parts.append(current.strip())
-            current = ""
-        else:
-            current += character
-    return [*parts, current.strip()] if current.strip() else parts
 
 
 def _operand(text: str) -> tuple[str, str]:

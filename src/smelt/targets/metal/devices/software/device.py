@@ -15,7 +15,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from smelt.targets.metal.air.kernels import ConstantOfFunction, Kernel, constants_of, kernels_of
+from smelt.targets.metal.air.kernels import THREADGROUP_SPACE, ConstantOfFunction, Kernel, constants_of, kernels_of
 from smelt.targets.metal.air.program import DowngradeError, Pointer
 from smelt.targets.metal.air.reading import read_module
 from smelt.targets.metal.air.sizes import size_in_bytes
@@ -29,7 +29,6 @@ from smelt.targets.native.words import LAUNCH_WORDS, STATUS_WORD
 
 MOST_THREADS = 1024
 SIMD_WIDTH = 32
-_THREADGROUP_SPACE = 3
 
 Sizes = tuple[int, int, int]
 
@@ -118,7 +117,7 @@ class SoftwareFunction:
         shared = {
             variable.name or "": size_in_bytes(variable.content)
             for variable in self._outline.globals
-            if isinstance(variable.type, Pointer) and variable.type.space == _THREADGROUP_SPACE
+            if isinstance(variable.type, Pointer) and variable.type.space == THREADGROUP_SPACE
         }
         try:
             return compile_kernel(self._module, self.kernel, self.constants, values, list(shared)), shared
@@ -204,7 +203,7 @@ class SoftwarePipeline:
         parameters = max((buffer.parameter for buffer in self.kernel.buffers), default=-1) + 1
         words = (ctypes.c_int64 * max(parameters, 1))()
         for buffer in self.kernel.buffers:
-            if buffer.space != _THREADGROUP_SPACE:
+            if buffer.space != THREADGROUP_SPACE:
                 words[buffer.parameter] = addresses.get(buffer.index, _zeros())
             elif buffer.index in memory:
                 words[buffer.parameter] = -(-ctypes.addressof(memory[buffer.index]) // _ALIGNMENT) * _ALIGNMENT

@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from smelt.targets.metal.devices.software.listings import split_list
+
 _DECLARATION = re.compile(r"declare (?P<result>.+?) @(?P<name>air\.[\w.]+)\((?P<parameters>.*?)\)[^()]*$")
 
 ATTRIBUTES = re.compile(
@@ -34,12 +36,7 @@ def declaration_of(line: str) -> Declaration | None:
     if found is None:
         return None
     parameters = ATTRIBUTES.sub("", found["parameters"])
-    return Declaration(found["name"], found["result"].strip(), tuple(_split(parameters)))
-
-
-def _split(parameters: str) -> list[str]:
-    # No type of AIR's functions has a comma in it.
-    return [part.strip() for part in parameters.split(",")] if parameters.strip() else []
+    return Declaration(found["name"], found["result"].strip(), tuple(split_list(parameters)))
 
 
 def definition_of(declared: Declaration) -> tuple[str, tuple[str, ...]] | None:

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lists of parameters and arguments in the text of LLVM IR."""
+
+from __future__ import annotations
+
+_DEPTH = {"(": 1, "<": 1, "{": 1, "[": 1, ")": -1, ">": -1, "}": -1, "]": -1}
+
+
+def split_list(text: str) -> list[str]:
+    """The parts of a list, up to the parenthesis that ends it if there is one. Commas inside of a part's own brackets don't part."""
+    parts, depth, current = [], 0, ""
+    for character in text:
+        if character == ")" and depth == 0:
+            break
+        depth += _DEPTH.get(character, 0)
+        if character == "," and depth == 0:
+            parts.append(current.strip())
+            current = ""
+        else:
+            current += character
+    return [*parts, current.strip()] if current.strip() else parts
