@@ -521,7 +521,9 @@ def test_what_is_listed_is_alive_as_long_as_it_is_listed():
     module = types.ModuleType("settings")
     exec("X = 1.5\ndef function(): return X", vars(module))
     code = Code()
-    (word,) = code.guard(lambda: read_global(module.function, "X")).words()
+    guard = code.guard(lambda: read_global(module.function, "X"))
+    # The list is in memory of the place, which the guard holds.
+    (word,) = guard.words()
     before = sys.getrefcount(module.X)
     listed = module.X
     module.X = 2.5
