@@ -31,10 +31,10 @@ import numpy as np
 from interleaved import Body, Timing, interleave
 
 import smelt
-from smelt.targets.native.builtin_methods import BuiltinMethod
-from smelt.targets.native.mapping import MappedCode
-from smelt.targets.native.stub_compilation import compile_stub
-from smelt.targets.native.symbols import resolve
+from smelt.targets.native.launching.builtin_methods import BuiltinMethod
+from smelt.targets.native.launching.stub_compilation import compile_stub
+from smelt.targets.native.loader.mapping import MappedCode
+from smelt.targets.native.loader.symbols import resolve
 
 SIZE = 16
 NOTHING = "a builtin that does nothing"

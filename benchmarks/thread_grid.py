@@ -32,8 +32,8 @@ import numpy as np
 
 import smelt
 from smelt import _wiring, knobs
-from smelt.targets.native.available_cpus import available_cpus
-from smelt.targets.native.thread_grid import ThreadGrid
+from smelt.targets.native.processors.available_cpus import available_cpus
+from smelt.targets.native.thread_grid.grid import ThreadGrid
 
 
 @smelt.kernel(boundscheck=False)

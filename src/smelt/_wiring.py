@@ -21,13 +21,13 @@ from smelt.launch import Kernel, requests
 from smelt.sessions import CompilerCode, Session
 from smelt.sessions.directory import Directory, default_directory
 from smelt.sessions.traces import trace_line
-from smelt.targets.native.available_cpus import available_cpus
-from smelt.targets.native.helper_code import HelperCode
-from smelt.targets.native.host import host_machine
 from smelt.targets.native.linking import NativeLinker
+from smelt.targets.native.loader.helper_code import HelperCode
+from smelt.targets.native.processors.available_cpus import available_cpus
+from smelt.targets.native.processors.host import host_machine
 from smelt.targets.native.results import NativeResults
 from smelt.targets.native.target import host_target
-from smelt.targets.native.thread_grid import ThreadGrid
+from smelt.targets.native.thread_grid.grid import ThreadGrid
 from smelt.types import Type, declared_types
 
 
@@ -52,9 +52,9 @@ def session() -> Session | None:
 @functools.cache
 def stubs() -> Any:
     """What launches in compiled code; None where the objects of this Python or NumPy are not laid out as it expects."""
-    if not importlib.import_module("smelt.targets.native.object_layouts").are_as_expected():
+    if not importlib.import_module("smelt.targets.native.launching.object_layouts").are_as_expected():
         return None
-    return importlib.import_module("smelt.targets.native.stubs").Stubs(_compile_stub, _helper_store())
+    return importlib.import_module("smelt.targets.native.launching.stubs").Stubs(_compile_stub, _helper_store())
 
 
 @functools.cache
@@ -71,15 +71,15 @@ def _helper_store() -> CompilerCode | None:
 
 
 def _compile_stub(text: str, opt_level: int) -> Any:
-    return importlib.import_module("smelt.targets.native.stub_compilation").compile_stub(text, opt_level)
+    return importlib.import_module("smelt.targets.native.launching.stub_compilation").compile_stub(text, opt_level)
 
 
 def _announce(results: NativeResults) -> None:
     """Tell debuggers and profilers of a kernel, where there is something to tell and somebody asks."""
     if results.debug_object:
-        importlib.import_module("smelt.targets.native.debuggers").announce(results)
+        importlib.import_module("smelt.targets.native.debugging.debuggers").announce(results)
     if knobs.PERF.value is not None:
-        importlib.import_module("smelt.targets.native.profilers").announce(results, knobs.PERF.value)
+        importlib.import_module("smelt.targets.native.debugging.profilers").announce(results, knobs.PERF.value)
 
 
 @functools.cache

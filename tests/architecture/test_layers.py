@@ -68,23 +68,20 @@ SESSION_HALVES = {
     "targets.native": {
         "results",
         "backend",
-        "loading",
-        "printing",
-        "debuggers",
-        "profilers",
-        "mapping",
-        "pages",
-        "symbols",
-        "host",
-        "cpuid",
-        "target",
-        "helper_code",
         "linking",
-        "thread_grid",
-        "stubs",
-        "stub_compilation",
-        "builtin_methods",
-        "dispatch",
+        "target",
+        "loader",
+        "processors.cpuid",
+        "processors.host",
+        "kernels.loading",
+        "kernels.printing",
+        "thread_grid.grid",
+        "launching.builtin_methods",
+        "launching.dispatch",
+        "launching.stub_compilation",
+        "launching.stubs",
+        "debugging.debuggers",
+        "debugging.profilers",
     },
     "targets.metal": {"devices", "pipelines", "archives", "mtlfunction"},
     "targets.ptx": {"driver", "modules"},
@@ -106,7 +103,8 @@ def package_of(module: str) -> str | None:
     target = f"targets.{parts[1]}"
     if target not in TABLE:
         return None
-    is_session = len(parts) > 2 and parts[2] in SESSION_HALVES[target]
+    within = [".".join(parts[2:end]) for end in range(3, len(parts) + 1)]
+    is_session = not SESSION_HALVES[target].isdisjoint(within)
     return f"{target}:session" if is_session else target
 
 

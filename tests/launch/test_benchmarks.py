@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import smelt
-from smelt.targets.native import object_layouts
+from smelt.targets.native.launching import object_layouts
 
 ROOT = Path(__file__).parents[2]
 

@@ -18,7 +18,7 @@ import pytest
 import smelt
 from smelt.launch.grids import Grid
 from smelt.launch.kernel import Launcher
-from smelt.targets.native import object_layouts
+from smelt.targets.native.launching import object_layouts
 
 pytestmark = pytest.mark.skipif(not object_layouts.are_as_expected(), reason="this Python has no compiled launches")
 

@@ -13,7 +13,7 @@ import pytest
 
 import smelt
 from smelt.targets.native.errors import LinkError
-from smelt.targets.native.loading import NativeKernel
+from smelt.targets.native.kernels.loading import NativeKernel
 
 FACTOR = 3
 

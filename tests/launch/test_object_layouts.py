@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from smelt.targets.native import object_layouts
+from smelt.targets.native.launching import object_layouts
 
 
 def are_as_expected():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import smelt
-from smelt.targets.native import object_layouts
+from smelt.targets.native.launching import object_layouts
 
 pytestmark = pytest.mark.skipif(not object_layouts.are_as_expected(), reason="this Python has no compiled launches")
 
@@ -194,7 +194,7 @@ def test_where_objects_are_laid_out_otherwise_launches_take_the_slow_path(tmp_pa
     done = run(
         tmp_path,
         """
-from smelt.targets.native import object_layouts
+from smelt.targets.native.launching import object_layouts
 object_layouts.ARRAY_DATA += 8
 out = np.zeros(3)
 launch = fails.over(3)
@@ -209,8 +209,8 @@ def test_importing_and_defining_loads_no_machine_code(tmp_path):
     done = run(
         tmp_path,
         """
-names = [name for name in sys.modules if name.startswith(("llvmlite", "smelt.targets.native.stub", "smelt.lowering"))]
-print(names)
+code = ("llvmlite", "smelt.lowering", "smelt.targets.native.launching.stub_code", "smelt.targets.native.launching.stub_compilation")
+print([name for name in sys.modules if name.startswith(code)])
 """,
     )
     assert_prints(done, "[]")

@@ -15,9 +15,9 @@ from hypothesis import given, settings, strategies as st
 
 from smelt import _wiring
 from smelt.launch.arguments import packer
-from smelt.targets.native import object_layouts
-from smelt.targets.native.dispatch_records import MOST_ARRAYS, MOST_HELD, MOST_WORDS
-from smelt.targets.native.stub_shapes import shapes_of
+from smelt.targets.native.launching import object_layouts
+from smelt.targets.native.launching.dispatch_records import MOST_ARRAYS, MOST_HELD, MOST_WORDS
+from smelt.targets.native.launching.stub_shapes import shapes_of
 from smelt.types import typeof
 
 pytestmark = pytest.mark.skipif(not object_layouts.are_as_expected(), reason="this Python has no compiled launches")

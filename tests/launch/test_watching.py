@@ -13,7 +13,7 @@ import smelt
 from smelt import _wiring
 from smelt.caching import publishing, watching
 from smelt.caching.namespaces import WatchedNamespace
-from smelt.targets.native import object_layouts
+from smelt.targets.native.launching import object_layouts
 
 pytestmark = [
     pytest.mark.skipif(not watching.is_available(), reason="this Python has no dict watchers"),

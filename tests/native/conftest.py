@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from smelt.lowering.llvm import emit_object, optimise, parsed
-from smelt.targets.native.code_generation import machine_for, with_attributes
+from smelt.targets.native.machine_code.code_generation import machine_for, with_attributes
 from smelt.targets.native.target import target_named
 
 ObjectOf = Callable[..., bytes]

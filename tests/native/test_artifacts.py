@@ -20,8 +20,8 @@ from smelt._wiring import jobs
 from smelt.caching import portable_state
 from smelt.launch import Kernel
 from smelt.targets.native.errors import LinkError
-from smelt.targets.native.host import host_machine
-from smelt.targets.native.loading import link
+from smelt.targets.native.kernels.loading import link
+from smelt.targets.native.processors.host import host_machine
 from smelt.targets.native.target import host_target, target_named
 
 pytestmark = pytest.mark.once
@@ -240,7 +240,7 @@ import ast, sys
 import numpy as np
 from smelt.caching import restore
 from smelt.launch.arguments import packer
-from smelt.targets.native.loading import link
+from smelt.targets.native.kernels.loading import link
 from smelt.targets.native.results import NativeResults
 from smelt.types import float64, typeof
 
@@ -252,8 +252,8 @@ values = (out, x, 1)
 failure = results.kernel.launch((64, 1, 1), (64, 1, 1), 0, packer([typeof(value) for value in values])(values))
 assert failure is None, failure
 print(out.tolist())
-compiler = ("llvmlite", "smelt.inference", "smelt.lowering", "smelt.frontend", "smelt.driver", "smelt.targets.native.compilation",
-            "smelt.targets.native.backend", "smelt.targets.native.code_generation", "smelt.targets.native.flattening")
+compiler = ("llvmlite", "smelt.inference", "smelt.lowering", "smelt.frontend", "smelt.driver", "smelt.targets.native.kernels.compilation",
+            "smelt.targets.native.backend", "smelt.targets.native.machine_code.code_generation", "smelt.targets.native.machine_code.flattening")
 assert not [name for name in sys.modules if name.startswith(compiler)], sorted(sys.modules)
 """
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from smelt.targets.native import available_cpus as cpus
+from smelt.targets.native.processors import available_cpus as cpus
 
 pytestmark = pytest.mark.once
 
@@ -136,7 +136,7 @@ def test_as_many_threads_as_processors_and_time_are_enough_for(monkeypatch, allo
 def test_a_process_that_is_bound_to_one_processor_has_one():
     script = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-        "from smelt.targets.native.available_cpus import available_cpus\n"
+        "from smelt.targets.native.processors.available_cpus import available_cpus\n"
         "print(available_cpus())"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)

@@ -6,8 +6,8 @@ from __future__ import annotations
 import llvmlite.binding as llvm
 import pytest
 
-from smelt.targets.native.code_generation import machine_for, missing_conversions, with_attributes
-from smelt.targets.native.flattening import flatten
+from smelt.targets.native.machine_code.code_generation import machine_for, missing_conversions, with_attributes
+from smelt.targets.native.machine_code.flattening import flatten
 from smelt.targets.native.target import target_named
 
 pytestmark = pytest.mark.once

@@ -24,13 +24,13 @@ import pytest
 import smelt
 from smelt import knobs
 from smelt.lowering.debugging import path_of
-from smelt.targets.native import debuggers
-from smelt.targets.native.debugger_library import DESCRIPTOR, library
-from smelt.targets.native.elf import read_object
+from smelt.targets.native.debugging import debuggers
+from smelt.targets.native.debugging.debugger_library import DESCRIPTOR, library
+from smelt.targets.native.debugging.line_table import read_lines
+from smelt.targets.native.debugging.profilers import announce, pieces
 from smelt.targets.native.errors import FlatError
-from smelt.targets.native.line_table import read_lines
 from smelt.targets.native.linking import NativeLinker
-from smelt.targets.native.profilers import announce, pieces
+from smelt.targets.native.machine_code.elf import read_object
 
 HERE = Path(__file__).parent
 PROGRAM = HERE / "debugged_kernels.py"
@@ -301,7 +301,7 @@ def test_perf_gets_a_dump_with_code_and_lines_where_the_environment_asks_for_it(
 
 @on_linux
 def test_where_perf_cannot_be_told_there_is_a_warning_and_the_kernel_runs(monkeypatch):
-    monkeypatch.setattr("smelt.targets.native.profilers._MAP_PATH", "/tmp/no/such/folder/{}.map")
+    monkeypatch.setattr("smelt.targets.native.debugging.profilers._MAP_PATH", "/tmp/no/such/folder/{}.map")
     results = compiled()
     with pytest.warns(RuntimeWarning, match="perf can't be told of kernels"):
         announce(results, "map")

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from smelt.targets.native.elf import AARCH64, X86_64, read_object
 from smelt.targets.native.errors import FlatError
-from smelt.targets.native.flat import FlatCode
-from smelt.targets.native.flattening import flatten
-from smelt.targets.native.machines import MACHINES
-from smelt.targets.native.mapping import MappedCode
-from smelt.targets.native.symbols import resolve
+from smelt.targets.native.loader.mapping import MappedCode
+from smelt.targets.native.loader.symbols import resolve
+from smelt.targets.native.machine_code.elf import AARCH64, X86_64, read_object
+from smelt.targets.native.machine_code.flat import FlatCode
+from smelt.targets.native.machine_code.flattening import flatten
+from smelt.targets.native.machine_code.machines import MACHINES
 
 pytestmark = pytest.mark.once
 

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from smelt.targets.native import pages
 from smelt.targets.native.errors import LinkError
-from smelt.targets.native.flat import FlatCode
-from smelt.targets.native.flattening import flatten
-from smelt.targets.native.mapping import MappedCode
-from smelt.targets.native.symbols import provide, resolve
+from smelt.targets.native.loader import pages
+from smelt.targets.native.loader.mapping import MappedCode
+from smelt.targets.native.loader.symbols import provide, resolve
+from smelt.targets.native.machine_code.flat import FlatCode
+from smelt.targets.native.machine_code.flattening import flatten
 
 pytestmark = pytest.mark.once
 
@@ -176,8 +176,8 @@ def test_many_threads_load_at_once(object_of):
 def test_code_that_is_held_to_the_end_leaves_the_process_in_peace():
     program = (
         "import ctypes\n"
-        "from smelt.targets.native.flat import FlatCode\n"
-        "from smelt.targets.native.mapping import MappedCode\n"
+        "from smelt.targets.native.machine_code.flat import FlatCode\n"
+        "from smelt.targets.native.loader.mapping import MappedCode\n"
         "code = MappedCode(FlatCode('x86-64', bytes(8), (('f', 0),)), lambda name: 0)\n"
         "keep = [code]; keep.append(keep)\n"
     )

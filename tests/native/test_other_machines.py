@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 import smelt
-from smelt.targets.native.flat import FlatCode
-from smelt.targets.native.flattening import flatten
-from smelt.targets.native.mapping import MappedCode
+from smelt.targets.native.loader.mapping import MappedCode
+from smelt.targets.native.machine_code.flat import FlatCode
+from smelt.targets.native.machine_code.flattening import flatten
 from smelt.targets.native.words import LAUNCH_WORDS, NAMES, STATUS_WORD
 
 pytestmark = pytest.mark.once

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from smelt.targets.native import pages
 from smelt.targets.native.errors import LinkError
+from smelt.targets.native.loader import pages
 
 pytestmark = pytest.mark.once
 

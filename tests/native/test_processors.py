@@ -12,11 +12,17 @@ import sys
 import llvmlite.binding as llvm
 import pytest
 
-from smelt.targets.native import cpuid, host
-from smelt.targets.native.cpuid import Identity, tuning_of
 from smelt.targets.native.errors import LinkError
-from smelt.targets.native.host import check_runs_here, host_abi, host_machine
-from smelt.targets.native.processors import BEYOND, LEVELS, Processor, parse_processor, processor_of
+from smelt.targets.native.processors import cpuid, host
+from smelt.targets.native.processors.cpuid import Identity, tuning_of
+from smelt.targets.native.processors.host import check_runs_here, host_abi, host_machine
+from smelt.targets.native.processors.processor import (
+    BEYOND,
+    LEVELS,
+    Processor,
+    parse_processor,
+    processor_of,
+)
 from smelt.targets.native.target import host_target, least_target, target_named
 
 pytestmark = pytest.mark.once

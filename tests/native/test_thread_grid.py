@@ -20,8 +20,8 @@ import pytest
 
 import smelt
 from smelt import _wiring, knobs
-from smelt.targets.native import thread_grid
-from smelt.targets.native.thread_grid import ThreadGrid
+from smelt.targets.native.thread_grid import grid as thread_grid
+from smelt.targets.native.thread_grid.grid import ThreadGrid
 
 pytestmark = pytest.mark.once
 

@@ -15,7 +15,7 @@ import numpy as np
 
 import smelt
 from smelt import _wiring
-from smelt.targets.native import thread_grid
+from smelt.targets.native.thread_grid import grid as thread_grid
 
 
 @smelt.kernel

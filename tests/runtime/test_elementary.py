@@ -25,7 +25,7 @@ from smelt.runtime.elementary import (
     powers,
     trigonometry,
 )
-from smelt.targets.native.host import host_machine
+from smelt.targets.native.processors.host import host_machine
 from smelt.targets.native.target import target_named
 
 pytestmark = pytest.mark.once

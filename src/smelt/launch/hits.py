@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from smelt.caching import CodeInstance
 from smelt.launch.errors import error_of_thread
 from smelt.launch.grids import limits_of_groups
-from smelt.targets.native.dispatch import Entry, Launch
+from smelt.targets.native.launching.dispatch import Entry, Launch
 from smelt.types import Type
 
 _FEW_THREADS = 512
@@ -25,7 +25,7 @@ _ANY_NUMBER = 2**63 - 1
 
 
 class Stubs(Protocol):
-    """Compiled launches, where this Python has them; handed in by whoever wires things together. See `smelt.targets.native.stubs`."""
+    """Compiled launches, where this Python has them; handed in by whoever wires things together. See `smelt.targets.native.launching.stubs`."""
 
     def stub(self, kinds: Sequence[Type], values: Sequence[Any], given: int) -> Any: ...
     def launcher(self, launch: Launch) -> Callable[..., None]: ...

@@ -20,7 +20,7 @@ from smelt.launch.errors import LaunchError, error_of_thread
 from smelt.launch.grids import Grid, check_groups, grid_of_groups, grid_of_threads
 from smelt.launch.hits import Stubs, entry_of
 from smelt.launch.overlaps import arrays_in, refuse_overlaps
-from smelt.targets.native.dispatch import Entry, EntryTable, Launch
+from smelt.targets.native.launching.dispatch import Entry, EntryTable, Launch
 from smelt.targets.native.target import target_named
 from smelt.types import Type, declared_types, none, typeof
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
-from smelt.targets.native.dispatch import suspended
+from smelt.targets.native.launching.dispatch import suspended
 
 if TYPE_CHECKING:
     from smelt.launch.kernel import Kernel

@@ -9,8 +9,8 @@ from smelt.compiler.config import CompilerJob
 from smelt.lowering import LoweredModule
 from smelt.lowering.debugging import first_line
 from smelt.lowering.llvm import emit_object
-from smelt.targets.native.compilation import ENTRY, compile_function, compile_module
-from smelt.targets.native.flattening import flatten
+from smelt.targets.native.kernels.compilation import ENTRY, compile_function, compile_module
+from smelt.targets.native.machine_code.flattening import flatten
 from smelt.targets.native.results import NativeResults
 from smelt.types import Type
 

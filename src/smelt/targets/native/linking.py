@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 from smelt.compiler.config import Target
 from smelt.targets.native.errors import LinkError
-from smelt.targets.native.host import check_runs_here
-from smelt.targets.native.loading import link
-from smelt.targets.native.processors import parse_processor
+from smelt.targets.native.kernels.loading import link
+from smelt.targets.native.processors.host import check_runs_here
+from smelt.targets.native.processors.processor import parse_processor
 from smelt.targets.native.results import NativeResults
 from smelt.targets.native.target import host_target
-from smelt.targets.native.thread_grid import ThreadGrid
+from smelt.targets.native.thread_grid.grid import ThreadGrid
 
 
 class NativeLinker:

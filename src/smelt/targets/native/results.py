@@ -8,7 +8,7 @@ from typing import Any
 from smelt.caching import Results, portable, session_local
 from smelt.compiler.sites import SiteTuple
 from smelt.compiler.texts import Template
-from smelt.targets.native.flat import FlatCode
+from smelt.targets.native.machine_code.flat import FlatCode
 
 
 class FlatResults(Results):

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from smelt.compiler.config import Target
-from smelt.targets.native.host import host_abi, host_machine, host_processor
-from smelt.targets.native.processors import LEVELS, parse_processor
+from smelt.targets.native.processors.host import host_abi, host_machine, host_processor
+from smelt.targets.native.processors.processor import LEVELS, parse_processor
 
 
 def host_target() -> Target:

@@ -20,12 +20,12 @@ from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.devices.software.cooperation import RESULT, made_cooperative
 from smelt.targets.metal.devices.software.functions import ATTRIBUTES, declaration_of, definition_of
 from smelt.targets.metal.devices.software.listings import split_list
-from smelt.targets.native.boxes import loops_begin, loops_end
-from smelt.targets.native.code_generation import machine_for, missing_conversions
-from smelt.targets.native.flat import FlatCode
-from smelt.targets.native.flattening import flatten
+from smelt.targets.native.kernels.boxes import loops_begin, loops_end
+from smelt.targets.native.kernels.threadgroups import group_entry_point
+from smelt.targets.native.machine_code.code_generation import machine_for, missing_conversions
+from smelt.targets.native.machine_code.flat import FlatCode
+from smelt.targets.native.machine_code.flattening import flatten
 from smelt.targets.native.target import host_target
-from smelt.targets.native.threadgroups import group_entry_point
 from smelt.targets.native.words import BOX, SIZES, loads_of_words
 
 ENTRY = "run"

@@ -23,8 +23,8 @@ from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.devices.software.compilation import ENTRY, CompiledKernel, compile_kernel
 from smelt.targets.metal.metallib import Function, Library, read_metallib
 from smelt.targets.native.errors import FlatError
-from smelt.targets.native.mapping import MappedCode
-from smelt.targets.native.symbols import resolve
+from smelt.targets.native.loader.mapping import MappedCode
+from smelt.targets.native.loader.symbols import resolve
 from smelt.targets.native.words import LAUNCH_WORDS, STATUS_WORD
 
 MOST_THREADS = 1024

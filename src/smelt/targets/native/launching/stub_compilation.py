@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 from smelt.lowering.llvm import emit_object, parsed
-from smelt.targets.native.code_generation import machine_for, with_attributes
-from smelt.targets.native.flat import FlatCode
-from smelt.targets.native.flattening import flatten
+from smelt.targets.native.machine_code.code_generation import machine_for, with_attributes
+from smelt.targets.native.machine_code.flat import FlatCode
+from smelt.targets.native.machine_code.flattening import flatten
 from smelt.targets.native.target import least_target
 
 

@@ -15,10 +15,10 @@ from smelt.caching import (
     ResultStore,
     session_local,
 )
-from smelt.targets.native.flat import FlatCode
-from smelt.targets.native.mapping import MappedCode
+from smelt.targets.native.loader.mapping import MappedCode
+from smelt.targets.native.loader.symbols import resolve
+from smelt.targets.native.machine_code.flat import FlatCode
 from smelt.targets.native.results import FlatResults
-from smelt.targets.native.symbols import resolve
 
 Compile = Callable[[str, int], FlatCode]
 """From LLVM IR and the level of optimisation to flat code."""

@@ -19,8 +19,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from smelt.lowering.debugging import path_of
-from smelt.targets.native.elf import EXECUTE, read_object
-from smelt.targets.native.line_table import Line, read_lines
+from smelt.targets.native.debugging.line_table import Line, read_lines
+from smelt.targets.native.machine_code.elf import EXECUTE, read_object
 from smelt.targets.native.results import NativeResults
 
 MAP, DUMP = "map", "dump"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Grids spread over a pool of threads that the system knows and Python doesn't: see `thread_grid_code` for how.
+"""Grids spread over a pool of threads that the system knows and Python doesn't: see `thread_grid.code` for how.
 
 They are not Python's because they run no Python. They wait in the C library: at the interpreter's exit nobody has to
 wake or join them, and in the child of a fork there is only memory to put back.
@@ -13,9 +13,9 @@ import sys
 import threading
 from typing import Any
 
-from smelt.targets.native.helper_code import HelperCode
-from smelt.targets.native.symbols import provide
-from smelt.targets.native.thread_grid_code import (
+from smelt.targets.native.loader.helper_code import HelperCode
+from smelt.targets.native.loader.symbols import provide
+from smelt.targets.native.thread_grid.code import (
     POOL,
     PREPARE,
     RUN_BRIEF_THREADS,
@@ -24,7 +24,7 @@ from smelt.targets.native.thread_grid_code import (
     PoolRecord,
     thread_grid_text,
 )
-from smelt.targets.native.thread_grid_system import ticks_per_second
+from smelt.targets.native.thread_grid.system import ticks_per_second
 
 ALONE_SECS = 20e-6
 """A launch runs alone for so long at least, unless a former one of its kernel took longer: as long as it takes to wake a thread."""

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from smelt.targets.native.elf import AARCH64, X86_64
 from smelt.targets.native.errors import FlatError
+from smelt.targets.native.machine_code.elf import AARCH64, X86_64
 
 Encode = Callable[[bytearray, int, int], None]
 """Write a reference into code, given the code, the place in it, and the target (S + A or G + A)."""

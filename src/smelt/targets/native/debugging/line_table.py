@@ -9,8 +9,8 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from smelt.targets.native.elf import ObjectFile
 from smelt.targets.native.errors import FlatError
+from smelt.targets.native.machine_code.elf import ObjectFile
 
 _SECTION = ".debug_line"
 _VERSION = 4

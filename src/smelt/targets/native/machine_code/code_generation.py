@@ -12,8 +12,8 @@ from typing import Any
 
 from smelt.compiler.config import Target
 from smelt.lowering.llvm import target_machine
-from smelt.targets.native.conversions import conversions
-from smelt.targets.native.processors import LEVELS, parse_processor
+from smelt.targets.native.machine_code.conversions import conversions
+from smelt.targets.native.processors.processor import LEVELS, parse_processor
 
 # No system is named where it makes no difference: LLVM would call what only its libraries have.
 _TRIPLES = {

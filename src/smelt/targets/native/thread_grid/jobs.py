@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs of the thread grid as LLVM IR: what a job is, running chunks of it, and the threads of the pool that join it.
 
-See `thread_grid_code` for how a launch becomes a job, which also fills in the names in braces.
+See `thread_grid.code` for how a launch becomes a job, which also fills in the names in braces.
 """
 
 # A job: kernel, launch, arguments, units on each axis, threads of a unit on each axis, units in all, units of a chunk, how many more may

@@ -21,8 +21,8 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from smelt.targets.native.debugger_library import DESCRIPTOR, REGISTER, library
-from smelt.targets.native.elf import ALLOC, EXECUTE, ObjectFile, Symbol, read_object
+from smelt.targets.native.debugging.debugger_library import DESCRIPTOR, REGISTER, library
+from smelt.targets.native.machine_code.elf import ALLOC, EXECUTE, ObjectFile, Symbol, read_object
 from smelt.targets.native.results import NativeResults
 
 _REGISTER, _UNREGISTER = 1, 2

@@ -13,9 +13,9 @@ import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from smelt.targets.native.flat import FlatCode
-from smelt.targets.native.mapping import MappedCode
-from smelt.targets.native.symbols import resolve
+from smelt.targets.native.loader.mapping import MappedCode
+from smelt.targets.native.loader.symbols import resolve
+from smelt.targets.native.machine_code.flat import FlatCode
 
 # void cpuid(uint32_t leaf, uint32_t subleaf, uint32_t registers[4]), and uint64_t xgetbv(void).
 _ARGUMENTS = (

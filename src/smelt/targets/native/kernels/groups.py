@@ -16,7 +16,7 @@ from smelt.lowering.threadgroups import (
     STATE_WORDS,
     THREADGROUP_MEMORY,
 )
-from smelt.targets.native.boxes import GROUP_STEPS, group_sizes, loops_begin, loops_end
+from smelt.targets.native.kernels.boxes import GROUP_STEPS, group_sizes, loops_begin, loops_end
 from smelt.targets.native.words import BOX, SIZES, loads_of_words, places_of_words
 
 _ALIGNMENT = 64

@@ -9,7 +9,7 @@ table of `smelt.caching.watched_names`, which describes it.
 
 from __future__ import annotations
 
-from smelt.targets.native import object_layouts as layouts
+from smelt.targets.native.launching import object_layouts as layouts
 
 NAMESPACE_CHANGED = "namespace_changed"
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from smelt.compiler.texts import WORD_BYTES, Template, filled, words_of
-from smelt.targets.native.symbols import provide
+from smelt.targets.native.loader.symbols import provide
 
 _PROTOTYPE = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.py_object, ctypes.c_int64, ctypes.c_void_p)
 

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from smelt.targets.native.elf import (
+from smelt.targets.native.errors import FlatError
+from smelt.targets.native.machine_code.elf import (
     ALLOC,
     EXECUTE,
     NOBITS,
@@ -17,9 +18,8 @@ from smelt.targets.native.elf import (
     Symbol,
     read_object,
 )
-from smelt.targets.native.errors import FlatError
-from smelt.targets.native.flat import MOST_ALIGNMENT, WORD_BYTES, FlatCode
-from smelt.targets.native.machines import MACHINES, Kind, Wants
+from smelt.targets.native.machine_code.flat import MOST_ALIGNMENT, WORD_BYTES, FlatCode
+from smelt.targets.native.machine_code.machines import MACHINES, Kind, Wants
 
 _UNWIND = 0x70000001
 """The type of `.eh_frame` on x86-64. It says how to unwind the stack, which nothing does: kernels raise nothing."""

@@ -8,13 +8,13 @@ from math import prod
 from typing import Any
 
 from smelt.compiler.texts import Template
-from smelt.targets.native.flat import FlatCode
-from smelt.targets.native.host import check_runs_here
-from smelt.targets.native.mapping import MappedCode
-from smelt.targets.native.printing import Printer
+from smelt.targets.native.kernels.printing import Printer
+from smelt.targets.native.loader.mapping import MappedCode
+from smelt.targets.native.loader.symbols import resolve
+from smelt.targets.native.machine_code.flat import FlatCode
+from smelt.targets.native.processors.host import check_runs_here
 from smelt.targets.native.results import NativeResults
-from smelt.targets.native.symbols import resolve
-from smelt.targets.native.thread_grid import ThreadGrid
+from smelt.targets.native.thread_grid.grid import ThreadGrid
 from smelt.targets.native.words import LAUNCH_WORDS, PRINTER_WORD, STATUS_WORD, THREADGROUP_MEMORY_WORD
 
 _PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)

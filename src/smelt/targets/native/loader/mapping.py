@@ -11,9 +11,9 @@ import struct
 import weakref
 from collections.abc import Callable
 
-from smelt.targets.native import pages
 from smelt.targets.native.errors import LinkError
-from smelt.targets.native.flat import FlatCode
+from smelt.targets.native.loader import pages
+from smelt.targets.native.machine_code.flat import FlatCode
 
 
 class MappedCode:

@@ -16,10 +16,10 @@ from smelt.compiler.config import CompilerConfig
 from smelt.lowering import LoweredModule
 from smelt.lowering.layout import row_types
 from smelt.lowering.llvm import link, optimise, parsed
-from smelt.targets.native.code_generation import machine_for, missing_conversions, with_attributes
-from smelt.targets.native.groups import phases_entry_point
-from smelt.targets.native.rows import row_entry_point
-from smelt.targets.native.threadgroups import group_entry_point
+from smelt.targets.native.kernels.groups import phases_entry_point
+from smelt.targets.native.kernels.rows import row_entry_point
+from smelt.targets.native.kernels.threadgroups import group_entry_point
+from smelt.targets.native.machine_code.code_generation import machine_for, missing_conversions, with_attributes
 from smelt.types import Type
 
 ENTRY = "smelt_kernel"

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from smelt.targets.native import object_layouts as layouts
-from smelt.targets.native.dispatch_records import MOST_ARRAYS, MOST_HELD, MOST_WORDS
-from smelt.targets.native.stub_shapes import Shape
+from smelt.targets.native.launching import object_layouts as layouts
+from smelt.targets.native.launching.dispatch_records import MOST_ARRAYS, MOST_HELD, MOST_WORDS
+from smelt.targets.native.launching.stub_shapes import Shape
 from smelt.types import Layout
 
 UNPACK = "unpack"

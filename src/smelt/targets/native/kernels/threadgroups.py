@@ -23,8 +23,8 @@ from smelt.lowering.threadgroups import (
     THREADGROUP_MEMORY,
     WAITS_AT,
 )
-from smelt.targets.native import coroutines
-from smelt.targets.native.boxes import GROUP_STEPS, group_sizes, loops_begin, loops_end
+from smelt.targets.native.kernels import coroutines
+from smelt.targets.native.kernels.boxes import GROUP_STEPS, group_sizes, loops_begin, loops_end
 from smelt.targets.native.words import BOX, SIZES, loads_of_words, places_of_words
 
 

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import ctypes
 
-from smelt.targets.native import object_layouts as layouts
-from smelt.targets.native.dispatch_records import (
+from smelt.targets.native.launching import object_layouts as layouts
+from smelt.targets.native.launching.dispatch_records import (
     MOST_ARRAYS,
     MOST_HELD,
     MOST_WORDS,

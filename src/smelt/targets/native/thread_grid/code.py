@@ -23,8 +23,8 @@ from __future__ import annotations
 
 import ctypes
 
-from smelt.targets.native.thread_grid_jobs import CHUNKS, JOBS, RECORDS
-from smelt.targets.native.thread_grid_system import system_text
+from smelt.targets.native.thread_grid.jobs import CHUNKS, JOBS, RECORDS
+from smelt.targets.native.thread_grid.system import system_text
 from smelt.targets.native.words import LAUNCH_WORDS, SIZES, STATUS_WORD, loads_of_words, places_of_words
 
 PREPARE = "prepare"

@@ -7,7 +7,7 @@ import ctypes
 from collections.abc import Callable
 from typing import Any
 
-from smelt.targets.native.mapping import MappedCode
+from smelt.targets.native.loader.mapping import MappedCode
 
 _FAST_CALL, _KEYWORDS = 0x80, 0x02
 """METH_FASTCALL and METH_KEYWORDS, Include/methodobject.h of CPython."""

@@ -8,9 +8,9 @@ import functools
 import platform
 import sys
 
-from smelt.targets.native.cpuid import x86_64_features, x86_64_tuning
 from smelt.targets.native.errors import LinkError
-from smelt.targets.native.processors import LEVELS, Processor, parse_processor, processor_of
+from smelt.targets.native.processors.cpuid import x86_64_features, x86_64_tuning
+from smelt.targets.native.processors.processor import LEVELS, Processor, parse_processor, processor_of
 
 _MACHINES = {"x86_64": "x86-64", "amd64": "x86-64", "aarch64": "aarch64", "arm64": "aarch64"}
 

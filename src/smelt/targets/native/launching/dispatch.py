@@ -15,8 +15,8 @@ from math import prod
 from typing import Any
 
 from smelt.caching import CodeInstance, Guard, Word
-from smelt.targets.native.dispatch_records import SUSPENSIONS, EntryRecord, LauncherRecord
-from smelt.targets.native.symbols import provide
+from smelt.targets.native.launching.dispatch_records import SUSPENSIONS, EntryRecord, LauncherRecord
+from smelt.targets.native.loader.symbols import provide
 from smelt.targets.native.words import LAUNCH_WORDS, THREADGROUP_MEMORY_WORD
 
 __all__ = ["Entry", "EntryTable", "Launch", "suspended"]

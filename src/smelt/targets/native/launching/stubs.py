@@ -14,16 +14,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from smelt.caching import ResultStore, watched_names, watching
-from smelt.targets.native import object_layouts as layouts
-from smelt.targets.native.builtin_methods import BuiltinMethod
-from smelt.targets.native.dispatch import Launch
-from smelt.targets.native.dispatch_code import LAUNCH, dispatch_text
-from smelt.targets.native.helper_code import Compile, HelperCode
-from smelt.targets.native.mapping import MappedCode
-from smelt.targets.native.stub_code import UNPACK, unpack_text
-from smelt.targets.native.stub_shapes import arrays_of, shapes_of
-from smelt.targets.native.symbols import provide
-from smelt.targets.native.watcher_code import NAMESPACE_CHANGED, TABLE, watcher_text
+from smelt.targets.native.launching import object_layouts as layouts
+from smelt.targets.native.launching.builtin_methods import BuiltinMethod
+from smelt.targets.native.launching.dispatch import Launch
+from smelt.targets.native.launching.dispatch_code import LAUNCH, dispatch_text
+from smelt.targets.native.launching.stub_code import UNPACK, unpack_text
+from smelt.targets.native.launching.stub_shapes import arrays_of, shapes_of
+from smelt.targets.native.launching.watcher_code import NAMESPACE_CHANGED, TABLE, watcher_text
+from smelt.targets.native.loader.helper_code import Compile, HelperCode
+from smelt.targets.native.loader.mapping import MappedCode
+from smelt.targets.native.loader.symbols import provide
 from smelt.types import Type
 
 
