@@ -41,14 +41,11 @@ from smelt.caching import (
     read_default,
     read_global,
     session_local,
-    watching,
 )
 
 KINDS = [namespaces.Namespace]
 if namespaces._has_version_tags():
     KINDS.append(namespaces.VersionedNamespace)
-if watching.is_available():
-    KINDS.append(namespaces.WatchedNamespace)
 
 
 @pytest.fixture(autouse=True, params=KINDS, ids=lambda kind: kind.__name__)

@@ -29,7 +29,6 @@ from smelt.caching import (
     read_default,
     read_global,
     session_local,
-    watching,
 )
 from smelt.caching.edges import Edge
 from smelt.caching.locking import exclusively
@@ -37,7 +36,6 @@ from smelt.caching.places import Bases, Cell, FunctionParts
 
 IS_VERSIONED = namespaces.best_namespace() is namespaces.VersionedNamespace
 needs_version_tags = pytest.mark.skipif(not IS_VERSIONED, reason="this Python does not number the states of a dict")
-needs_watchers = pytest.mark.skipif(not watching.is_available(), reason="this Python has no dict watchers")
 
 
 class Kept(Results):
@@ -236,30 +234,36 @@ def test_words_of_a_namespace_agree_again_after_a_change_that_matters_to_nobody(
     assert code.instance("function") not in code.view
 
 
-@needs_watchers
-def test_a_watched_namespace_needs_no_guard(monkeypatch):
-    monkeypatch.setattr(publishing, "best_namespace", lambda: namespaces.WatchedNamespace)
-    module = types.ModuleType("settings")
-    exec("X = 1\ndef function(a=1): return X", vars(module))
-    code = Code()
-    assert code.compile("function", lambda: read_global(module.function, "X").edges).guard is None
-    both = code.compile(
-        "both", lambda: (*read_global(module.function, "X").edges, *read_default(module.function, "a").edges)
-    )
-    assert [type(place) for place in both.guard.places] == [FunctionParts]
-
-
-def test_a_namespace_that_is_compared_has_no_words(monkeypatch):
+def test_a_namespace_that_is_compared_has_a_list_of_bindings_and_no_word(monkeypatch):
     monkeypatch.setattr(publishing, "best_namespace", lambda: namespaces.Namespace)
     module = types.ModuleType("settings")
-    exec("X = 1\ndef function(): return X", vars(module))
-    guard = Code().guard(lambda: read_global(module.function, "X"))
-    assert guard.words() is None
-    assert guard.holds()
+    exec("X = 1.5\nY = 2.5\ndef function(): return X", vars(module))
+    code = Code()
+    guard = code.guard(lambda: read_global(module.function, "X"))
+    (word,) = guard.words()
+    assert word.address == 0
+    assert bindings_of(word) == {"X": 1.5}
     module.unrelated = 1
+    assert guard.holds()
+    # Another binding: until somebody lists it too, no compiled check passes, and the first that asks in Python makes the list.
+    code.compile("other", lambda: read_attribute(module, "Y").edges)
+    assert bindings_of(word) is None
+    assert not guard.holds()
+    assert code.instance("function") in code.view
+    assert bindings_of(word) == {"X": 1.5, "Y": 2.5}
     assert guard.holds()
     module.X = 2
     assert not guard.holds()
+    assert code.instance("function") not in code.view
+    assert bindings_of(word) == {"Y": 2.5}
+
+
+def test_where_an_object_has_no_address_a_namespace_has_no_words(monkeypatch):
+    monkeypatch.setattr(publishing, "best_namespace", lambda: namespaces.Namespace)
+    monkeypatch.setattr(namespaces, "_HAS_POINTERS", False)
+    module = types.ModuleType("settings")
+    exec("X = 1\ndef function(): return X", vars(module))
+    assert Code().guard(lambda: read_global(module.function, "X")).words() is None
 
 
 def test_a_function_is_three_words_a_cell_and_the_bases_one_each():
@@ -268,8 +272,8 @@ def test_a_function_is_three_words_a_cell_and_the_bases_one_each():
     read_class, _ = order_of_bases()
     assert len(Code().guard(read_function).words()) == 3
     assert len(Code().guard(read_variable).words()) == 1
-    # On Python 3.11 the namespaces of the class and its base are words too.
-    assert len(Code().guard(read_class).words()) == (3 if IS_VERSIONED else 1)
+    # The namespaces of the class and its base are words too.
+    assert len(Code().guard(read_class).words()) == 3
     parts = (read_function().edges[0].container, read_variable().edges[0].container, read_class().edges[0].container)
     assert [kind(part, "x").words()[0].address for kind, part in zip((FunctionParts, Cell, Bases), parts, strict=True)]
 

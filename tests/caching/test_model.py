@@ -34,7 +34,6 @@ from smelt.caching import (
     read_global,
     remove_method,
     session_local,
-    watching,
 )
 
 Expression = tuple[Any, ...]
@@ -391,6 +390,3 @@ TestComparedNamespaces = of_kind(namespaces.Namespace)
 
 if namespaces._has_version_tags():
     TestVersionedNamespaces = of_kind(namespaces.VersionedNamespace)
-
-if watching.is_available():
-    TestWatchedNamespaces = of_kind(namespaces.WatchedNamespace)

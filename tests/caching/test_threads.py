@@ -35,7 +35,6 @@ from smelt.caching import (
     read_global,
     remove_method,
     session_local,
-    watching,
 )
 from smelt.caching.flights import Flights
 from smelt.caching.locking import afterwards, exclusively
@@ -49,8 +48,6 @@ needs_version_tags = pytest.mark.skipif(
 KINDS = [namespaces.Namespace]
 if namespaces._has_version_tags():
     KINDS.append(namespaces.VersionedNamespace)
-if watching.is_available():
-    KINDS.append(namespaces.WatchedNamespace)
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.__name__)
@@ -1032,30 +1029,3 @@ def test_a_registration_between_a_definition_and_its_watch_is_noticed(monkeypatc
         patch.setattr(Dispatch, "is_outdated", overtaken)
         add_method(jobs.table, "area", (Shape,), "of a shape")
     assert value() == "of a shape"
-
-
-def test_a_thread_that_overtakes_a_rebinding_leaves_the_dict_whole(monkeypatch):
-    """CPython lets go of what the entry of a dict held, and looked that up before it calls a watcher of the dict."""
-    jobs = Jobs()
-    instance = jobs.instance("function")
-    module = types.ModuleType("settings")
-    exec("def function(): return X", vars(module))
-    held = [object()] * 10
-    module.X = held[0]
-    jobs.view.get_or_create(
-        instance,
-        lambda view, instance: view.code_instance(instance, edges=read_global(module.function, "X").edges),
-    )
-    tell = watching._tell
-
-    def be_overtaken(*arguments: object) -> object:
-        monkeypatch.setattr(watching, "_tell", tell)
-        results_of([lambda: setattr(module, "X", 2)])
-        return tell(*arguments)
-
-    monkeypatch.setattr(watching, "_tell", be_overtaken)
-    references = sys.getrefcount(held[0])
-    module.X = 3
-    assert jobs.view.get(instance) is None
-    # That of the module, and that of the cache, which knew what X was.
-    assert references - sys.getrefcount(held[0]) == 2

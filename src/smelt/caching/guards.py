@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Guards: what is compared, each time code is looked up, to learn whether something changed without telling.
 
-Most changes tell: a definition goes through a method table, and on CPython 3.12 and later a rebinding in a watched
-namespace calls back. What doesn't tell (the few pointers inside a function object, a closure cell; on Python 3.11 the
-version tag of a namespace) is listed in the guard of each code instance that depends on it, its callees' included.
+A definition goes through a method table and tells by itself. A rebinding is an ordinary statement somewhere else: the places in which
+code depends on bindings (namespaces, the few pointers inside a function object, closure cells) are listed in the guard of each code
+instance that depends on one, its callees' included.
 
 A guard is a list of words in memory to compare, so that a compiled launch can check it without entering Python: `words`
 gives their addresses. `holds` is the same check in Python.
@@ -25,7 +25,7 @@ class Word(NamedTuple):
     """Eight bytes in memory, and eight bytes that they equal as long as nothing has changed.
 
     `expected` is shared with the place that the word belongs to, which updates it when the place changed in a way that
-    matters to nobody: a compiled check reads both sides.
+    matters to nobody: a compiled check reads both sides. An `address` of 0 equals nothing.
 
     Where they differ, the place may have changed in names that nothing depends on. `bindings`, if it isn't 0, is the address of a word
     with the address of a list of words, or 0: how many names there are, the dict, and for each name its address and that of its value, 0

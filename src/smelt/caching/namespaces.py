@@ -1,21 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Namespaces: dicts of modules and classes as places, and the three ways to learn that one has changed.
+"""Namespaces: dicts of modules and classes as places, and the two ways to learn that one has changed.
 
 - CPython up to 3.13 numbers the states of each dict: one comparison for each namespace tells whether anything in it was rebound.
-- CPython 3.12 and later calls back before a watched dict changes (`watching`): the change invalidates at the moment it is
-  made, and looking code up compares nothing. Where both are there the numbers are preferred, for they are safe whatever threads do: a
-  dict has found the entry that it is about to change before it calls back, and if another thread changes the dict while the callback
-  waits, the entry is not there any more.
-- Anywhere else every binding is compared. It is the slow and obvious way, and the reference for the tests of the others.
+- Anywhere else every binding is compared. It is the slow and obvious way, and the reference for the tests of the other.
+
+CPython 3.12 and later could also call back before a watched dict changes. It has found the entry that it is about to change by then, and
+uses it afterwards: if the callback is Python, another thread may change the dict meanwhile, and memory is freed twice.
 """
 
 from __future__ import annotations
 
 import ctypes
 import sys
-from typing import Any, ClassVar
+from typing import Any
 
-from smelt.caching import watching
 from smelt.caching.guards import Word
 from smelt.caching.places import MISSING, Binding, Place
 
@@ -23,9 +21,15 @@ from smelt.caching.places import MISSING, Binding, Place
 class Namespace(Place):
     """A dict in which names are bound. This class compares every binding."""
 
-    __slots__ = ()
+    __slots__ = ("_list", "_list_place")
 
     container: dict[str, object]
+
+    def __init__(self, container: dict[str, object], label: str) -> None:
+        # The list of bindings for compiled checks, and the word with its address, 0 while it says what is no longer so.
+        self._list: ctypes.Array[ctypes.c_uint64] | None = None
+        self._list_place = ctypes.c_uint64()
+        super().__init__(container, label)
 
     def look(self) -> Any:
         return None
@@ -34,37 +38,14 @@ class Namespace(Place):
         pass
 
     def has_moved(self) -> bool:
-        return any(self.read(binding.name) is not binding.value for binding in tuple(self.bindings.values()))
+        # A compiled check has nothing but the list to go by, and comes here for want of one.
+        is_unlisted = self._list is not None and not self._list_place.value
+        return is_unlisted or any(
+            self.read(binding.name) is not binding.value for binding in tuple(self.bindings.values())
+        )
 
     def read(self, name: str) -> object:
         return self.container.get(name, MISSING)
-
-    def words(self) -> list[Word] | None:
-        return None
-
-
-class VersionedNamespace(Namespace):
-    """A namespace on CPython up to 3.13, where `PyDictObject.ma_version_tag` differs between any two states of any two dicts."""
-
-    __slots__ = ("_expected", "_list", "_list_place", "_version")
-
-    def __init__(self, container: dict[str, object], label: str) -> None:
-        # LIFETIME: the place holds the dict.
-        self._version = _version_tag(container)
-        self._expected = ctypes.c_uint64()
-        # The list of bindings for compiled checks, and the word with its address, 0 while there is none.
-        self._list: ctypes.Array[ctypes.c_uint64] | None = None
-        self._list_place = ctypes.c_uint64()
-        super().__init__(container, label)
-
-    def look(self) -> int:
-        return self._version.value
-
-    def remember(self, state: int) -> None:
-        self._expected.value = state
-
-    def has_moved(self) -> bool:
-        return self._version.value != self._expected.value
 
     def track(self, binding: Binding) -> Binding:
         self._list_place.value = 0
@@ -82,9 +63,14 @@ class VersionedNamespace(Namespace):
             self._write_list()
 
     def words(self) -> list[Word] | None:
+        if not _HAS_POINTERS:
+            return None
         if not self._list_place.value:
             self._write_list()
-        return [Word(ctypes.addressof(self._version), self._expected, ctypes.addressof(self._list_place))]
+        return [self._word(ctypes.addressof(self._list_place))]
+
+    def _word(self, bindings: int) -> Word:
+        return Word(0, ctypes.c_uint64(), bindings)
 
     def _write_list(self) -> None:
         listed = [len(self.bindings), id(self.container)]
@@ -94,37 +80,32 @@ class VersionedNamespace(Namespace):
         self._list_place.value = ctypes.addressof(self._list)
 
 
-class WatchedNamespace(Namespace):
-    """A namespace on CPython 3.12 and later, which tells before a binding in it changes. See above for what threads may not do."""
+class VersionedNamespace(Namespace):
+    """A namespace on CPython up to 3.13, where `PyDictObject.ma_version_tag` differs between any two states of any two dicts."""
 
-    __slots__ = ("_subscription",)
-
-    tells: ClassVar[bool] = True
+    __slots__ = ("_expected", "_version")
 
     def __init__(self, container: dict[str, object], label: str) -> None:
+        # LIFETIME: the place holds the dict.
+        self._version = _version_tag(container)
+        self._expected = ctypes.c_uint64()
         super().__init__(container, label)
-        self._subscription = watching.Subscription(self)
+
+    def look(self) -> int:
+        return self._version.value
+
+    def remember(self, state: int) -> None:
+        self._expected.value = state
 
     def has_moved(self) -> bool:
-        return False
+        return self._version.value != self._expected.value
 
-    def is_being_rebound(self, name: str) -> bool:
-        return watching.is_being_rebound(self.container, name)
+    def _word(self, bindings: int) -> Word:
+        return Word(ctypes.addressof(self._version), self._expected, bindings)
 
-    def words(self) -> list[Word] | None:
-        return []
 
-    def track(self, binding: Binding) -> Binding:
-        # First watched, then read: a change in between is told and finds the binding.
-        self._subscription.add(binding.name)
-        return super().track(binding)
-
-    def forget(self, binding: Binding) -> None:
-        is_tracked = self.bindings.get(binding.name) is binding
-        super().forget(binding)
-        if is_tracked:
-            self._subscription.remove(binding.name)
-
+_HAS_POINTERS = sys.implementation.name == "cpython" and ctypes.sizeof(ctypes.c_void_p) == 8
+"""Whether `id` gives an address of eight bytes."""
 
 _HEADER_BYTES = 16
 """Of an object on 64 bits. Without the interpreter lock it is larger, and dicts change while they are looked at."""
@@ -137,9 +118,9 @@ def _version_tag(container: dict[str, Any]) -> ctypes.c_uint64:
 
 
 def _has_version_tags() -> bool:
-    if sys.implementation.name != "cpython" or sys.version_info[:2] not in ((3, 11), (3, 12), (3, 13)):
+    if not _HAS_POINTERS or sys.version_info[:2] not in ((3, 11), (3, 12), (3, 13)):
         return False
-    if ctypes.sizeof(ctypes.c_void_p) != 8 or object.__basicsize__ != _HEADER_BYTES:
+    if object.__basicsize__ != _HEADER_BYTES:
         return False
     probe, other = {"a": 1}, {"a": 1}
     before, unchanged = _version_tag(probe).value, _version_tag(other).value
@@ -148,7 +129,5 @@ def _has_version_tags() -> bool:
 
 
 def best_namespace() -> type[Namespace]:
-    """The cheapest kind of namespace that this Python has, of those that are safe."""
-    if _has_version_tags():
-        return VersionedNamespace
-    return WatchedNamespace if watching.is_available() else Namespace
+    """The cheapest kind of namespace that this Python has."""
+    return VersionedNamespace if _has_version_tags() else Namespace

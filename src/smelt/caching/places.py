@@ -74,9 +74,6 @@ class Place:
 
     __slots__ = ("__weakref__", "bindings", "container", "label")
 
-    tells: ClassVar[bool] = False
-    """Whether a change in the place is told at once. Where it isn't, guards ask."""
-
     def __init__(self, container: Any, label: str) -> None:
         self.container = container
         self.label = label
@@ -118,10 +115,6 @@ class Place:
         """Whether anything in the place may have changed since it was last remembered."""
         raise NotImplementedError
 
-    def is_being_rebound(self, name: str) -> bool:  # noqa: ARG002 - for places that tell before they change
-        """Whether this thread is about to rebind `name`, and is in a listener that was told so."""
-        return False
-
     def read(self, name: str) -> object:
         """What is bound to `name` now, or `MISSING`."""
         raise NotImplementedError
@@ -152,9 +145,9 @@ def place_of(kind: type[P], container: object, label: str) -> P:
 
 
 def settle_all_places() -> None:
-    """Look for changes in every place that doesn't tell. To be called under the lock."""
+    """Look for changes in every place. To be called under the lock."""
     for place in list(_places.values()):
-        if not place.tells and place.has_moved():
+        if place.has_moved():
             place.settle()
 
 

@@ -14,7 +14,7 @@ from smelt.caching.constants import same_constant
 from smelt.caching.dependencies import Dependency, Dependent
 from smelt.caching.dispatch import Dispatch
 from smelt.caching.edges import Edge, Read
-from smelt.caching.errors import BindingError, EdgeError, OutdatedError
+from smelt.caching.errors import EdgeError, OutdatedError
 from smelt.caching.guards import Guard, Pending, merge_guards
 from smelt.caching.locking import exclusively
 from smelt.caching.methods import AwaitedCode, Method, MethodInstance
@@ -166,11 +166,6 @@ class _Terms:
         place = place_of(kind, read.container, read.label)
         if place.has_moved():
             place.settle()
-        if place.is_being_rebound(read.name):
-            raise BindingError(
-                f"{self.code.instance}: {place.describe(read.name)} is being rebound by this very thread, which is in a listener; "
-                "compile it once the statement that rebinds it has ended"
-            )
         binding = place.binding(read.name)
         self.dependencies.append(binding)
         self.bindings.append((binding, read.value))
@@ -180,8 +175,7 @@ class _Terms:
             )
         # What it was bound to before is not known.
         self.valid = self.valid.intersection(WorldRange(self.world))
-        if not place.tells:
-            self.places.append(place)
+        self.places.append(place)
 
 
 def _has_ended(dependency: Dependency) -> bool:

@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Sequence
 
 from smelt.caching import SmeltError
-from smelt.cli import cache_commands, inspect_command, precompile_command, why_command
+from smelt.cli import cache_commands, demo_command, inspect_command, precompile_command, why_command
 from smelt.cli.output import complain
 
 __all__ = ["main"]
@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with these arguments, by default the process's. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="smelt", description="A kernel compiler and compile cache for Python.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (cache_commands, precompile_command, inspect_command, why_command):
+    for module in (demo_command, cache_commands, precompile_command, inspect_command, why_command):
         module.add_to(commands)
     chosen = parser.parse_args(arguments)
     try:

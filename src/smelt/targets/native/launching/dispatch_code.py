@@ -204,6 +204,11 @@ next:
 compare:
   %triple = getelementptr [3 x ptr], ptr %guard, i64 %number
   %word_at = load ptr, ptr %triple
+  %bindings_place = getelementptr ptr, ptr %triple, i64 2
+  %bindings_at = load ptr, ptr %bindings_place
+  %has_no_word = icmp eq ptr %word_at, null
+  br i1 %has_no_word, label %walk, label %compare_word
+compare_word:
   %expected_place = getelementptr ptr, ptr %triple, i64 1
   %expected_at = load ptr, ptr %expected_place
   %word = load i64, ptr %word_at
@@ -213,9 +218,14 @@ compare:
 equal:
   %following = add nuw i64 %number, 1
   br label %next
+walk:
+  %only_list = load ptr, ptr %bindings_at
+  %is_unlisted = icmp eq ptr %only_list, null
+  br i1 %is_unlisted, label %differs, label %walk_list
+walk_list:
+  %holds_still = call i1 @are_bound(ptr %only_list)
+  br i1 %holds_still, label %equal, label %differs
 moved:
-  %bindings_place = getelementptr ptr, ptr %triple, i64 2
-  %bindings_at = load ptr, ptr %bindings_place
   %has_none = icmp eq ptr %bindings_at, null
   br i1 %has_none, label %differs, label %find_list
 find_list:

@@ -6,21 +6,19 @@ It depends on the ABIs of Python and NumPy, which kernels don't; so it hangs on 
 
 from __future__ import annotations
 
-import ctypes
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from smelt.caching import ResultStore, watched_names, watching
+from smelt.caching import ResultStore
 from smelt.targets.native.launching import object_layouts as layouts
 from smelt.targets.native.launching.builtin_methods import BuiltinMethod
 from smelt.targets.native.launching.dispatch import Launch
 from smelt.targets.native.launching.dispatch_code import LAUNCH, dispatch_text
 from smelt.targets.native.launching.stub_code import UNPACK, unpack_text
 from smelt.targets.native.launching.stub_shapes import arrays_of, shapes_of
-from smelt.targets.native.launching.watcher_code import NAMESPACE_CHANGED, TABLE, watcher_text
 from smelt.targets.native.loader.helper_code import Compile, HelperCode
 from smelt.targets.native.loader.mapping import MappedCode
 from smelt.targets.native.loader.symbols import provide
@@ -76,19 +74,7 @@ class Stubs:
     def _method(self) -> BuiltinMethod:
         code = self._code.mapped(dispatch_text, 1)
         assert code is not None
-        self._watch()
         return BuiltinMethod(code, LAUNCH)
-
-    def _watch(self) -> None:
-        """Have stores to watched namespaces looked at by compiled code."""
-        if watching.is_available():
-            provide(TABLE, watching.table_of_names())
-            numbers = (watched_names.DICT_FACTOR, watched_names.NAME_FACTOR, watched_names.INDEX_SHIFT)
-            code = self._code.mapped(watcher_text, 1, *numbers, watched_names.NEVER_A_KEY)
-            assert code is not None
-            # LIFETIME: the interpreter calls it for as long as the process lives.
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(code))
-            watching.use_compiled_callback(code.address(NAMESPACE_CHANGED))
 
 
 _INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))

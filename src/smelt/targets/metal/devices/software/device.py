@@ -21,6 +21,7 @@ from smelt.targets.metal.air.reading import read_module
 from smelt.targets.metal.air.sizes import size_in_bytes
 from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.devices.software.compilation import ENTRY, CompiledKernel, compile_kernel
+from smelt.targets.metal.devices.software.queues import Region, Sizes, SoftwareBuffer, SoftwareQueue
 from smelt.targets.metal.metallib import Function, Library, read_metallib
 from smelt.targets.native.errors import FlatError
 from smelt.targets.native.loader.mapping import MappedCode
@@ -28,9 +29,11 @@ from smelt.targets.native.loader.symbols import resolve
 from smelt.targets.native.words import LAUNCH_WORDS, STATUS_WORD
 
 MOST_THREADS = 1024
+MOST_THREADGROUP_BYTES = 32768
 SIMD_WIDTH = 32
 
-Sizes = tuple[int, int, int]
+_MACOS = (26, 0)
+"""The version whose metallibs are the latest that are understood."""
 
 _RUN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 
@@ -40,10 +43,24 @@ class SoftwareDevice:
 
     def __init__(self, name: str = "metal:software") -> None:
         self.name = name
+        self.macos = _MACOS
+        self.max_threadgroup_memory_length = MOST_THREADGROUP_BYTES
 
     def library(self, data: bytes) -> SoftwareLibrary:
         """The library that a metallib holds. Raises `MetallibError`."""
         return SoftwareLibrary(self, read_metallib(data))
+
+    def buffer(self, nbytes: int) -> SoftwareBuffer:
+        """New memory, of zeros. Raises `MemoryError`."""
+        return SoftwareBuffer.of_zeros(nbytes)
+
+    def buffer_over(self, memory: memoryview) -> SoftwareBuffer:
+        """Memory of this process as a buffer, without a copy."""
+        return SoftwareBuffer(memory)
+
+    def queue(self) -> SoftwareQueue:
+        """A new queue."""
+        return SoftwareQueue(self)
 
     def __repr__(self) -> str:
         return f"<device {self.name}>"
@@ -156,6 +173,7 @@ class SoftwarePipeline:
     """
 
     def __init__(self, function: SoftwareFunction, values: Mapping[str, str]) -> None:
+        self.device = function.device
         self.kernel = function.kernel
         compiled, shared = function.compile(values)
         self._sites = compiled.sites
@@ -174,43 +192,42 @@ class SoftwarePipeline:
             return -(-ctypes.addressof(self._shared[name]) // _ALIGNMENT) * _ALIGNMENT
         return resolve(name)
 
-    def dispatch(
-        self,
-        addresses: Mapping[int, int],
-        threads: Sizes,
-        group: Sizes,
-        threadgroup_memory: Mapping[int, int] | None = None,
-    ) -> None:
-        """Run that many threads in all, in groups of `group`, on the buffers at these addresses; returns when they are done.
-
-        `threadgroup_memory` gives how many bytes there are for the arguments that a group shares, by their indices. A buffer that is
-        not bound is memory of zeros, which may be read and, in vain, be written.
-
-        Raises `DeviceError` for a grid that can't be, and for threads that wait where others of their group don't.
-        """
+    def check(self, threads: Sizes, group: Sizes, threadgroup_memory: Mapping[int, int]) -> None:
+        """Raise `DeviceError` for a grid that can't be: of no threads, with too large groups, with too much or too little memory for them."""
+        name, memory = self.kernel.name, self.static_threadgroup_memory_length + sum(threadgroup_memory.values())
         if min((*threads, *group)) < 1:
-            raise DeviceError(
-                f"{self.kernel.name}: a grid has at least one thread on each axis, not {threads} by {group}"
-            )
+            raise DeviceError(f"{name}: a grid has at least one thread on each axis, not {threads} by {group}")
         if math.prod(group) > self.max_total_threads_per_threadgroup:
             raise DeviceError(
-                f"{self.kernel.name} takes at most {self.max_total_threads_per_threadgroup} threads in a threadgroup, not "
-                f"{math.prod(group)}"
+                f"{name} takes at most {self.max_total_threads_per_threadgroup} threads in a threadgroup, not {math.prod(group)}"
             )
-        memory = {
-            index: ctypes.create_string_buffer(size + _ALIGNMENT) for index, size in (threadgroup_memory or {}).items()
-        }
+        if memory > MOST_THREADGROUP_BYTES:
+            raise DeviceError(
+                f"a threadgroup of {name} needs {memory} bytes of memory; it has {MOST_THREADGROUP_BYTES}"
+            )
+        for buffer in self.kernel.buffers:
+            if buffer.space == THREADGROUP_SPACE and buffer.index not in threadgroup_memory:
+                raise DeviceError(f"{name} needs threadgroup memory {buffer.index} ({buffer.name}): say how many bytes")
+
+    def dispatch(
+        self, regions: Mapping[int, Region], threads: Sizes, group: Sizes, threadgroup_memory: Mapping[int, int]
+    ) -> None:
+        """Run that many threads in all, in groups of `group`, on buffers in these regions; returns when they are done.
+
+        `threadgroup_memory` gives how many bytes there are for the arguments that a group shares, by their indices. A buffer that is
+        not bound is memory of zeros, which may be read and, in vain, be written. `check` has passed.
+
+        Raises `DeviceError` for threads that wait where others of their group don't.
+        """
+        memory = {index: ctypes.create_string_buffer(size + _ALIGNMENT) for index, size in threadgroup_memory.items()}
         parameters = max((buffer.parameter for buffer in self.kernel.buffers), default=-1) + 1
         words = (ctypes.c_int64 * max(parameters, 1))()
         for buffer in self.kernel.buffers:
-            if buffer.space != THREADGROUP_SPACE:
-                words[buffer.parameter] = addresses.get(buffer.index, _zeros())
-            elif buffer.index in memory:
+            if buffer.space == THREADGROUP_SPACE:
                 words[buffer.parameter] = -(-ctypes.addressof(memory[buffer.index]) // _ALIGNMENT) * _ALIGNMENT
             else:
-                raise DeviceError(
-                    f"{self.kernel.name} needs threadgroup memory {buffer.index} ({buffer.name}): say how many bytes"
-                )
+                region = regions.get(buffer.index)
+                words[buffer.parameter] = _zeros() if region is None else region.address
         launch = (ctypes.c_int64 * LAUNCH_WORDS)(0, 0, 0, *threads, *threads, *group)
         with self._running:
             self._run(ctypes.addressof(launch), ctypes.addressof(words))

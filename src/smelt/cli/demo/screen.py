@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the demonstration looks: headings, tables, progress, and claims with a mark that says whether they hold.
+
+Where there is no terminal there is no colour and no progress; where the stream can't show a mark there is a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+_MARKS = {True: "✓", False: "✗"}
+_WORDS = {True: "ok", False: "WRONG"}
+
+
+class Screen:
+    """Writes to the standard output; to nothing if it is to be `quiet`."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._console = Console(quiet=quiet, highlight=False)
+        try:
+            "".join(_MARKS.values()).encode(self._console.encoding)
+            self._marks = _MARKS
+        except UnicodeEncodeError:
+            self._marks = _WORDS
+
+    def heading(self, text: str) -> None:
+        """What comes next."""
+        self._console.print(f"\n[bold]{escape(text)}[/bold]")
+
+    def say(self, text: str) -> None:
+        """A line. It is not broken: a path in it can be copied."""
+        self._console.print(f"  {text}", markup=False, soft_wrap=True)
+
+    def path(self, path: Path, what: str) -> None:
+        """A file that was written. Terminals that know links can open it."""
+        shown = escape(str(path))
+        self._console.print(f"  [link={path.as_uri()}][cyan]{shown}[/cyan][/link]  {escape(what)}", soft_wrap=True)
+
+    def claim(self, text: str, *, holds: bool) -> None:
+        """A claim, and whether it holds."""
+        colour = "green" if holds else "bold red"
+        self._console.print(f"  [{colour}]{self._marks[holds]}[/{colour}] {escape(text)}", soft_wrap=True)
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """A table, whose first column is text and whose others are figures."""
+        table = Table(box=None, header_style="dim", pad_edge=True, padding=(0, 1))
+        for number, column in enumerate(columns):
+            table.add_column(column, justify="right" if number else "left", no_wrap=True)
+        for row in rows:
+            table.add_row(*map(escape, row))
+        self._console.print(table)
+
+    @contextmanager
+    def progress(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+        """A bar for as long as this lasts. Gives what is to be called with how much of `total` is done."""
+        columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn())
+        with Progress(
+            *columns, console=self._console, transient=True, disable=not self._console.is_terminal
+        ) as progress:
+            task = progress.add_task(what, total=total)
+            yield lambda done: progress.update(task, completed=done)
+
+    def summary(self, claims: Sequence[tuple[str, bool]], directory: Path) -> None:
+        """How the story ended."""
+        broken = sum(not holds for _, holds in claims)
+        self.heading(f"{len(claims)} claims, {broken or 'none'} of which does not hold")
+        self.path(directory, "has the programs and the pictures: change the programs, and run this again")

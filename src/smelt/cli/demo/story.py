@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The story that `smelt demo` tells, chapter by chapter. Everything that it claims is looked at when it is claimed."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+import smelt
+from smelt.cli.demo import programs
+from smelt.cli.demo.gallery import Gallery, Photograph
+from smelt.cli.demo.screen import Screen
+from smelt.cli.output import duration
+
+PROGRAMS = ("pipeline.py", "patterns.py")
+PICTURES = ("drawing.png", "patterns.png", "redrawn.png")
+
+_SAMPLES = 60
+"""So many pixels are computed by plain Python, too."""
+
+_CALLEE = "pipeline.tone"
+_BEFORE, _AFTER = "tones = 6", "tones = 2"
+
+
+@dataclass
+class Story:
+    """One run of the demonstration.
+
+    Parameters
+    ----------
+    directory
+        Where programs and pictures are written.
+    scratch
+        Where is what need not be seen: the store too, in the folder `store`.
+    steps
+        How many steps the simulation goes.
+
+    Attributes
+    ----------
+    claims
+        What was claimed, and whether it holds.
+    seconds
+        What was measured.
+    """
+
+    directory: Path
+    scratch: Path
+    steps: int
+    screen: Screen
+    claims: list[tuple[str, bool]] = field(default_factory=list)
+    seconds: dict[str, Any] = field(default_factory=dict)
+
+    def tell(self) -> None:
+        """All of it."""
+        gallery = Gallery(self.directory, self._prepare())
+        self._launch(gallery)
+        self._simulate(gallery)
+        self._start_again(gallery)
+        self._edit(gallery)
+
+    @property
+    def broken(self) -> list[str]:
+        """The claims that don't hold."""
+        return [text for text, holds in self.claims if not holds]
+
+    # The chapters
+
+    def _launch(self, gallery: Gallery) -> None:
+        self.screen.heading("A photograph and four kernels, which call plain functions. A kernel is compiled when it is first launched")
+        cold = [launch.seconds() for launch in gallery.launches()]
+        compiled = smelt.stats()
+        warm = [min(launch.seconds() for _ in range(3)) for launch in gallery.launches()]
+        self.seconds |= {"first launches": cold, "warm launches": warm}
+        self.screen.table(
+            ("kernel", "threads", "first launch", "warm launch"),
+            [
+                (launch.name, " x ".join(map(str, launch.threads)), duration(first), duration(again))
+                for launch, first, again in zip(gallery.launches(), cold, warm, strict=True)
+            ],
+        )
+        self._claim(
+            f"four kernels were launched, and {compiled.compilations} compiled, by LLVM",
+            holds=compiled.compilations == len(cold) and compiled.llvm_loaded,
+        )
+        again = smelt.stats().compilations - compiled.compilations
+        self._claim(f"launched three times more, {again} were compiled", holds=again == 0)
+        apart = self._apart_from_python(gallery)
+        self._claim(
+            f"plain Python, calling the same functions for {_SAMPLES} pixels, is at most {apart:.1g} of 255 away", holds=apart <= 1
+        )
+        self._save("drawing.png", gallery.drawing, "the photograph, drawn")
+
+    def _simulate(self, gallery: Gallery) -> None:
+        self.screen.heading(f"A simulation: two chemicals react and diffuse, {self.steps} launches")
+        before = smelt.stats().compilations
+        with self.screen.progress("simulating", self.steps) as show:
+            seconds = gallery.simulate(self.steps, show)
+        self.seconds["simulation"] = seconds
+        compiled = smelt.stats().compilations - before
+        cells = gallery.v.size * self.steps
+        self._claim(
+            f"{cells / 1e6:.0f} million cells in {duration(seconds)}, {compiled} kernels compiled", holds=compiled == 0
+        )
+        self._claim(
+            f"it has neither died out nor run away: v is from {gallery.v.min():.2f} to {gallery.v.max():.2f}",
+            holds=bool(gallery.v.min() >= 0 and 0.1 < gallery.v.max() < 1),
+        )
+        paper = (255 * (1 - gallery.v / gallery.v.max())).astype(np.uint8)
+        self._save("patterns.png", paper, "the photograph, in stripes that grew by themselves")
+
+    def _start_again(self, gallery: Gallery) -> None:
+        self.screen.heading("A second process, which finds in the store what the first one compiled")
+        # What is compared is the first step, as in the other process.
+        height, width, _ = gallery.photograph.shape
+        gallery.u, gallery.v = gallery.patterns.start(height, width)
+        for launch in gallery.launches():
+            launch.seconds()
+        started = time.perf_counter()
+        report = self._second_process()
+        whole = time.perf_counter() - started
+        first, second = sum(self.seconds["first launches"]), sum(report["seconds"])
+        self.seconds |= {"first launches in the second process": report["seconds"], "second process": whole}
+        self.screen.table(
+            ("process", "four first launches", "kernels compiled", "LLVM"),
+            [
+                ("first", duration(first), "4", "loaded"),
+                ("second", duration(second), *_compiled(report["stats"])),
+            ],
+        )
+        stats = report["stats"]
+        self._claim(f"the second process compiled {stats['compilations']} kernels", holds=stats["compilations"] == 0)
+        self._claim(
+            f"it found {stats['store_hits']} in the store, and did not load LLVM",
+            holds=stats["store_hits"] == 4 and not stats["llvm_loaded"],
+        )
+        self._claim("what it computed is the same, bit by bit", holds=report["digests"] == gallery.digests())
+
+    def _edit(self, gallery: Gallery) -> None:
+        path = self.directory / "pipeline.py"
+        self.screen.heading(f"A function is edited: in {_CALLEE}, {_BEFORE} becomes {_AFTER}")
+        text = path.read_text(encoding="utf-8")
+        compiled = self._draw_again(gallery, text.replace(_BEFORE, _AFTER))
+        self._claim(f"{compiled} of the three kernels was compiled again, the one that calls it", holds=compiled == 1)
+        reasons = [line for line in smelt.why(gallery.pipeline.draw) if f"{_CALLEE} changed" in line]
+        self._claim(f"why? {reasons[0] if reasons else 'smelt does not know'}", holds=bool(reasons))
+        self._save("redrawn.png", gallery.drawing, "drawn with what was edited")
+        compiled = self._draw_again(gallery, text)
+        self._claim(f"edited back, {compiled} were compiled: it is still in the store", holds=compiled == 0)
+
+    # What the chapters are made of
+
+    def _prepare(self) -> Photograph:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        for name in PROGRAMS:
+            text = (resources.files(programs) / name).read_text(encoding="utf-8")
+            (self.directory / name).write_text(text, encoding="utf-8")
+        with (resources.files("smelt.cli.demo") / "grace_hopper.jpg").open("rb") as file, Image.open(file) as opened:
+            photograph = np.asarray(opened.convert("RGB"))
+        np.save(self._photograph, photograph)
+        return photograph
+
+    @property
+    def _photograph(self) -> Path:
+        return self.scratch / "photograph.npy"
+
+    def _claim(self, text: str, *, holds: bool) -> None:
+        self.claims.append((text, holds))
+        self.screen.claim(text, holds=holds)
+
+    def _save(self, name: str, picture: np.ndarray[Any, Any], what: str) -> None:
+        path = self.directory / name
+        Image.fromarray(picture).save(path)
+        self.screen.path(path, what)
+
+    def _apart_from_python(self, gallery: Gallery) -> float:
+        """How far plain Python's results are from the kernels', as a part of the whole range, times 255."""
+        pipeline, patterns = gallery.pipeline, gallery.patterns
+        height, width, channels = gallery.photograph.shape
+        places = np.random.default_rng(1).integers(0, (height, width, channels), (_SAMPLES, 3)).tolist()
+        apart = []
+        for y, x, channel in places:
+            linear = pipeline.to_linear(gallery.photograph[y, x, channel] / np.float32(255))
+            smoothed = pipeline.smoothed(gallery.light, y, x)
+            drawn = pipeline.drawn(gallery.smoothed, y, x, channel)
+            _, v = patterns.reacted(gallery.u, gallery.v, gallery.grey, patterns.PORTRAIT, y, x)
+            apart += [
+                255 * abs(gallery.light[y, x, channel] - linear),
+                *(255 * np.abs(gallery.smoothed[y, x] - smoothed)),
+                abs(int(gallery.drawing[y, x, channel]) - drawn),
+                255 * abs(gallery.next_v[y, x] - v),
+            ]
+        return float(max(apart))
+
+    def _second_process(self) -> dict[str, Any]:
+        """What a new process says that launches each kernel once."""
+        done = subprocess.run(  # noqa: S603 - this very Python
+            [sys.executable, "-m", "smelt.cli.demo.gallery", self.directory, self._photograph],
+            env={**os.environ, "SMELT_CACHE_DIR": str(self.scratch / "store"), "SMELT_STORE": "on"},
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        report: dict[str, Any] = json.loads(done.stdout)
+        return report
+
+    def _draw_again(self, gallery: Gallery, text: str) -> int:
+        """Import the image pipeline anew from this text, and launch it. Returns how many kernels were compiled."""
+        (self.directory / "pipeline.py").write_text(text, encoding="utf-8")
+        # The file may be of the same length and the same second as the one before.
+        importlib.invalidate_caches()
+        before = smelt.stats().compilations
+        gallery.pipeline = importlib.reload(gallery.pipeline)
+        for launch in gallery.launches():
+            launch.seconds()
+        return smelt.stats().compilations - before
+
+
+def _compiled(stats: dict[str, Any]) -> tuple[str, str]:
+    return str(stats["compilations"]), "loaded" if stats["llvm_loaded"] else "not loaded"

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The devices of this process, by name. There is one object for each, made when it is first asked for."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from smelt.launch.errors import LaunchError
+
+CPU_NAME = "cpu"
+
+_SOFTWARE = re.compile(r"metal:software(:[1-9][0-9]*)?")
+
+
+class CpuDevice:
+    """The processor. Its launches return when they are done."""
+
+    name = CPU_NAME
+
+    def __repr__(self) -> str:
+        return f"<device {self.name}>"
+
+
+CPU = CpuDevice()
+
+
+class Devices:
+    """All devices.
+
+    Parameters
+    ----------
+    hardware
+        Finds the devices that this machine has besides the processor; asked once.
+    software
+        Makes a device in software, given its name.
+    default
+        The name of the device that kernels run on where no array decides it; None for the processor.
+    """
+
+    def __init__(
+        self,
+        hardware: Callable[[], Sequence[Any]],
+        software: Callable[[str], Any],
+        default: Callable[[], str | None],
+    ) -> None:
+        self._find_hardware = hardware
+        self._make_software = software
+        self._default = default
+        self._known: dict[str, Any] = {CPU_NAME: CPU}
+        self._has_hardware = False
+        self._making = threading.RLock()
+
+    def named(self, name: str) -> Any:
+        """The device of that name: `cpu`, `metal:0`, `metal:software`, or one more of these, `metal:software:1`.
+
+        Raises `LaunchError` if there is none.
+        """
+        found = self._known.get(name)
+        if found is not None:
+            return found
+        with self._making:
+            self._look_for_hardware()
+            if name not in self._known and _SOFTWARE.fullmatch(name):
+                self._known[name] = self._make_software(name)
+            found = self._known.get(name)
+        if found is None:
+            there = ", ".join(device.name for device in self.all())
+            raise LaunchError(
+                f"there is no device {name!r}; there are {there}, and metal:software:1, metal:software:2..."
+            )
+        return found
+
+    def all(self) -> tuple[Any, ...]:
+        """Every device that there is: the processor, then the hardware, then those in software that were asked for, at least one."""
+        self.named("metal:software")
+        with self._making:
+            self._look_for_hardware()
+            known = list(self._known.values())
+        return tuple(sorted(known, key=_rank))
+
+    @property
+    def default(self) -> Any:
+        """Where kernels run if no array decides it. Raises `LaunchError` if that device isn't there."""
+        name = self._default()
+        return CPU if name is None else self.named(name)
+
+    @property
+    def default_metal(self) -> Any:
+        """The Metal device that is meant where none is named: the default if it is one, else the first, of hardware if there is any."""
+        default = self.default
+        return default if default is not CPU else self.all()[1]
+
+    def of(self, given: Any) -> Any:
+        """A device, or that of a name, or for None the default."""
+        if given is None:
+            return self.default
+        return self.named(given) if isinstance(given, str) else given
+
+    def _look_for_hardware(self) -> None:
+        if not self._has_hardware:
+            self._known.update((device.name, device) for device in self._find_hardware())
+            self._has_hardware = True
+
+
+def _rank(device: Any) -> tuple[bool, bool, int, str]:
+    name: str = device.name
+    return name != CPU_NAME, name.startswith("metal:software"), len(name), name

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records: immutable values with named fields, like frozen dataclasses with slots, which cost almost nothing to define.
+
+`@dataclass` compiles the methods of each class when its module is imported: in a process that finds its kernels in the store, that would
+be a third of all that it does. The methods of records are those of one base class. Everything that a warm process imports uses records.
+
+    class Position(Record):
+        line: int
+        column: int = 0
+
+Fields are annotated names, in order, those of base classes first; the module needs `from __future__ import annotations`. Two records are
+equal if they are of one class and their fields are; `class Node(Record, eq=False)` is compared by identity. Methods that a class defines
+itself stand. The functions of `dataclasses` (`fields`, `replace`, `is_dataclass`...) take records too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from operator import attrgetter
+from typing import Any, ClassVar, NamedTuple, TypeVar, dataclass_transform
+
+_MISSING = object()
+
+
+class Field(NamedTuple):
+    """What is declared of a field. Made by `field`."""
+
+    default: Any = _MISSING
+    compare: bool = True
+    repr: bool = True
+    metadata: Mapping[str, Any] = {}
+
+
+def field(
+    *, default: Any = _MISSING, compare: bool = True, repr: bool = True, metadata: Mapping[str, Any] | None = None
+) -> Any:
+    """Declare more of a field than its type: as the function of this name in `dataclasses`."""
+    return Field(default, compare, repr, metadata or {})
+
+
+class _Parameters(NamedTuple):
+    frozen: bool
+    eq: bool
+
+
+class _DataclassFields:
+    """What the functions of `dataclasses` look for on a class. It is made when it is looked for."""
+
+    def __get__(self, record: object, cls: RecordType) -> Any:
+        from dataclasses import field as dataclass_field, make_dataclass  # noqa: PLC0415 - what records are there to avoid
+
+        declared = []
+        for name, own in cls.record_fields.items():
+            default = {} if own.default is _MISSING else {"default": own.default}
+            made = dataclass_field(repr=own.repr, compare=own.compare, metadata=own.metadata, **default)
+            declared.append((name, cls.field_types[name], made))
+        return make_dataclass(cls.__name__, declared).__dataclass_fields__  # type: ignore[attr-defined]
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+class RecordType(type):
+    """The class of classes of records."""
+
+    record_fields: dict[str, Field]
+    field_types: dict[str, Any]
+
+    def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any], *, eq: bool = True) -> RecordType:
+        """Make a class of records. Raises `TypeError` if a field without a default stands after one that has one."""
+        types = {
+            own: kind for own, kind in body.get("__annotations__", {}).items() if not str(kind).startswith("ClassVar")
+        }
+        own_fields = {own: _declared(body.pop(own, _MISSING)) for own in types}
+        body["__slots__"] = tuple(types)
+        if not eq:
+            body.setdefault("__eq__", object.__eq__)
+            body.setdefault("__hash__", object.__hash__)
+        elif "__eq__" not in body and "__hash__" not in body and bases:
+            # Python takes the hash away from a class that defines `__eq__`; one that inherits a compared one gets it back.
+            body["__eq__"], body["__hash__"] = Record.__eq__, Record.__hash__
+        made = super().__new__(cls, name, bases, body)
+        inherited = [base for base in reversed(made.__mro__[1:]) if isinstance(base, RecordType)]
+        made.record_fields = {
+            known: one for base in inherited for known, one in base.record_fields.items()
+        } | own_fields
+        made.field_types = {known: kind for base in inherited for known, kind in base.field_types.items()} | types
+        _prepare(made, eq=eq)
+        return made
+
+
+def _declared(value: Any) -> Field:
+    return value if isinstance(value, Field) else Field(value)
+
+
+def _prepare(cls: Any, *, eq: bool) -> None:
+    fields: dict[str, Field] = cls.record_fields
+    has_default = [own.default is not _MISSING for own in fields.values()]
+    if has_default != sorted(has_default):
+        raise TypeError(f"{cls.__qualname__}: a field without a default stands after one that has one")
+    cls.__match_args__ = tuple(fields)
+    cls._setters = tuple(getattr(cls, name).__set__ for name in fields)
+    compared = [name for name, own in fields.items() if own.compare] or ["__class__"]
+    # Of two names and more it gives a tuple, whose items are compared by identity first.
+    cls._compared = attrgetter(*compared) if len(compared) > 1 else attrgetter(compared[0], compared[0])
+    cls._checks = cls.__name__ != "Record" and cls.__post_init__ is not Record.__post_init__
+    cls.__dataclass_params__ = _Parameters(frozen=True, eq=eq)
+    cls.__dataclass_fields__ = _DataclassFields()
+
+
+class Record(metaclass=RecordType):
+    """The base of all records."""
+
+    _setters: ClassVar[tuple[Callable[[Any, Any], None], ...]]
+    _compared: ClassVar[Callable[[Any], Any]]
+    _checks: ClassVar[bool]
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def __init__(self, *values: Any, **named: Any) -> None:
+        cls = self.__class__
+        if named or len(values) != len(cls._setters):
+            values = _bound(cls, values, named)
+        for put, value in zip(cls._setters, values):  # noqa: B905 - as many
+            put(self, value)
+        if cls._checks:
+            self.__post_init__()
+
+    def __post_init__(self) -> None:
+        """Check the fields. Called of those classes that define it."""
+
+    def __eq__(self, other: object) -> bool:
+        if other.__class__ is not self.__class__:
+            return NotImplemented
+        compared = self._compared
+        return compared(self) == compared(other)  # type: ignore[no-any-return] - of tuples
+
+    def __hash__(self) -> int:
+        return hash(self._compared(self))
+
+    def __repr__(self) -> str:
+        shown = [f"{name}={getattr(self, name)!r}" for name, own in type(self).record_fields.items() if own.repr]
+        return f"{type(self).__qualname__}({', '.join(shown)})"
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__qualname__} is immutable: {name!r} can't be assigned")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{type(self).__qualname__} is immutable: {name!r} can't be deleted")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), tuple(getattr(self, name) for name in type(self).record_fields)
+
+
+R = TypeVar("R", bound=Record)
+
+
+def replace(record: R, **changes: Any) -> R:
+    """A record of the same class with some fields changed. Raises `TypeError` for a field that there isn't."""
+    cls = type(record)
+    return cls(**{name: getattr(record, name) for name in cls.record_fields} | changes)
+
+
+def _bound(cls: RecordType, values: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
+    fields = cls.record_fields
+    if len(values) > len(fields):
+        raise TypeError(f"{cls.__qualname__} takes {len(fields)} values, and {len(values)} were given")
+    given = dict(zip(fields, values, strict=False))
+    for name, value in named.items():
+        if name in given or name not in fields:
+            what = "given twice" if name in given else "no field"
+            raise TypeError(f"{cls.__qualname__}: {name!r} is {what}")
+        given[name] = value
+    missing = [name for name, own in fields.items() if name not in given and own.default is _MISSING]
+    if missing:
+        raise TypeError(f"{cls.__qualname__}: no value for {', '.join(missing)}")
+    return tuple(given[name] if name in given else own.default for name, own in fields.items())
