@@ -6,8 +6,8 @@
 Each row is a call with the same arguments: of what `kernel.over` gives (kept, the fastest form), of `kernel[n]`, of a function that Numba
 has compiled where it is installed, of one that the C compiler has (where there is a `cc`) through ctypes with pointers made beforehand and
 with pointers made at the call, and of the slow path, which serves what a stub doesn't. The yardstick is a builtin that does nothing with
-its arguments; the column in brackets is what a row takes more than that, `x` how many of it a row takes. The last table is what a store to a global costs whose module is
-watched because a kernel depends on another name in it.
+its arguments; the column in brackets is what a row takes more than that, `x` how many of it a row takes. The last table is what a store
+to a global costs whose module has another name that a kernel depends on.
 
 What it does not show: the work of a kernel, which is some nanoseconds here; grids that are spread over threads; the first launches.
 """
@@ -110,7 +110,7 @@ def main() -> None:
             slow = {SLOW: repeated(launcher.__self__, arguments)}
             timings |= interleave(yardstick, slow, times=times // 20, rounds=rounds)
             table(f"{arrays} array{'s' if arrays > 1 else ''} and a scalar", timings)
-    watched(times, rounds)
+    stores(times, rounds)
 
 
 def table(title: str, timings: Mapping[str, Timing]) -> None:
@@ -202,11 +202,11 @@ def depends(out: Any) -> None:
     out[0] = CONSTANT
 
 
-def watched(times: int, rounds: int) -> None:
+def stores(times: int, rounds: int) -> None:
     """What a store to another name of this module costs."""
     depends[1](np.zeros(1))
     here, elsewhere = sys.modules[__name__], types.ModuleType("elsewhere")
-    rows = {"to a module that nobody depends on": stores_to(elsewhere), "to a watched one": stores_to(here)}
+    rows = {"to a module that nobody depends on": stores_to(elsewhere), "to one that a kernel depends on": stores_to(here)}
     timings = interleave(stores_to(elsewhere), rows, times=times, rounds=rounds)
     table("a store to a global that nothing depends on", timings)
 

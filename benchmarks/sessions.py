@@ -157,7 +157,7 @@ def lookups() -> None:
             buffer = image_bytes(all_entries, {})
             for _ in range(ROUNDS):
                 begin = time.perf_counter()
-                found = Session(jobs.overlays, [NativeResults], directory=directory).load(view, instance)
+                found = Session(jobs.overlays, {"NativeResults": NativeResults}, directory=directory).load(view, instance)
                 in_store.append(time.perf_counter() - begin)
                 assert found is not None
                 begin = time.perf_counter()

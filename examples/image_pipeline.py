@@ -3,16 +3,17 @@
 
 The kernels call plain functions. Edit one, and what calls it is compiled again. Run it:
 
-    python examples/image_pipeline.py [PHOTOGRAPH] [DIRECTORY]
+    python examples/image_pipeline.py [--size PIXELS] [--output DIRECTORY] [PHOTOGRAPH]
 
 It writes sharpened.png and edges.png, and compares each with NumPy's result of the same formulas. Needs Pillow.
 """
 
 from __future__ import annotations
 
+import argparse
 import math
-import pathlib
-import sys
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,6 @@ from PIL import Image
 
 import smelt
 
-HERE = pathlib.Path(__file__).parent
 RADIUS = 3
 SIGMA = 1.5
 WEIGHTS = tuple(math.exp(-0.5 * (distance / SIGMA) ** 2) for distance in range(-RADIUS, RADIUS + 1))
@@ -145,21 +145,26 @@ def _encode(light: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def main() -> None:
-    arguments = sys.argv[1:]
-    path = pathlib.Path(arguments[0]) if arguments else HERE / "data" / "grace_hopper.jpg"
-    directory = pathlib.Path(arguments[1]) if len(arguments) > 1 else pathlib.Path.cwd()
-    with Image.open(path) as opened:
-        photograph = np.asarray(opened.convert("RGB"))
+    parser = argparse.ArgumentParser(description="Sharpen a photograph, and find its edges.")
+    parser.add_argument(
+        "photograph", nargs="?", type=Path, default=resources.files("smelt.cli.demo") / "grace_hopper.jpg"
+    )
+    parser.add_argument("--size", type=int, default=600, help="how many pixels it is scaled down to; 600 by default")
+    parser.add_argument("--output", type=Path, default=Path(), help="where the pictures are written; here by default")
+    chosen = parser.parse_args()
+
+    with chosen.photograph.open("rb") as file, Image.open(file) as opened:
+        opened.thumbnail((chosen.size, chosen.size))
+        photograph = np.array(opened.convert("RGB"))
     results = with_smelt(photograph)
     for name, ours, expected in zip(("sharpened", "edges"), results, with_numpy(photograph), strict=True):
         difference = int(np.abs(ours.astype(int) - expected).max())
         # float32 against float64: a value next to a half may be rounded either way.
         if difference > 1:
             raise SystemExit(f"{name} differs from NumPy's by {difference} of 255")
-        Image.fromarray(ours).save(directory / f"{name}.png")
-        print(
-            f"{directory / f'{name}.png'}: {ours.shape[1]} x {ours.shape[0]}, at most {difference} of 255 from NumPy's"
-        )
+        path = chosen.output / f"{name}.png"
+        Image.fromarray(ours).save(path)
+        print(f"{path}: {ours.shape[1]} x {ours.shape[0]}, at most {difference} of 255 from NumPy's")
     print(f"{smelt.stats().compilations} kernels compiled")
 
 

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """A simulation: two chemicals that react and diffuse (Gray and Scott, 1983), and make spots and stripes.
 
-    python examples/reaction_diffusion.py [STEPS] [DIRECTORY]
+    python examples/reaction_diffusion.py [--size CELLS] [--steps STEPS] [--output DIRECTORY]
 
 It writes reaction_diffusion.png, and compares the first hundred steps with NumPy's. Needs Pillow.
 """
 
 from __future__ import annotations
 
-import pathlib
-import sys
+import argparse
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,6 @@ from PIL import Image
 
 import smelt
 
-SIZE = 256
 COMPARED_STEPS = 100
 
 Field = np.ndarray[Any, np.dtype[np.float32]]
@@ -53,31 +52,31 @@ def step(next_u, next_v, u, v, reaction):
     )
 
 
-def start() -> tuple[Field, Field]:
-    u, v = np.ones((SIZE, SIZE), np.float32), np.zeros((SIZE, SIZE), np.float32)
+def start(size: int) -> tuple[Field, Field]:
+    u, v = np.ones((size, size), np.float32), np.zeros((size, size), np.float32)
     random = np.random.default_rng(1)
-    for y, x in random.integers(0, SIZE - 12, (24, 2)):
+    for y, x in random.integers(0, size - 12, (24, 2)):
         u[y : y + 12, x : x + 12], v[y : y + 12, x : x + 12] = 0.5, 0.25
-    return u, v + np.float32(0.02) * random.standard_normal((SIZE, SIZE), np.float32)
+    return u, v + np.float32(0.02) * random.standard_normal((size, size), np.float32)
 
 
-def with_smelt(steps: int) -> Field:
-    u, v = start()
+def with_smelt(size: int, steps: int) -> Field:
+    u, v = start(size)
     next_u, next_v = np.empty_like(u), np.empty_like(v)
-    advance = step.over(SIZE, SIZE)
+    advance = step.over(size, size)
     for _ in range(steps):
         advance(next_u, next_v, u, v, CORAL)
         u, v, next_u, next_v = next_u, next_v, u, v
     return v
 
 
-def with_numpy(steps: int) -> Field:
+def with_numpy(size: int, steps: int) -> Field:
     def spread(field: Field) -> Field:
         neighbours = [np.roll(field, shift, axis) for axis in (0, 1) for shift in (1, -1)]
         total: Field = np.sum(neighbours, axis=0)
         return total - 4 * field
 
-    u, v = start()
+    u, v = start(size)
     for _ in range(steps):
         reacted = u * v**2
         u, v = (
@@ -88,17 +87,25 @@ def with_numpy(steps: int) -> Field:
 
 
 def main() -> None:
-    steps = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
-    directory = pathlib.Path(sys.argv[2]) if len(sys.argv) > 2 else pathlib.Path.cwd()
-    compared = min(steps, COMPARED_STEPS)
-    difference = float(np.abs(with_smelt(compared) - with_numpy(compared)).max())
+    parser = argparse.ArgumentParser(description="Let two chemicals make spots and stripes.")
+    parser.add_argument("--size", type=int, default=256, help="cells across; 256 by default")
+    parser.add_argument("--steps", type=int, default=2000, help="steps; 2000 by default")
+    parser.add_argument(
+        "--output", type=Path, default=Path(), help="where reaction_diffusion.png is written; here by default"
+    )
+    chosen = parser.parse_args()
+
+    compared = min(chosen.steps, COMPARED_STEPS)
+    difference = float(np.abs(with_smelt(chosen.size, compared) - with_numpy(chosen.size, compared)).max())
     if difference > 1e-4:
         raise SystemExit(f"after {compared} steps it differs from NumPy's by {difference}")
     print(f"after {compared} steps at most {difference:.1e} from NumPy's")
-    v = with_smelt(steps)
-    path = directory / "reaction_diffusion.png"
+    v = with_smelt(chosen.size, chosen.steps)
+    path = chosen.output / "reaction_diffusion.png"
     Image.fromarray((255 * v / v.max()).clip(0, 255).astype(np.uint8)).save(path)
-    print(f"{path}: {SIZE} x {SIZE} after {steps} steps, {smelt.stats().compilations} kernel compiled")
+    print(
+        f"{path}: {chosen.size} x {chosen.size} after {chosen.steps} steps, {smelt.stats().compilations} kernel compiled"
+    )
 
 
 if __name__ == "__main__":

@@ -8,13 +8,15 @@ import importlib
 import os
 import sys
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
 from smelt import knobs
-from smelt.caching import add_method
+from smelt._devices import known_devices
+from smelt._targets import OnDemand, metal_linker, metal_results
+from smelt.caching import Results, add_method
 from smelt.compiler.config import CompilerConfig, CompilerJob
 from smelt.compiler.jobs import Jobs
 from smelt.launch import Kernel, requests
@@ -30,16 +32,22 @@ from smelt.targets.native.target import host_target
 from smelt.targets.native.thread_grid.grid import ThreadGrid
 from smelt.types import Type, declared_types
 
+RESULTS_CLASSES: Mapping[str, type[Results]] = OnDemand(
+    {"NativeResults": lambda: NativeResults, "MetalResults": metal_results}
+)
+"""What is kept for later processes, by the names of the classes."""
+
 
 @functools.cache
 def jobs() -> Jobs:
     """The results of this process's jobs. The compiler is imported for the first that is neither known nor in the store."""
-    found = Jobs({"native": NativeLinker(thread_grid, _announce)}, driver)
+    linkers = {"native": lambda: NativeLinker(thread_grid, _announce), "metal": metal_linker}
+    found = Jobs(OnDemand(linkers), driver)
     if knobs.STORE.value:
         path = knobs.CACHE_DIRECTORY.value
         place = Path(path) if path is not None else default_directory()
         directory = Directory(place) if place is not None else None
-        found.store = Session(found.overlays, [NativeResults], directory=directory, most_bytes=knobs.CACHE_SIZE.value)
+        found.store = Session(found.overlays, RESULTS_CLASSES, directory=directory, most_bytes=knobs.CACHE_SIZE.value)
     return found
 
 
@@ -122,17 +130,29 @@ def kernel(function: Any = None, *, signatures: Sequence[tuple[Any, ...]] = (), 
         Argument types that it is compiled for ahead of time, by `Kernel.compile_signatures` and by `smelt precompile`. Types are
         written as for `Kernel.compile`. A launch with other types compiles for those.
 
-    Raises `TypeError` for what is no Python function, and for an option that there isn't.
+    Raises
+    ------
+    TypeError
+        For what is no Python function, and for an option that there isn't.
+    ValueError
+        For a value that an option can't have.
     """
     if function is None:
         return functools.partial(kernel, signatures=signatures, **options)
     if not isinstance(function, types.FunctionType):
         raise TypeError(f"a kernel is made of a Python function, not of {function!r}")
-    return Kernel(function, CompilerConfig(target=host_target(), **options), jobs, signatures, stubs)
+    return Kernel(function, CompilerConfig(target=host_target(), **options), jobs, signatures, stubs, known_devices)
 
 
 def overlay(function: Any, signature: tuple[Any, ...]) -> Callable[[types.FunctionType], types.FunctionType]:
-    """Replace `function` in kernels: `@smelt.overlay(math.sin, (smelt.float32,))` before the function that is called instead."""
+    """Replace `function` in kernels: `@smelt.overlay(math.sin, (smelt.float32,))` before the function that is called instead.
+
+    `signature` has one type for each argument, written with smelt's types, and `Variadic` of one at the end for any number. Calls with
+    other types are as they were. Kernels that call `function` are compiled again. Returns what makes the method, which gives the
+    function back as it is: Python can go on calling both.
+
+    Raises `SignatureError` for what is no signature.
+    """
 
     def define(replacement: types.FunctionType) -> types.FunctionType:
         add_method(jobs().overlays, function, signature, replacement)
@@ -142,7 +162,11 @@ def overlay(function: Any, signature: tuple[Any, ...]) -> Callable[[types.Functi
 
 
 def code_typed(kernel: Kernel, kinds: tuple[Any, ...]) -> str:
-    """The typed program of a kernel for argument types, as text."""
+    """The typed program of a kernel for argument types, as text: what inference made of it, before anything is optimised.
+
+    Types are written as for `Kernel.compile`, as a tuple. Raises `KernelError` if the kernel can't be compiled for them, `LaunchError` for
+    a wrong number of types, `TypeError` for what is no type.
+    """
     code = driver().inferred(_job(kernel, kinds))
     pipeline, text = (importlib.import_module(name) for name in ("smelt.driver.pipeline", "smelt.ir.text"))
     written: str = text.to_text(pipeline.typed_function(code))
@@ -150,7 +174,7 @@ def code_typed(kernel: Kernel, kinds: tuple[Any, ...]) -> str:
 
 
 def code_llvm(kernel: Kernel, kinds: tuple[Any, ...], *, optimised: bool = True) -> str:
-    """The LLVM IR of a kernel for argument types, after optimisation or before."""
+    """The LLVM IR of a kernel for argument types, after optimisation or before. Raises what `code_typed` does."""
     job = _job(kernel, kinds)
     code = driver().inferred(job)
     if optimised:
@@ -161,7 +185,7 @@ def code_llvm(kernel: Kernel, kinds: tuple[Any, ...], *, optimised: bool = True)
 
 
 def code_native(kernel: Kernel, kinds: tuple[Any, ...]) -> str:
-    """The assembly of a kernel for argument types."""
+    """The assembly of a kernel for argument types, in the syntax of its processor. Raises what `code_typed` does."""
     job = _job(kernel, kinds)
     module, machine = driver().optimised(job, driver().inferred(job))
     assembly: str = machine.emit_assembly(module)
@@ -169,7 +193,10 @@ def code_native(kernel: Kernel, kinds: tuple[Any, ...]) -> str:
 
 
 def on_compile(hook: Callable[[CompilerJob], None]) -> Callable[[], None]:
-    """Call `hook` with every job that is compiled from now on. Returns what ends that."""
+    """Call `hook` with every job that is compiled from now on: its `instance`, and its `config`. Returns what ends that.
+
+    What is found in memory, in an image or in the store is not compiled. What the hook raises, the launch raises, and nothing is compiled.
+    """
     ending: Callable[[], None] = driver().on_compile(hook)
     return ending
 

@@ -94,6 +94,9 @@ CACHE_DIRECTORY: Knob[str | None] = Knob("SMELT_CACHE_DIR", str, None)
 CACHE_SIZE = Knob("SMELT_CACHE_SIZE", _parse_size, 10**9)
 """How many bytes of it are kept, about."""
 
+DEVICE: Knob[str | None] = Knob("SMELT_DEVICE", str, None)
+"""The name of the device that kernels run on where no array decides it, in place of the processor."""
+
 NUM_THREADS: Knob[int | None] = Knob("SMELT_NUM_THREADS", _parse_count, None)
 """How many threads run a grid on the CPU at most, in place of one for each processor that this process may keep busy."""
 

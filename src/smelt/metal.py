@@ -7,6 +7,7 @@ kernel({0: a, 1: b, 2: c}, threads=c.size)
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,9 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from smelt._devices import known_devices
 from smelt.targets.metal.air.kernels import THREADGROUP_SPACE, Buffer
 from smelt.targets.metal.devices.errors import DeviceError
-from smelt.targets.metal.devices.software.device import SoftwareDevice, SoftwareLibrary, SoftwarePipeline, sizes
+from smelt.targets.metal.devices.host_memory import HostMemory, extent_of
+from smelt.targets.metal.devices.protocol import Device, Function, Library, Sizes
 from smelt.targets.metal.metallib import MetallibError
 
 __all__ = ["DeviceError", "MetalFunction", "MetalLibrary", "MetallibError", "library"]
@@ -24,21 +27,22 @@ __all__ = ["DeviceError", "MetalFunction", "MetalLibrary", "MetallibError", "lib
 _DEFAULT_GROUP = 256
 
 
-def library(source: str | os.PathLike[str] | bytes, device: SoftwareDevice | None = None) -> MetalLibrary:
-    """Open a metallib: the path of a file, or its bytes. Without a device, on one in software.
+def library(source: str | os.PathLike[str] | bytes, device: Device | str | None = None) -> MetalLibrary:
+    """Open a metallib: the path of a file, or its bytes. Without a device, on the machine's, or on one in software if it has none.
 
-    Raises `OSError` for a file that can't be read, `MetallibError` for what is no metallib.
+    Raises `OSError` for a file that can't be read, `MetallibError` for what is no metallib, `LaunchError` for no such device.
     """
     data = source if isinstance(source, bytes) else Path(source).read_bytes()
-    return MetalLibrary((device or SoftwareDevice()).library(data))
+    chosen: Device = known_devices().default_metal if device is None else known_devices().of(device)
+    return MetalLibrary(chosen, chosen.library(data))
 
 
 class MetalLibrary:
     """A library of kernels on a device."""
 
-    def __init__(self, opened: SoftwareLibrary) -> None:
+    def __init__(self, device: Device, opened: Library) -> None:
         self._library = opened
-        self.device = opened.device
+        self.device = device
 
     @property
     def functions(self) -> tuple[str, ...]:
@@ -51,7 +55,7 @@ class MetalLibrary:
         Raises `MetallibError` if there is none, `DeviceError` if it is no kernel, if constants are missing or unknown, and for what
         the device doesn't know.
         """
-        return MetalFunction(self._library.function(name).pipeline(constants or {}))
+        return MetalFunction(self.device, self._library.function(name), constants or {})
 
     def __repr__(self) -> str:
         return f"<metallib of {len(self.functions)} functions on {self.device.name}>"
@@ -60,9 +64,15 @@ class MetalLibrary:
 class MetalFunction:
     """A compiled kernel. Call it with its buffers."""
 
-    def __init__(self, pipeline: SoftwarePipeline) -> None:
-        self.pipeline = pipeline
-        self.name = pipeline.kernel.name
+    def __init__(self, device: Device, function: Function, constants: Mapping[int | str, Any]) -> None:
+        self.device = device
+        self.name = function.kernel.name
+        self.pipeline = function.pipeline(constants)
+        # What a threadgroup shares is not bound, and counts for itself.
+        self._buffers = {
+            buffer.index: buffer for buffer in function.kernel.buffers if buffer.space != THREADGROUP_SPACE
+        }
+        self._queue = device.queue()
 
     def __call__(
         self,
@@ -86,34 +96,45 @@ class MetalFunction:
         threadgroup_memory
             How many bytes there are for the arguments that a threadgroup shares, by their indices.
 
-        Raises `DeviceError` for buffers that the kernel hasn't, or can't use, for a grid that can't be, and for
-        threads that wait where others of their group don't.
+        Raises
+        ------
+        DeviceError
+            For buffers that the kernel hasn't, or can't use, for a grid that can't be, and for threads that wait where others of their
+            group don't.
         """
         if (threads is None) == (threadgroups is None):
             raise DeviceError(
                 f"{self.name}: give either threads, how many in all, or threadgroups, how many whole ones"
             )
         most = self.pipeline.max_total_threads_per_threadgroup
-        group = sizes(min(_DEFAULT_GROUP, most) if threads_per_threadgroup is None else threads_per_threadgroup)
-        if threads is None:
-            assert threadgroups is not None
-            x, y, z = (count * size for count, size in zip(sizes(threadgroups), group, strict=True))
-            grid = (x, y, z)
-        else:
-            grid = sizes(threads)
-        # What a threadgroup shares is not bound, and counts for itself.
-        known = {buffer.index: buffer for buffer in self.pipeline.kernel.buffers if buffer.space != THREADGROUP_SPACE}
+        group = _sizes(min(_DEFAULT_GROUP, most) if threads_per_threadgroup is None else threads_per_threadgroup)
         # LIFETIME: what is copied lives until the kernel is done.
-        bound = {index: self._bound(index, value, known) for index, value in buffers.items()}
-        addresses = {index: array.ctypes.data for index, array in bound.items()}
-        self.pipeline.dispatch(addresses, grid, group, threadgroup_memory)
+        bound = {index: self._bound(index, value) for index, value in buffers.items()}
+        extents = [extent_of(array, is_written=self._buffers[index].is_written)[0] for index, array in bound.items()]
+        memory = HostMemory(self.device, extents)
+        commands = self._queue.command_buffer()
+        encoder = commands.compute_encoder()
+        encoder.set_pipeline(self.pipeline)
+        for index, place in zip(bound, memory.places, strict=True):
+            encoder.set_buffer(place.buffer, place.offset, index)
+        for index, nbytes in (threadgroup_memory or {}).items():
+            encoder.set_threadgroup_memory_length(nbytes, index)
+        if threads is not None:
+            encoder.dispatch_threads(_sizes(threads), group)
+        else:
+            assert threadgroups is not None
+            encoder.dispatch_threadgroups(_sizes(threadgroups), group)
+        encoder.end_encoding()
+        commands.commit()
+        commands.wait_until_completed()
+        memory.bring_back()
 
-    def _bound(self, index: int, value: Any, known: Mapping[int, Buffer]) -> np.ndarray[Any, Any]:
+    def _bound(self, index: int, value: Any) -> np.ndarray[Any, Any]:
         """The memory that a buffer is bound to."""
-        if index not in known:
-            there = ", ".join(f"{number} ({buffer.name})" for number, buffer in sorted(known.items())) or "none"
+        if index not in self._buffers:
+            there = ", ".join(f"{number} ({buffer.name})" for number, buffer in sorted(self._buffers.items())) or "none"
             raise DeviceError(f"{self.name} has no buffer {index}; it has {there}")
-        buffer = known[index]
+        buffer: Buffer = self._buffers[index]
         if isinstance(value, np.ndarray):
             if not value.flags.c_contiguous and not value.flags.f_contiguous:
                 raise DeviceError(f"{self.name}, buffer {index} ({buffer.name}): the array has gaps; copy it")
@@ -137,3 +158,15 @@ class MetalFunction:
 
     def __repr__(self) -> str:
         return f"<Metal kernel {self.name}>"
+
+
+def _sizes(given: int | Sequence[int]) -> Sizes:
+    """A size of up to three dimensions as three. Raises `DeviceError` for more, and for what are no whole numbers."""
+    try:
+        parts = tuple(map(operator.index, given)) if isinstance(given, Sequence) else (operator.index(given),)
+    except TypeError:
+        parts = ()
+    if not 1 <= len(parts) <= 3:
+        raise DeviceError(f"a grid has one to three whole numbers, not {given!r}")
+    x, y, z = (*parts, 1, 1)[:3]
+    return x, y, z

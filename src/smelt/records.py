@@ -32,7 +32,11 @@ class Field(NamedTuple):
 
 
 def field(
-    *, default: Any = _MISSING, compare: bool = True, repr: bool = True, metadata: Mapping[str, Any] | None = None
+    *,
+    default: Any = _MISSING,
+    compare: bool = True,
+    repr: bool = True,  # noqa: A002 - as in `dataclasses`
+    metadata: Mapping[str, Any] | None = None,
 ) -> Any:
     """Declare more of a field than its type: as the function of this name in `dataclasses`."""
     return Field(default, compare, repr, metadata or {})
@@ -54,7 +58,9 @@ class _DataclassFields:
             default = {} if own.default is _MISSING else {"default": own.default}
             made = dataclass_field(repr=own.repr, compare=own.compare, metadata=own.metadata, **default)
             declared.append((name, cls.field_types[name], made))
-        return make_dataclass(cls.__name__, declared).__dataclass_fields__  # type: ignore[attr-defined]
+        # Kept, for keys of constants are made of them whenever something is compiled.
+        cls.__dataclass_fields__ = made_fields = make_dataclass(cls.__name__, declared).__dataclass_fields__  # type: ignore[attr-defined]
+        return made_fields
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
@@ -69,49 +75,41 @@ class RecordType(type):
         types = {
             own: kind for own, kind in body.get("__annotations__", {}).items() if not str(kind).startswith("ClassVar")
         }
-        own_fields = {own: _declared(body.pop(own, _MISSING)) for own in types}
+        fields = {own: _declared(body.pop(own, _MISSING)) for own in types}
         body["__slots__"] = tuple(types)
+        for base in reversed(bases):
+            if isinstance(base, RecordType):
+                fields, types = base.record_fields | fields, base.field_types | types
+        has_default = [own.default is not _MISSING for own in fields.values()]
+        if has_default != sorted(has_default):
+            raise TypeError(f"{name}: a field without a default stands after one that has one")
         if not eq:
-            body.setdefault("__eq__", object.__eq__)
-            body.setdefault("__hash__", object.__hash__)
-        elif "__eq__" not in body and "__hash__" not in body and bases:
-            # Python takes the hash away from a class that defines `__eq__`; one that inherits a compared one gets it back.
-            body["__eq__"], body["__hash__"] = Record.__eq__, Record.__hash__
+            body = {"__eq__": object.__eq__, "__hash__": object.__hash__} | body
+        compared = [own for own, declared in fields.items() if declared.compare] or ["__class__"]
+        body |= {
+            "record_fields": fields,
+            "field_types": types,
+            # Of two names and more it gives a tuple, whose items are compared by identity first.
+            "_compared": attrgetter(*compared) if len(compared) > 1 else attrgetter(compared[0], compared[0]),
+            "__match_args__": tuple(fields),
+            "__dataclass_params__": _Parameters(frozen=True, eq=eq),
+            "__dataclass_fields__": _DataclassFields(),
+        }
         made = super().__new__(cls, name, bases, body)
-        inherited = [base for base in reversed(made.__mro__[1:]) if isinstance(base, RecordType)]
-        made.record_fields = {
-            known: one for base in inherited for known, one in base.record_fields.items()
-        } | own_fields
-        made.field_types = {known: kind for base in inherited for known, kind in base.field_types.items()} | types
-        _prepare(made, eq=eq)
+        made._setters = tuple(getattr(made, own).__set__ for own in fields)
         return made
+
+    _setters: tuple[Callable[[Any, Any], None], ...]
 
 
 def _declared(value: Any) -> Field:
     return value if isinstance(value, Field) else Field(value)
 
 
-def _prepare(cls: Any, *, eq: bool) -> None:
-    fields: dict[str, Field] = cls.record_fields
-    has_default = [own.default is not _MISSING for own in fields.values()]
-    if has_default != sorted(has_default):
-        raise TypeError(f"{cls.__qualname__}: a field without a default stands after one that has one")
-    cls.__match_args__ = tuple(fields)
-    cls._setters = tuple(getattr(cls, name).__set__ for name in fields)
-    compared = [name for name, own in fields.items() if own.compare] or ["__class__"]
-    # Of two names and more it gives a tuple, whose items are compared by identity first.
-    cls._compared = attrgetter(*compared) if len(compared) > 1 else attrgetter(compared[0], compared[0])
-    cls._checks = cls.__name__ != "Record" and cls.__post_init__ is not Record.__post_init__
-    cls.__dataclass_params__ = _Parameters(frozen=True, eq=eq)
-    cls.__dataclass_fields__ = _DataclassFields()
-
-
 class Record(metaclass=RecordType):
     """The base of all records."""
 
-    _setters: ClassVar[tuple[Callable[[Any, Any], None], ...]]
-    _compared: ClassVar[Callable[[Any], Any]]
-    _checks: ClassVar[bool]
+    _compared: ClassVar[Any]
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     def __init__(self, *values: Any, **named: Any) -> None:
@@ -120,17 +118,17 @@ class Record(metaclass=RecordType):
             values = _bound(cls, values, named)
         for put, value in zip(cls._setters, values):  # noqa: B905 - as many
             put(self, value)
-        if cls._checks:
+        if cls.__post_init__ is not _no_check:
             self.__post_init__()
 
     def __post_init__(self) -> None:
-        """Check the fields. Called of those classes that define it."""
+        """Check the fields, in classes that have something to check."""
 
     def __eq__(self, other: object) -> bool:
         if other.__class__ is not self.__class__:
             return NotImplemented
         compared = self._compared
-        return compared(self) == compared(other)  # type: ignore[no-any-return] - of tuples
+        return compared(self) == compared(other)  # type: ignore[no-any-return]
 
     def __hash__(self) -> int:
         return hash(self._compared(self))
@@ -148,6 +146,8 @@ class Record(metaclass=RecordType):
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), tuple(getattr(self, name) for name in type(self).record_fields)
 
+
+_no_check = Record.__post_init__
 
 R = TypeVar("R", bound=Record)
 
@@ -171,4 +171,4 @@ def _bound(cls: RecordType, values: tuple[Any, ...], named: dict[str, Any]) -> t
     missing = [name for name, own in fields.items() if name not in given and own.default is _MISSING]
     if missing:
         raise TypeError(f"{cls.__qualname__}: no value for {', '.join(missing)}")
-    return tuple(given[name] if name in given else own.default for name, own in fields.items())
+    return tuple(given.get(name, own.default) for name, own in fields.items())

@@ -60,6 +60,8 @@ TABLE: dict[str, set[str] | None] = {
     "sessions": {"caching", "types", "compiler", "knobs"},
     "cli": ANYTHING,
     "_wiring": ANYTHING,
+    "_devices": ANYTHING,
+    "_targets": ANYTHING,
     "metal": ANYTHING,
     "": ANYTHING,
 }
@@ -83,7 +85,7 @@ SESSION_HALVES = {
         "debugging.debuggers",
         "debugging.profilers",
     },
-    "targets.metal": {"devices", "pipelines", "archives", "mtlfunction"},
+    "targets.metal": {"results", "devices", "pipelines", "archives", "mtlfunction"},
     "targets.ptx": {"driver", "modules"},
 }
 

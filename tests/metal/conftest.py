@@ -12,8 +12,18 @@ import pytest
 @pytest.fixture(scope="session")
 def air():
     """The functions of `air_modules`."""
-    path = Path(__file__).with_name("air_modules.py")
-    specification = importlib.util.spec_from_file_location("air_modules", path)
+    return _beside("air_modules")
+
+
+@pytest.fixture(scope="session")
+def objective_c():
+    """The classes of `objective_c`."""
+    return _beside("objective_c")
+
+
+def _beside(name):
+    path = Path(__file__).with_name(f"{name}.py")
+    specification = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module

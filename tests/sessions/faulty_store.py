@@ -107,7 +107,7 @@ def damage(count):
 
 def fresh_session(path):
     return smelt.sessions.Session(
-        smelt._wiring.jobs().overlays, [smelt.targets.native.results.NativeResults], directory=Directory(path)
+        smelt._wiring.jobs().overlays, smelt._wiring.RESULTS_CLASSES, directory=Directory(path)
     )
 
 

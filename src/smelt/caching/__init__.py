@@ -3,7 +3,7 @@
 
 Whoever writes a compiler in Python brings functions with methods (Python functions, or any objects as their sources), a class for
 what compiling produces, and a function that makes it. This package looks calls up, keeps what was made, has it made once, and
-invalidates it exactly when something that it depends on changes. It knows no compiler, and imports the standard library only.
+invalidates it exactly when something that it depends on changes. It knows no compiler, and imports the standard library only::
 
     table = MethodTable("my functions")
     add_method(table, "area", (float,), my_ir)                  # any object as source

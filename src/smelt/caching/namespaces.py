@@ -26,7 +26,7 @@ class Namespace(Place):
     container: dict[str, object]
 
     def __init__(self, container: dict[str, object], label: str) -> None:
-        # The list of bindings for compiled checks, and the word with its address, 0 while it says what is no longer so.
+        # The list of bindings for compiled checks, once somebody has asked for it, and the word with its address, 0 while there is none.
         self._list: ctypes.Array[ctypes.c_uint64] | None = None
         self._list_place = ctypes.c_uint64()
         super().__init__(container, label)
@@ -38,39 +38,43 @@ class Namespace(Place):
         pass
 
     def has_moved(self) -> bool:
-        # A compiled check has nothing but the list to go by, and comes here for want of one.
-        is_unlisted = self._list is not None and not self._list_place.value
-        return is_unlisted or any(
-            self.read(binding.name) is not binding.value for binding in tuple(self.bindings.values())
-        )
+        return any(self.read(binding.name) is not binding.value for binding in tuple(self.bindings.values()))
 
     def read(self, name: str) -> object:
         return self.container.get(name, MISSING)
 
     def track(self, binding: Binding) -> Binding:
-        self._list_place.value = 0
-        return super().track(binding)
+        tracked = super().track(binding)
+        self._list_again()
+        return tracked
 
     def forget(self, binding: Binding) -> None:
-        self._list_place.value = 0
         super().forget(binding)
+        self._list_again()
 
     def settle(self) -> None:
-        # Before a value is let go of, so that no other object can be where it was.
+        # Nothing is listed while values are let go of, so that no other object can be where a listed one was.
+        listed, self._list = self._list, None
         self._list_place.value = 0
-        super().settle()
-        if self._list is not None:
-            self._write_list()
+        try:
+            super().settle()
+        finally:
+            if listed is not None:
+                self._write_list()
 
     def words(self) -> list[Word] | None:
         if not _HAS_POINTERS:
             return None
-        if not self._list_place.value:
+        if self._list is None:
             self._write_list()
         return [self._word(ctypes.addressof(self._list_place))]
 
     def _word(self, bindings: int) -> Word:
         return Word(0, ctypes.c_uint64(), bindings)
+
+    def _list_again(self) -> None:
+        if self._list is not None:
+            self._write_list()
 
     def _write_list(self) -> None:
         listed = [len(self.bindings), id(self.container)]

@@ -29,7 +29,14 @@ def add_to(commands: Any) -> None:
         epilog="The exit status is 1 if anything that it claims does not hold.",
     )
     parser.add_argument(
-        "--output", type=Path, default=Path("smelt-demo"), metavar="DIRECTORY", help="where to write; smelt-demo by default"
+        "photograph", nargs="?", type=Path, metavar="PHOTOGRAPH", help="a picture; by default one of Grace Hopper"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("smelt-demo"),
+        metavar="DIRECTORY",
+        help="where to write; smelt-demo by default",
     )
     parser.add_argument(
         "--steps", type=_count, default=800, metavar="N", help="steps of the simulation; 800 by default"
@@ -44,16 +51,21 @@ def run(chosen: argparse.Namespace) -> int:
     screen = importlib.import_module("smelt.cli.demo.screen").Screen(quiet=chosen.json)
     directory: Path = chosen.output.resolve()
     if directory.exists():
-        others = sorted({path.name for path in directory.iterdir()} - {*story_module.PROGRAMS, *story_module.PICTURES})
+        others = sorted({path.name for path in directory.iterdir()} - {*story_module.FILES})
         if others:
-            raise ValueError(f"{directory} has other things in it, {others[0]} for one; name a new directory by --output")
-    # The second process imports the programs that this one edits: compiled files would be as old as they.
+            raise ValueError(
+                f"{directory} has other things in it, {others[0]} for one; name a new directory by --output"
+            )
+    # The programs are edited, and compiled files would be as old, and as long, as what is edited after them.
     sys.dont_write_bytecode = True
-    with tempfile.TemporaryDirectory(prefix="smelt-demo-", ignore_cleanup_errors=True) as scratch:
+    with (
+        tempfile.TemporaryDirectory(prefix="smelt-demo-", ignore_cleanup_errors=True) as scratch,
         # Everything begins cold, whatever this user's store holds.
-        with knobs.CACHE_DIRECTORY.set(str(Path(scratch, "store"))), knobs.STORE.set(True):  # noqa: FBT003
-            story = story_module.Story(directory, Path(scratch), chosen.steps, screen)
-            story.tell()
+        knobs.CACHE_DIRECTORY.set(str(Path(scratch, "store"))),
+        knobs.STORE.set(True),
+    ):
+        story = story_module.Story(directory, Path(scratch), chosen.steps, screen, chosen.photograph)
+        story.tell()
     if chosen.json:
         claims = [{"claim": text, "holds": holds} for text, holds in story.claims]
         say(json.dumps({"directory": str(directory), "claims": claims, "seconds": story.seconds}, indent=2))

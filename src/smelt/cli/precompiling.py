@@ -29,8 +29,6 @@ from smelt.sessions.entries import Entry
 from smelt.sessions.fingerprints import remembered_fingerprints
 from smelt.sessions.images import image_bytes
 from smelt.sessions.traces import read_trace, types_in_trace
-from smelt.targets.native.results import NativeResults
-from smelt.targets.native.target import target_named
 
 Progress = Callable[[int, int], None]
 """Told how many jobs are done, of how many."""
@@ -64,7 +62,7 @@ def precompile(order: Order, processes: int, progress: Progress) -> dict[str, by
     Raises what importing the modules and compiling their kernels raises, and `ValueError` for a target that there isn't.
     """
     for target in order.targets:
-        target_named(target)
+        _wiring.jobs().target_named(target)
     with tempfile.TemporaryDirectory(prefix="smelt-precompile-") as scratch:
         _run(order, processes, progress, scratch)
         directory = Directory(Path(scratch))
@@ -78,11 +76,11 @@ def precompile(order: Order, processes: int, progress: Progress) -> dict[str, by
 def missing(order: Order) -> list[str]:
     """What is in no image of the modules, of all that would be compiled, as texts."""
     # What this user has kept is in no image.
-    images = Session(_wiring.jobs().overlays, [NativeResults], directory=None)
+    images = Session(_wiring.jobs().overlays, _wiring.RESULTS_CLASSES, directory=None)
     lacking = []
     for kernel, kinds in _requests(order):
         for name in order.targets:
-            config = replace(kernel.config, target=target_named(name))
+            config = replace(kernel.config, target=_wiring.jobs().target_named(name))
             if not images.has(_wiring.jobs().view(config), kernel.instance(kinds), config):
                 lacking.append(f"{kernel.instance(kinds)} for {name}")
     return lacking

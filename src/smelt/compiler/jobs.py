@@ -36,6 +36,10 @@ class Linker(Protocol):
     @property
     def results_class(self) -> type[Results]: ...
 
+    def target_named(self, text: str) -> Target:
+        """The target of that name, `native:x86-64-v3`, say. Raises `ValueError` if there is none."""
+        ...
+
     def is_compiled(self, results: Any) -> bool:
         """Whether there is an artifact."""
         ...
@@ -44,8 +48,12 @@ class Linker(Protocol):
         """How well an artifact for `target` serves where one for `wanted` is asked for; None if it doesn't."""
         ...
 
-    def link(self, results: Any) -> None:
-        """Make what can be launched, and set the session-local fields of `results`."""
+    def linked(self, results: Any, device: Any) -> Any:
+        """What can be launched on `device`; None if it was not linked yet."""
+        ...
+
+    def link(self, results: Any, device: Any) -> Any:
+        """Make what can be launched on `device`, keep it in the session-local fields of `results`, and return it."""
         ...
 
 
@@ -99,6 +107,13 @@ class Jobs:
         self._linkers = linkers
         self._compiler = compiler
 
+    def target_named(self, text: str) -> Target:
+        """The target of that name: `native:x86-64-v3`, say, or `metal:macos=14`. Raises `ValueError` if there is none."""
+        linker = self._linkers.get(text.partition(":")[0])
+        if linker is None:
+            raise ValueError(f"there is no target {text!r}; a target's name begins with {' or '.join(self._linkers)}")
+        return linker.target_named(text)
+
     def view(self, config: CompilerConfig) -> CacheView[InferenceResults]:
         """The view of code that is inferred for `config`."""
         return CacheView(config.owner(), InferenceResults, cache=self.cache, store=self.store)
@@ -123,20 +138,23 @@ class Jobs:
         assert isinstance(results, results_class)
         return results
 
-    def compiled(self, job: CompilerJob) -> tuple[CodeInstance, Any]:
-        """The code instance of a job, and its results with what can be launched. Raises as `inferred`."""
+    def compiled(self, job: CompilerJob, device: Any = None) -> tuple[CodeInstance, Any, Any]:
+        """The code instance of a job, its results, and what can be launched on `device`: one of the target's, None for the processor.
+
+        Raises as `inferred`, and what linking raises.
+        """
         linker = self._linkers[job.config.target.name]
-        known = self._known(job, linker)
+        known = self._known(job, linker, device)
         if known is not None:
             return known
         with self._claim(job):
             code = self.inferred(job)
             results: Any = self.cached_results(linker.results_class, job, code)
-            if results.kernel is None:
-                with lock_of(code, results):
-                    if results.kernel is None:
-                        self._make(job, code, results, linker)
-        return code, results
+            with lock_of(code, results):
+                linked = linker.linked(results, device)
+                if linked is None:
+                    linked = self._make(job, code, results, linker, device)
+        return code, results, linked
 
     def artifact(self, job: CompilerJob) -> tuple[CodeInstance, Any]:
         """The code instance of a job, and its results with the artifact, which need not be one for this machine. Raises as `inferred`."""
@@ -149,15 +167,16 @@ class Jobs:
                     self._compile(job, code, results)
         return code, results
 
-    def _known(self, job: CompilerJob, linker: Linker) -> tuple[CodeInstance, Any] | None:
+    def _known(self, job: CompilerJob, linker: Linker, device: Any) -> tuple[CodeInstance, Any, Any] | None:
         code = self.view(job.config).get(job.instance)
         if code is None:
             return None
         results: Any = self.cached_results(linker.results_class, job, code)
-        if results.kernel is None:
+        linked = linker.linked(results, device)
+        if linked is None:
             return None
         self.memory_hits += 1
-        return code, results
+        return code, results, linked
 
     def _claim(self, job: CompilerJob) -> AbstractContextManager[None]:
         return self.store.claim(job.instance) if self.store is not None else nullcontext()
@@ -173,21 +192,20 @@ class Jobs:
         self._compiler().compile(job, code, results)
         self.view(job.config).save(code)
 
-    def _make(self, job: CompilerJob, code: CodeInstance, results: Any, linker: Linker) -> None:
+    def _make(self, job: CompilerJob, code: CodeInstance, results: Any, linker: Linker, device: Any) -> Any:
         if self._is_compiled(job, code, results, linker):
             try:
-                self._link(results, linker)
+                return self._link(results, linker, device)
             except SmeltError:
                 # What another process made is no reason to fail; what is made here and now may be.
                 pass
-            else:
-                return
         self._compile(job, code, results)
-        self._link(results, linker)
+        return self._link(results, linker, device)
 
-    def _link(self, results: Any, linker: Linker) -> None:
-        linker.link(results)
+    def _link(self, results: Any, linker: Linker, device: Any) -> Any:
+        linked = linker.link(results, device)
         self.links += 1
+        return linked
 
 
 def lock_of(code: CodeInstance, results: Results) -> threading.RLock:

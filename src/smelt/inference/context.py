@@ -65,8 +65,7 @@ class Frame:
     loops: list[Loop] = field(default_factory=list)
 
 
-@dataclass(frozen=True, eq=False)
-class Closure(Type):
+class Closure(Type, eq=False):
     """The type of a function that a kernel defines: there is one for each place where one is made, and it can be called there."""
 
     node: untyped.Closure
@@ -90,7 +89,6 @@ class Definition:
         return hash((id(self.node), id(self.function)))
 
 
-@dataclass(frozen=True, slots=True)
 class FunctionValue(Struct):
     """The type of a function that a kernel defines, once it is given to another function or returned: a struct of what it captured.
 

@@ -42,6 +42,12 @@ _PYTHON: dict[str, Callable[..., Any]] = {
     ">>": operator.rshift,
 }
 _PYTHON_UNARY: dict[str, Callable[[Any], Any]] = {"-": operator.neg, "+": operator.pos, "~": operator.invert}
+_DIVISIONS_BY_ZERO = {
+    "/": "division by zero",
+    "//": "integer division or modulo by zero",
+    "%": "integer modulo by zero",
+    "**": "zero to a negative power",
+}
 _ARITHMETIC = {"+": "add", "-": "sub", "*": "mul", "/": "div", "//": "floordiv", "%": "mod"}
 _BITWISE = {"&": "and", "|": "or", "^": "xor", "<<": "shl", ">>": "shr"}
 _MOST_BITS_OF_A_CONSTANT = 4096
@@ -97,9 +103,8 @@ def binary(context: Context, symbol: str, left: Operand, right: Operand, node: u
             raise context.error(f"complex numbers have no {symbol}", node)
     first, second = map(builder.value, operands)
     if is_integer(common) and symbol in ("//", "%"):
-        message = "integer division or modulo by zero" if symbol == "//" else "integer modulo by zero"
         is_not_zero = builder.emit("ne", (second, zero_of(context, common)))
-        builder.do("check", (is_not_zero,), error="ZeroDivisionError", message=message)
+        builder.do("check", (is_not_zero,), error="ZeroDivisionError", message=_DIVISIONS_BY_ZERO[symbol])
     return Operand(common, builder.emit(_ARITHMETIC[symbol], (first, second)))
 
 
@@ -200,7 +205,11 @@ def _fold(context: Context, symbol: str, left: Any, right: Any, node: untyped.No
     except OverflowError:
         # Infinite, as floats that are computed when the kernel runs are.
         return None
-    except (ZeroDivisionError, TypeError, ValueError) as error:
+    except ZeroDivisionError as error:
+        # Python's own words differ between its releases.
+        message = _DIVISIONS_BY_ZERO[symbol] if is_integral else "division by zero"
+        raise context.error(message, node) from error
+    except (TypeError, ValueError) as error:
         raise context.error(str(error), node) from error
 
 

@@ -8,7 +8,6 @@ given to a function. All that can be done with it is to print it, or to make it 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from smelt.caching import read_attribute
 from smelt.compiler.texts import Template, example, formatted, is_lasting, shape_of
@@ -19,7 +18,6 @@ from smelt.types import Array, Struct, Tuple, Type
 from smelt.types.records import is_generated_repr
 
 
-@dataclass(frozen=True, slots=True)
 class Text(Struct):
     """The type of a text: what stands around its values, which are its fields."""
 

@@ -6,6 +6,7 @@ Each scalar of the row that represents a value (see `lowering.layout`) takes one
 
 from __future__ import annotations
 
+import ctypes
 import struct
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -25,9 +26,9 @@ _FORMATS = {
 }
 
 
-def packer(kinds: Sequence[Type]) -> Callable[[Sequence[Any]], bytes]:
-    """A function that packs arguments of these types."""
-    packs = [_packer_of(kind) for kind in kinds]
+def packer(kinds: Sequence[Type], *, has_doubles: bool = True) -> Callable[[Sequence[Any]], bytes]:
+    """A function that packs arguments of these types. A target without doubles is a device, which has addresses of its own: they are 0."""
+    packs = [_packer_of(kind, has_doubles=has_doubles) for kind in kinds]
 
     def pack(arguments: Sequence[Any]) -> bytes:
         words: list[bytes] = []
@@ -38,18 +39,19 @@ def packer(kinds: Sequence[Type]) -> Callable[[Sequence[Any]], bytes]:
     return pack
 
 
-def _packer_of(kind: Type) -> Pack:
+def _packer_of(kind: Type, *, has_doubles: bool) -> Pack:
     match kind:
         case Array():
-            return _pack_array(kind)
+            return _pack_array(kind, has_address=has_doubles)
         case Tuple(items=items):
-            return _pack_items([_packer_of(item) for item in items], lambda value, index: value[index])
+            packs = [_packer_of(item, has_doubles=has_doubles) for item in items]
+            return _pack_items(packs, lambda value, index: value[index])
         case Struct(fields=fields):
             names = [name for name, _ in fields]
-            packs = [_packer_of(field) for _, field in fields]
+            packs = [_packer_of(field, has_doubles=has_doubles) for _, field in fields]
             return _pack_items(packs, lambda value, index: _field(value, names[index]))
         case Scalar() | Weak():
-            return _pack_scalar(strong(kind), kind)
+            return _pack_scalar(strong(kind, has_doubles=has_doubles), kind)
         case Constant() | Nothing():
             return _pack_nothing
     raise LaunchError(f"a kernel can't be launched with a {kind}")
@@ -59,12 +61,13 @@ def _pack_nothing(value: Any, words: list[bytes]) -> None:
     """What is known when a kernel is compiled is not passed."""
 
 
-def _pack_array(kind: Array) -> Pack:
+def _pack_array(kind: Array, *, has_address: bool) -> Pack:
     extents = struct.Struct(f"<{1 + kind.dimensions}q")
     strides = struct.Struct(f"<{kind.dimensions}q")
 
     def pack(value: np.ndarray[Any, Any], words: list[bytes]) -> None:
-        words.append(extents.pack(value.__array_interface__["data"][0], *value.shape))
+        address = value.__array_interface__["data"][0] if has_address else 0
+        words.append(extents.pack(address, *value.shape))
         if kind.layout is Layout.STRIDED:
             words.append(strides.pack(*value.strides))
 
@@ -83,11 +86,14 @@ def _pack_scalar(scalar: Type, kind: Type) -> Pack:
     assert isinstance(scalar, Scalar)
     if scalar.is_complex:
         part = struct.Struct("<f4xf4x" if scalar.bits == 64 else "<dd")
-        return lambda value, words: words.append(part.pack(value.real, value.imag))
+        number = _rounded if scalar.bits == 64 else float
+        return lambda value, words: words.append(part.pack(number(value.real), number(value.imag)))
     if scalar.kind is Kind.BRAIN_FLOATING:
         return lambda value, words: words.append(value.tobytes() + bytes(6))
     form = struct.Struct(_FORMATS[scalar.kind][scalar.bits])
-    make = bool if scalar.kind is Kind.BOOLEAN else float if scalar.is_floating else int
+    make: Callable[[Any], Any] = bool if scalar.kind is Kind.BOOLEAN else float if scalar.is_floating else int
+    if make is float and scalar.bits == 32:
+        make = _rounded
 
     def pack(value: Any, words: list[bytes]) -> None:
         try:
@@ -96,6 +102,11 @@ def _pack_scalar(scalar: Type, kind: Type) -> Pack:
             raise LaunchError(f"{value} does not fit into {scalar}, which a {kind} is in a kernel") from None
 
     return pack
+
+
+def _rounded(value: Any) -> float:
+    """A number as a float32, which is infinite where it is too large for one."""
+    return ctypes.c_float(value).value
 
 
 def _field(value: Any, name: str) -> Any:

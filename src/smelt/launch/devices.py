@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from smelt.launch.errors import LaunchError
+from smelt.launch.overlaps import arrays_in
 
 CPU_NAME = "cpu"
 
@@ -38,6 +39,9 @@ class Devices:
         Makes a device in software, given its name.
     default
         The name of the device that kernels run on where no array decides it; None for the processor.
+    load
+        Makes a kernel ready to run on a device that is not the processor, given the kernel, the types of its arguments, the device and
+        the results of jobs.
     """
 
     def __init__(
@@ -45,7 +49,9 @@ class Devices:
         hardware: Callable[[], Sequence[Any]],
         software: Callable[[str], Any],
         default: Callable[[], str | None],
+        load: Callable[..., Any],
     ) -> None:
+        self.load = load
         self._find_hardware = hardware
         self._make_software = software
         self._default = default
@@ -92,6 +98,26 @@ class Devices:
         """The Metal device that is meant where none is named: the default if it is one, else the first, of hardware if there is any."""
         default = self.default
         return default if default is not CPU else self.all()[1]
+
+    def of_launch(self, kernel: str, names: Sequence[str], values: Sequence[Any]) -> Any:
+        """Where a launch of the kernel of that name runs: where its arrays are. Arrays of this process go where the default is.
+
+        Raises `LaunchError` if arrays are on several devices.
+        """
+        given = [one for name, value in zip(names, values, strict=True) for one in arrays_in(name, value)]
+        owned = [one for one in given if one.owner is not None]
+        default = self.default
+        if not owned:
+            return default
+        device = owned[0].owner.device
+        for one in given:
+            there = one.owner.device if one.owner is not None else device if device is CPU else default
+            if there is not device:
+                raise LaunchError(
+                    f"{kernel}: {owned[0].name} is on {device.name}, and {one.name} on {there.name}; copy one of them: "
+                    f"smelt.array({one.name}, device={device.name!r})"
+                )
+        return device
 
     def of(self, given: Any) -> Any:
         """A device, or that of a name, or for None the default."""

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from smelt.launch.device_arrays import DeviceArray
+
 # These offer nothing, and most arguments are of them.
-_OWN = (np.ndarray, np.generic, type, bool, int, float, complex, str, tuple, type(None))
+_OWN = (DeviceArray, np.ndarray, np.generic, type, bool, int, float, complex, str, tuple, type(None))
 
 
 _CPU = 1

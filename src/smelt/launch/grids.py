@@ -19,18 +19,20 @@ _MOST_THREADS = 2**63 - 1
 class Grid(NamedTuple):
     """The threads of a launch, x first. The last groups of an axis may have fewer threads than the others.
 
-    `threadgroup_memory` is how many bytes the launch gives to threadgroup arrays whose shape is None.
+    `threadgroup_memory` is how many bytes the launch gives to threadgroup arrays whose shape is None, `is_group_free` whether the size of
+    a group was not asked for.
     """
 
     threads: Sizes
     group: Sizes
     threadgroup_memory: int = 0
+    is_group_free: bool = False
 
 
 def grid_of_threads(*threads: Any) -> Grid:
     """A grid with so many threads in all. The group size is smelt's choice."""
     sizes = _sizes(threads, "the number of threads")
-    return Grid(sizes, (min(_USUAL_GROUP, max(1, sizes[0])), 1, 1))
+    return Grid(sizes, (min(_USUAL_GROUP, max(1, sizes[0])), 1, 1), is_group_free=True)
 
 
 def grid_of_groups(groups: Any, threads: Any, threadgroup_memory: Any = 0) -> Grid:

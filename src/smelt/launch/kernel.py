@@ -8,38 +8,26 @@ import operator
 import types
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from math import prod
-from typing import Any, Protocol
+from typing import Any
 
-from smelt.caching import CacheView, CodeInstance, MethodInstance
+from smelt.caching import MethodInstance
 from smelt.compiler.config import CompilerConfig, CompilerJob
 from smelt.launch import requests
-from smelt.launch.arguments import packer
 from smelt.launch.binding import bind, check_count, parameter_names
-from smelt.launch.errors import LaunchError, error_of_thread
-from smelt.launch.grids import Grid, check_groups, grid_of_groups, grid_of_threads
-from smelt.launch.hits import Stubs, entry_of
-from smelt.launch.overlaps import arrays_in, refuse_overlaps
-from smelt.targets.native.launching.dispatch import Entry, EntryTable, Launch
-from smelt.targets.native.target import target_named
-from smelt.types import Type, declared_types, none, typeof
+from smelt.launch.devices import CPU, Devices
+from smelt.launch.errors import LaunchError
+from smelt.launch.grids import Grid, grid_of_groups, grid_of_threads
+from smelt.launch.hits import Stubs
+from smelt.launch.loaded import Compile, check_result
+from smelt.launch.native_kernels import NativeKernel
+from smelt.targets.native.launching.dispatch import EntryTable, Launch
+from smelt.types import Type, declared_types
 
 Launches = Callable[..., None]
 """What is called with a kernel's arguments."""
 
 _MOST_LAUNCHERS = 256
 """So many launchers of `kernel[...]` are kept, to be found again."""
-
-_LAUNCHES_BEFORE_STUB = 2
-
-
-class Compile(Protocol):
-    """What a launch asks for what it misses: the results of jobs, handed in by whoever wires them together."""
-
-    def instance(self, function: Any, types: tuple[Type, ...]) -> MethodInstance: ...
-    def view(self, config: CompilerConfig) -> CacheView[Any]: ...
-    def compiled(self, job: CompilerJob) -> tuple[CodeInstance, Any]: ...
-    def artifact(self, job: CompilerJob) -> tuple[CodeInstance, Any]: ...
 
 
 class Kernel:
@@ -56,6 +44,7 @@ class Kernel:
         driver: Callable[[], Compile],
         signatures: Sequence[tuple[Any, ...]] = (),
         stubs: Callable[[], Stubs | None] = lambda: None,
+        devices: Callable[[], Devices] | None = None,
     ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
@@ -64,7 +53,8 @@ class Kernel:
         self.config = config
         self.signatures = tuple(self._signature(declared) for declared in signatures)
         self._driver = driver
-        self._loaded: dict[tuple[Type, ...], Loaded] = {}
+        self._devices = devices
+        self._loaded: dict[tuple[Any, tuple[Type, ...]], Any] = {}
         self.table = EntryTable()
         self.stubs = stubs
         self._launchers: dict[Any, Launches] = {}
@@ -77,7 +67,10 @@ class Kernel:
         return self.function
 
     def __getitem__(self, size: Any) -> Launches:
-        """A launcher: for a number, of that many threads in all; for two, of groups and threads per group."""
+        """A launcher: for a number, of that many threads in all; for two, of groups and threads per group.
+
+        Each of two can be a tuple of up to three sizes, x first. Raises `LaunchError` for a grid that can't be.
+        """
         if type(size) is int or (type(size) is tuple and len(size) == 2 and type(size[0]) is type(size[1]) is int):
             found = self._launchers.get(size)
             if found is None:
@@ -88,7 +81,10 @@ class Kernel:
         return self._launcher_of(size)
 
     def over(self, *threads: int) -> Launches:
-        """A launcher of that many threads in all, in one, two or three dimensions, x first."""
+        """A launcher of that many threads in all, in one, two or three dimensions, x first. smelt chooses the size of the groups.
+
+        Raises `LaunchError` for a grid that can't be.
+        """
         return self._launcher(grid_of_threads(*threads))
 
     def configure(
@@ -96,7 +92,8 @@ class Kernel:
     ) -> Launches:
         """A launcher of `groups` groups of `threads` threads: the fastest form, if it is kept and called again and again.
 
-        `threadgroup_memory` is how many bytes `threadgroup_array(None, dtype)` takes.
+        `threadgroup_memory` is how many bytes `threadgroup_array(None, dtype)` takes. Raises `LaunchError` for a grid that can't be; what
+        suits the kernel is checked at the launch.
         """
         return self._launcher(grid_of_groups(groups, threads, threadgroup_memory))
 
@@ -133,10 +130,10 @@ class Kernel:
         declared = declared_types(self.name, kinds)
         if target is None and not options:
             return self.loaded(declared).results
-        chosen: dict[str, Any] = {} if target is None else {"target": target_named(target)}
+        chosen: dict[str, Any] = {} if target is None else {"target": self._driver().target_named(target)}
         job = CompilerJob(self.instance(declared), replace(self.config, **chosen, **options))
         code, results = self._driver().artifact(job)
-        _check_result(self.name, code.results(self._driver().view(job.config).results_class))
+        check_result(self.name, code.results(self._driver().view(job.config).results_class))
         return results
 
     def compile_signatures(self) -> tuple[Any, ...]:
@@ -150,17 +147,29 @@ class Kernel:
         check_count(self.name, self.function, len(kinds))
         return kinds
 
-    def loaded(self, kinds: tuple[Type, ...]) -> Loaded:
-        """The kernel for arguments of these types, compiled if need be."""
-        loaded = self._loaded.get(kinds)
+    def loaded(self, kinds: tuple[Type, ...], device: Any = CPU) -> Any:
+        """The kernel for arguments of these types on a device, compiled and linked if need be."""
+        loaded = self._loaded.get((device, kinds))
         if loaded is None or not loaded.is_current():
-            loaded = self._loaded[kinds] = Loaded(self, kinds, self._driver())
+            loaded = self._loaded[device, kinds] = self._load(kinds, device)
         return loaded
+
+    def _load(self, kinds: tuple[Type, ...], device: Any) -> Any:
+        if device is CPU:
+            return NativeKernel(self, kinds, self._driver(), self.config)
+        assert self._devices is not None
+        return self._devices().load(self, kinds, device, self._driver())
+
+    def device_of(self, values: Sequence[Any]) -> Any:
+        """Where a launch with these arguments runs. Raises `LaunchError` if they are on several devices."""
+        if self._devices is None:
+            return CPU
+        return self._devices().of_launch(self.name, parameter_names(self.name, self.function), values)
 
     @property
     def compiled_for(self) -> tuple[tuple[Type, ...], ...]:
         """The types of arguments that the kernel was compiled for so far."""
-        return tuple(self._loaded)
+        return tuple(dict.fromkeys(kinds for _, kinds in self._loaded))
 
     def instance(self, kinds: tuple[Type, ...]) -> MethodInstance:
         """The method instance for arguments of these types. Raises `LaunchError` if their number is wrong."""
@@ -169,84 +178,6 @@ class Kernel:
 
     def __repr__(self) -> str:
         return f"<kernel {self.__module__}.{self.name}>"
-
-
-class Loaded:
-    """A kernel for one tuple of argument types, ready to run."""
-
-    def __init__(self, kernel: Kernel, kinds: tuple[Type, ...], driver: Compile) -> None:
-        self.name = kernel.name
-        self.job = CompilerJob(kernel.instance(kinds), kernel.config)
-        self._view = driver.view(kernel.config)
-        self._code, self.results = driver.compiled(self.job)
-        inferred = self._code.results(self._view.results_class)
-        _check_result(self.name, inferred)
-        # The arrays that it captured are passed behind its arguments.
-        self._captured = inferred.captured
-        self._captured_kinds = tuple(map(typeof, self._captured))
-        self._names = (*parameter_names(self.name, kernel.function), *inferred.captured_names)
-        self._written = frozenset(inferred.written_names)
-        self._kinds = (*kinds, *self._captured_kinds)
-        self._pack = packer(self._kinds)
-        self._kernel = self.results.kernel
-        self._launches = 0
-        self._entries: dict[int, Entry | None] = {}
-
-    def is_current(self) -> bool:
-        """Whether nothing that the kernel was compiled from has changed."""
-        return self._view.get(self.job.instance) is self._code
-
-    def launch(self, grid: Grid, arguments: Sequence[Any]) -> None:
-        """Run every thread of the grid.
-
-        Raises `LaunchError` if the grid is not one for this kernel, or if arrays overlap so that the order of threads would show.
-        """
-        check_groups(self.name, grid, self.results)
-        values = (*arguments, *self._captured)
-        self._check(values)
-        failure = self._kernel.launch(grid.threads, grid.group, grid.threadgroup_memory, self._pack(values))
-        if failure is not None:
-            raise error_of_thread(self.results, *failure)
-
-    def entry(self, values: Sequence[Any], given: int, stubs: Stubs) -> Entry | None:
-        """The entry for launches with `given` arguments, of which this is one. None if it isn't time for one, or of no use.
-
-        A kernel that is launched once gets none: making one takes as long as some hundred launches without.
-        """
-        self._launches += 1
-        if given in self._entries:
-            present = self._entries[given]
-            if present is None or present.is_current():
-                return present
-        if self._launches < _LAUNCHES_BEFORE_STUB:
-            return None
-        entry = entry_of(
-            self._code,
-            self.results,
-            self._kinds,
-            (*values, *self._captured),
-            given,
-            [name in self._written for name in self._names],
-            stubs,
-        )
-        self._entries[given] = entry
-        return entry
-
-    def prepare(self, entry: Entry, grid: Grid) -> None:
-        """Have an entry ready for launches of so many threads as those of a grid."""
-        if not entry.run_grid and prod(grid.threads) > entry.most_alone_threads:
-            entry.run_grid = self._kernel.grid.address
-
-    def _check(self, values: Sequence[Any]) -> None:
-        for array, kind in zip(self._captured, self._captured_kinds, strict=True):
-            if typeof(array) != kind:
-                raise LaunchError(
-                    f"{self.name}: a captured array was changed in place from a {kind} to a {typeof(array)}; bind its name to a new "
-                    "array, or pass it as an argument"
-                )
-        if self._written:
-            given = [found for name, value in zip(self._names, values, strict=True) for found in arrays_in(name, value)]
-            refuse_overlaps(self.name, [one for one in given if one.name in self._written], given)
 
 
 class Launcher(Launch):
@@ -268,9 +199,10 @@ class Launcher(Launch):
         if requests.is_workload():
             requests.request(kernel, kinds)
             return
-        loaded = kernel.loaded(kinds)
+        device = kernel.device_of(values)
+        loaded = kernel.loaded(kinds, device)
         requests.tell(kernel, kinds)
-        stubs = kernel.stubs()
+        stubs = kernel.stubs() if device is CPU else None
         if stubs is not None and not keywords and all(map(operator.is_, arguments, values)):
             entry = loaded.entry(values, len(arguments), stubs)
             if entry is not None:
@@ -280,9 +212,3 @@ class Launcher(Launch):
 
     def __repr__(self) -> str:
         return f"<launcher of {self.kernel.name}, {self.grid.threads} threads in groups of {self.grid.group}>"
-
-
-def _check_result(name: str, inferred: Any) -> None:
-    """Raise `LaunchError` if what was inferred returns something."""
-    if inferred.signature != str(none):
-        raise LaunchError(f"{name} returns a {inferred.signature}; a kernel returns nothing: write to an array")

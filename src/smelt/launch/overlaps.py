@@ -19,16 +19,19 @@ _MOST_WORK: Any = 10_000
 
 
 class Given(NamedTuple):
-    """An array of a launch, and the name of the argument that it came with."""
+    """An array of a launch, and the name of the argument that it came with; `owner` is the array on a device whose memory it is."""
 
     name: str
     array: np.ndarray[Any, Any]
+    owner: Any = None
 
 
 def arrays_in(name: str, value: Any) -> Iterator[Given]:
     """The arrays in an argument: it may be one, or a tuple or a value of a class with arrays in it."""
     if isinstance(value, np.ndarray):
         yield Given(name, value)
+    elif hasattr(type(value), "__smelt_array__"):
+        yield Given(name, value.__smelt_array__, value)
     elif isinstance(value, tuple):
         for item in value:
             yield from arrays_in(name, item)

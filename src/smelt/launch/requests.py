@@ -30,10 +30,12 @@ _observers: list[Observer] = []
 def precompile_workload() -> Iterator[None]:
     """Launches in this block are compiled ahead of time by `smelt precompile`, and never run.
 
-    A module ends with it, say:
+    A module ends with it, say::
 
         with smelt.precompile_workload():
             saxpy[1](np.empty(1, np.float32), 2.0, np.empty(1, np.float32), np.empty(1, np.float32))
+
+    In an ordinary session nothing in it is compiled either.
     """
     before = is_workload()
     _in_workload.is_entered = True
@@ -47,6 +49,11 @@ def precompile_workload() -> Iterator[None]:
 def is_workload() -> bool:
     """Whether this thread is in a workload, whose launches don't run."""
     return getattr(_in_workload, "is_entered", False)
+
+
+def is_collecting() -> bool:
+    """Whether modules are being precompiled."""
+    return _collected is not None
 
 
 def request(kernel: Kernel, kinds: tuple[Type, ...]) -> None:

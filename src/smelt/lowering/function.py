@@ -100,7 +100,7 @@ class FunctionLowering(ThreadStateLowering):
         return "{ " + ", ".join(["i32", *self._row_types(self.function.result)]) + " }"
 
     def _row_types(self, kind: Type) -> list[str]:
-        return row_types(kind, has_doubles=self.module.has_doubles)
+        return row_types(kind, has_doubles=self.module.has_doubles, pointers=self.pointers)
 
     def _scalar(self, kind: Type) -> Scalar:
         return scalar_type(kind, has_doubles=self.module.has_doubles)
@@ -212,8 +212,10 @@ class FunctionLowering(ThreadStateLowering):
             arithmetic.constant(self._scalar(instruction.result.type), item) for item in instruction.attributes["items"]
         ]
         table = self.module.table(kind, items)
-        address = self.emit(f"getelementptr {kind}, ptr {table}, i64 {self._row(instruction.operands[0])[0]}")
-        return [self.emit(f"load {kind}, ptr {address}")]
+        address = self.emit(
+            f"getelementptr {kind}, {self.constants_pointer} {table}, i64 {self._row(instruction.operands[0])[0]}"
+        )
+        return [self.emit(f"load {kind}, {self.constants_pointer} {address}")]
 
     def _lower_make(self, instruction: Instruction) -> list[str]:
         return [name for operand in instruction.operands for name in self._row(operand)]
@@ -248,7 +250,8 @@ class FunctionLowering(ThreadStateLowering):
         array, *operands = instruction.operands
         kind, result = self._array_types(instruction)
         given = [self._row(operand)[0] for operand in operands]
-        return memory.part(self, kind, self._row(array), result, instruction.attributes["axes"], given)
+        axes, pointer = instruction.attributes["axes"], self.pointers[kind.memory]
+        return memory.part(self, kind, self._row(array), result, axes, given, pointer=pointer)
 
     def _lower_permute(self, instruction: Instruction) -> list[str]:
         kind, result = self._array_types(instruction)
@@ -257,11 +260,14 @@ class FunctionLowering(ThreadStateLowering):
 
     def _lower_field(self, instruction: Instruction) -> list[str]:
         kind, _ = self._array_types(instruction)
-        return memory.field(self, kind, self._row(instruction.operands[0]), instruction.attributes["index"])
+        row, pointer = self._row(instruction.operands[0]), self.pointers[kind.memory]
+        return memory.field(self, kind, row, instruction.attributes["index"], pointer=pointer)
 
     def _lower_distance(self, instruction: Instruction) -> list[str]:
-        addresses = [self._row(operand)[0] for operand in instruction.operands]
-        start, end = (self.emit(f"ptrtoint ptr {address} to i64") for address in addresses)
+        start, end = (
+            self.emit(f"ptrtoint {self._row_types(operand.type)[0]} {self._row(operand)[0]} to i64")
+            for operand in instruction.operands
+        )
         return [self.emit(f"sub i64 {end}, {start}")]
 
     def _lower_stride(self, instruction: Instruction) -> list[str]:
@@ -279,12 +285,14 @@ class FunctionLowering(ThreadStateLowering):
     def _lower_load(self, instruction: Instruction) -> list[str]:
         array, *indices = instruction.operands
         kind, address = self._element(array, indices)
-        return memory.load(self._access(kind), kind.element, address, is_aligned=kind.aligned)
+        pointer = self.pointers[kind.memory]
+        return memory.load(self._access(kind), kind.element, address, is_aligned=kind.aligned, pointer=pointer)
 
     def _lower_store(self, instruction: Instruction) -> list[str]:
         array, value, *indices = instruction.operands
         kind, address = self._element(array, indices)
-        memory.store(self._access(kind), kind.element, address, self._row(value), is_aligned=kind.aligned)
+        pointer, row = self.pointers[kind.memory], self._row(value)
+        memory.store(self._access(kind), kind.element, address, row, is_aligned=kind.aligned, pointer=pointer)
         return []
 
     def _access(self, kind: Array) -> memory.Writer:
@@ -295,7 +303,7 @@ class FunctionLowering(ThreadStateLowering):
         kind = array.type
         assert isinstance(kind, Array)
         places = [self._row(index)[0] for index in indices]
-        return kind, memory.element_address(self, kind, self._row(array), places)
+        return kind, memory.element_address(self, kind, self._row(array), places, pointer=self.pointers[kind.memory])
 
     def _lower_check(self, instruction: Instruction) -> list[str]:
         if instruction in self._assumptions.holding:
@@ -319,7 +327,7 @@ class FunctionLowering(ThreadStateLowering):
         results = [] if instruction.result is None else self._row_types(instruction.result.type)
         kind = "{ " + ", ".join(["i32", *results]) + " }"
         if name.startswith('@"'):
-            self.declare(name[1:], kind, tuple(argument.split(" ")[0] for argument in arguments))
+            self.declare(name[1:], kind, tuple(argument.rpartition(" ")[0] for argument in arguments))
         # Where the last thing that a function does is to call itself, LLVM would make a loop of it, which might run for ever.
         marker, self._recurs = "notail " if self._recurs else "", False
         returned = self.emit(f"{marker}call {kind} {name}({', '.join(arguments)})")

@@ -13,11 +13,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from smelt.types import (
     Array,
     Iteration,
     Kind,
     Layout,
+    Memory,
     Range,
     Scalar,
     Struct,
@@ -27,6 +30,9 @@ from smelt.types import (
     part_type,
     strong,
 )
+
+FLAT = dict.fromkeys(Memory, "ptr")
+"""The LLVM types of addresses on targets where all memory is one."""
 
 _FLOATS = {16: "half", 32: "float", 64: "double"}
 
@@ -57,17 +63,21 @@ def memory_type(scalar: Scalar) -> str:
     return "i8" if scalar.kind is Kind.BOOLEAN else register_type(scalar)
 
 
-def row_types(kind: Type, *, has_doubles: bool = True) -> list[str]:
-    """The LLVM types of the row that represents a value of type `kind`."""
+def row_types(kind: Type, *, has_doubles: bool = True, pointers: Mapping[Memory, str] = FLAT) -> list[str]:
+    """The LLVM types of the row that represents a value of type `kind`. `pointers` gives those of addresses in each sort of memory."""
+
+    def types_of(kind: Type) -> list[str]:
+        return row_types(kind, has_doubles=has_doubles, pointers=pointers)
+
     match kind:
-        case Array(dimensions=dimensions, layout=layout):
-            return ["ptr"] + ["i64"] * (dimensions * (2 if layout is Layout.STRIDED else 1))
+        case Array(dimensions=dimensions, layout=layout, memory=memory):
+            return [pointers[memory]] + ["i64"] * (dimensions * (2 if layout is Layout.STRIDED else 1))
         case Tuple(items=items) | Iteration(items=items):
-            return [part for item in items for part in row_types(item, has_doubles=has_doubles)]
+            return [part for item in items for part in types_of(item)]
         case Struct(fields=fields):
-            return [part for _, field in fields for part in row_types(field, has_doubles=has_doubles)]
+            return [part for _, field in fields for part in types_of(field)]
         case Range(element=element):
-            return row_types(element, has_doubles=has_doubles) * 3
+            return types_of(element) * 3
         case Scalar() | Weak():
             scalar = scalar_type(kind, has_doubles=has_doubles)
             return [register_type(part_type(scalar))] * 2 if scalar.is_complex else [register_type(scalar)]

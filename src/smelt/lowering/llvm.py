@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -101,6 +102,15 @@ def optimise(module: Any, machine: Any, opt_level: int, *, vectorises: bool = Tr
         inlining = llvm.create_new_module_pass_manager()
         inlining.add_always_inliner_pass()
         run(inlining, module, builder)
+
+
+def run_passes(module: Any, names: Sequence[str]) -> None:
+    """Run LLVM's passes of these names over a module, one after the other, for no processor that LLVM knows."""
+    manager = llvm.create_new_module_pass_manager()
+    for name in names:
+        getattr(manager, f"add_{name}_pass")()
+    builder = llvm.create_pass_builder(None, llvm.create_pipeline_tuning_options())
+    _without_lock("LLVMPY_RunNewModulePassManager")(manager, module, builder)
 
 
 def emit_object(module: Any, machine: Any) -> bytes:

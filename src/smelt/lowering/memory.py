@@ -3,6 +3,8 @@
 
 Fields of records lie where their dtype says, which NumPy doesn't align by default: they are loaded and stored with an alignment of 1,
 as are the elements of arrays whose type says that they may not be aligned.
+
+`pointer` is the LLVM type of addresses in the memory that an array lies in.
 """
 
 from __future__ import annotations
@@ -35,18 +37,18 @@ class NotedAccess:
         self._writer.do(instruction + self._note if instruction.startswith("store ") else instruction)
 
 
-def element_address(writer: Writer, kind: Array, row: Sequence[str], places: Sequence[str]) -> str:
+def element_address(writer: Writer, kind: Array, row: Sequence[str], places: Sequence[str], *, pointer: str) -> str:
     """The address of an element, given its indices counted from the start."""
     base, *extents = row
     if kind.layout is Layout.STRIDED:
-        return _moved(writer, base, zip(places, strides(writer, kind, row), strict=True))
+        return _moved(writer, base, zip(places, strides(writer, kind, row), strict=True), pointer)
     if kind.layout is Layout.F:
         places, extents = places[::-1], extents[::-1]
     linear = places[0] if places else "0"
     for place, extent in zip(places[1:], extents[1:], strict=True):
         before = writer.emit(f"mul nsw i64 {linear}, {extent}")
         linear = writer.emit(f"add nsw i64 {before}, {place}")
-    return writer.emit(f"getelementptr {_element_in_memory(kind.element)}, ptr {base}, i64 {linear}")
+    return writer.emit(f"getelementptr {_element_in_memory(kind.element)}, {pointer} {base}, i64 {linear}")
 
 
 def strides(writer: Writer, kind: Array, row: Sequence[str]) -> list[str]:
@@ -66,7 +68,14 @@ def strides(writer: Writer, kind: Array, row: Sequence[str]) -> list[str]:
 
 
 def part(
-    writer: Writer, kind: Array, row: Sequence[str], result: Array, axes: Sequence[str], operands: Sequence[str]
+    writer: Writer,
+    kind: Array,
+    row: Sequence[str],
+    result: Array,
+    axes: Sequence[str],
+    operands: Sequence[str],
+    *,
+    pointer: str,
 ) -> list[str]:
     """The row of a part of an array; `axes` are the words of the operation `view`."""
     known = strides(writer, kind, row)
@@ -91,7 +100,7 @@ def part(
         else:
             extents.append(extent)
             steps.append(stride)
-    base = _moved(writer, row[0], moves)
+    base = _moved(writer, row[0], moves, pointer)
     return [base, *extents, *(steps if result.layout is Layout.STRIDED else ())]
 
 
@@ -104,51 +113,57 @@ def permuted(writer: Writer, kind: Array, row: Sequence[str], result: Array, ord
     return [row[0], *extents, *(known[axis] for axis in order)]
 
 
-def field(writer: Writer, kind: Array, row: Sequence[str], index: int) -> list[str]:
+def field(writer: Writer, kind: Array, row: Sequence[str], index: int, *, pointer: str) -> list[str]:
     """The row of the array of one field of an array of records."""
     assert isinstance(kind.element, Struct)
-    base = writer.emit(f"getelementptr i8, ptr {row[0]}, i64 {kind.element.offsets[index]}")
+    base = writer.emit(f"getelementptr i8, {pointer} {row[0]}, i64 {kind.element.offsets[index]}")
     return [base, *row[1 : 1 + kind.dimensions], *strides(writer, kind, row)]
 
 
-def load(writer: Writer, kind: Type, address: str, *, is_aligned: bool) -> list[str]:
+def load(writer: Writer, kind: Type, address: str, *, is_aligned: bool, pointer: str = "ptr") -> list[str]:
     """The row of the element at an address."""
     if isinstance(kind, Struct):
         return [
             name
             for (_, inner), offset in zip(kind.fields, kind.offsets, strict=True)
             for name in load(
-                writer, inner, writer.emit(f"getelementptr i8, ptr {address}, i64 {offset}"), is_aligned=False
+                writer,
+                inner,
+                writer.emit(f"getelementptr i8, {pointer} {address}, i64 {offset}"),
+                is_aligned=False,
+                pointer=pointer,
             )
         ]
     assert isinstance(kind, Scalar)
     if kind.is_complex:
         one = part_type(kind)
-        places = (address, writer.emit(f"getelementptr i8, ptr {address}, i64 {one.size}"))
-        return [name for place in places for name in load(writer, one, place, is_aligned=is_aligned)]
-    loaded = writer.emit(f"load {memory_type(kind)}, ptr {address}, align {kind.size if is_aligned else 1}")
+        places = (address, writer.emit(f"getelementptr i8, {pointer} {address}, i64 {one.size}"))
+        return [name for place in places for name in load(writer, one, place, is_aligned=is_aligned, pointer=pointer)]
+    loaded = writer.emit(f"load {memory_type(kind)}, {pointer} {address}, align {kind.size if is_aligned else 1}")
     return [writer.emit(f"icmp ne i8 {loaded}, 0") if register_type(kind) == "i1" else loaded]
 
 
-def store(writer: Writer, kind: Type, address: str, row: Sequence[str], *, is_aligned: bool) -> None:
+def store(
+    writer: Writer, kind: Type, address: str, row: Sequence[str], *, is_aligned: bool, pointer: str = "ptr"
+) -> None:
     """Store an element, given as its row. The padding of a record is left as it is."""
     if isinstance(kind, Struct):
         taken = 0
         for (_, inner), offset in zip(kind.fields, kind.offsets, strict=True):
             count = len(row_types(inner))
-            place = writer.emit(f"getelementptr i8, ptr {address}, i64 {offset}")
-            store(writer, inner, place, row[taken : taken + count], is_aligned=False)
+            place = writer.emit(f"getelementptr i8, {pointer} {address}, i64 {offset}")
+            store(writer, inner, place, row[taken : taken + count], is_aligned=False, pointer=pointer)
             taken += count
         return
     assert isinstance(kind, Scalar)
     if kind.is_complex:
         one = part_type(kind)
-        places = (address, writer.emit(f"getelementptr i8, ptr {address}, i64 {one.size}"))
+        places = (address, writer.emit(f"getelementptr i8, {pointer} {address}, i64 {one.size}"))
         for place, name in zip(places, row, strict=True):
-            store(writer, one, place, [name], is_aligned=is_aligned)
+            store(writer, one, place, [name], is_aligned=is_aligned, pointer=pointer)
         return
     stored = writer.emit(f"zext i1 {row[0]} to i8") if register_type(kind) == "i1" else row[0]
-    writer.do(f"store {memory_type(kind)} {stored}, ptr {address}, align {kind.size if is_aligned else 1}")
+    writer.do(f"store {memory_type(kind)} {stored}, {pointer} {address}, align {kind.size if is_aligned else 1}")
 
 
 def element_size(kind: Type) -> int:
@@ -163,10 +178,10 @@ def _element_in_memory(kind: Type) -> str:
     return f"[{element_size(kind)} x i8]"
 
 
-def _moved(writer: Writer, base: str, moves: Iterable[tuple[str, str]]) -> str:
+def _moved(writer: Writer, base: str, moves: Iterable[tuple[str, str]], pointer: str) -> str:
     """An address, moved by so many steps of so many bytes each."""
     offset = ""
     for count, stride in moves:
         bytes_ = writer.emit(f"mul nsw i64 {count}, {stride}")
         offset = writer.emit(f"add nsw i64 {offset}, {bytes_}") if offset else bytes_
-    return writer.emit(f"getelementptr i8, ptr {base}, i64 {offset}") if offset else base
+    return writer.emit(f"getelementptr i8, {pointer} {base}, i64 {offset}") if offset else base

@@ -29,8 +29,11 @@ _METADATA = (
     '!0 = !{!"branch_weights", i32 1048576, i32 1}',
     # The accesses to memory in which the threads of a row are independent, and the loop over such threads.
     "!1 = distinct !{}",
-    "!2 = distinct !{!2, !3}",
-    '!3 = !{!"llvm.loop.parallel_accesses", !1}\n',
+    "!2 = distinct !{!2, !3, !4}",
+    '!3 = !{!"llvm.loop.parallel_accesses", !1}',
+    # Vectors are long enough: threads that don't depend on each other keep a processor busy as they are. To write several vectors out in
+    # each round takes LLVM a third as long again.
+    '!4 = !{!"llvm.loop.interleave.count", i32 1}\n',
 )
 
 # What is rarely run isn't worth optimising.
@@ -53,6 +56,7 @@ def lower_module(
     name: str | None = None,
     has_main: bool = False,
     debug: DebugInformation | None = None,
+    lowering: type[FunctionLowering] = FunctionLowering,
 ) -> LoweredModule:
     """Lower a kernel's code instance and all that it calls.
 
@@ -60,10 +64,10 @@ def lower_module(
     reordered; `linked` gives what was compiled of a callee by itself, None where that is lowered here. Names are numbers in the
     order in which functions are first called, so that one job gives one text; with a `name`, the first function has that one and
     is seen from outside. `has_main` asks for a second function for most threads of a row. `debug` collects what debuggers are told, and lets
-    the names tell what is what.
+    the names tell what is what. `lowering` writes the functions, as the target has them.
     """
     module = _ModuleLowering(
-        typed, linked, debug, has_doubles=has_doubles, is_checked=is_checked, is_fast=is_fast, exported=name
+        typed, linked, debug, lowering, has_doubles=has_doubles, is_checked=is_checked, is_fast=is_fast, exported=name
     )
     return module.lowered(code, has_main=has_main)
 
@@ -74,6 +78,7 @@ class _ModuleLowering:
         typed: Callable[[Any], Function],
         linked: Callable[[Any], LinkedFunction | None],
         debug: DebugInformation | None,
+        lowering: type[FunctionLowering],
         *,
         has_doubles: bool,
         is_checked: bool,
@@ -86,6 +91,7 @@ class _ModuleLowering:
         self._typed = typed
         self._linked = linked
         self._debug = debug
+        self._lowering = lowering
         self._exported = exported
         # All functions, and the names of those that are called.
         self._functions: list[Any] = []
@@ -151,6 +157,8 @@ class _ModuleLowering:
 
     def rare(self, code: Any) -> RareFunction | None:
         """What to call in place of a function that few numbers need; None for any other function."""
+        if not self._lowering.has_vectors:
+            return None
         if code not in self._rare:
             function = self._typed_unless_linked(code)
             if function is None or function.role is not Role.RARE:
@@ -260,7 +268,8 @@ class _ModuleLowering:
                 texts.append(limits_function(self, limits, row, self._typed(kernel).parameters))
         texts += [rare.definitions for rare in self._rare.values()]
         texts += [kept(self._rare.values())] if self._rare else []
-        texts += [f"{name} = private unnamed_addr constant {values}\n" for values, name in self._tables.items()]
+        space = self._lowering.constants_pointer.removeprefix("ptr")
+        texts += [f"{name} = private unnamed_addr{space} constant {values}\n" for values, name in self._tables.items()]
         texts += [*sorted(self._declared.values()), *_METADATA]
         outside = (name for name in self._declared if not name.startswith(("llvm.", '"')))
         threadgroups = self._threadgroups(kernel)
@@ -300,7 +309,7 @@ class _ModuleLowering:
             if self._group is not None and code is kernel:
                 texts += self._lowered_group(kernel, self._group, name)
                 continue
-            function = FunctionLowering(self, self._typed(code), name, assumptions, self._debug_of(code, name))
+            function = self._lowering(self, self._typed(code), name, assumptions, self._debug_of(code, name))
             # What waits has to be inlined: it is a part of the kernel's coroutine.
             is_inlined = self._waits(code) or (code is kernel and self._exported is None)
             attributes = "alwaysinline" if is_inlined else _ATTRIBUTES[function.function.role]

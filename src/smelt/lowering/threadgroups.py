@@ -13,6 +13,7 @@ operation, so they have read it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 
 from smelt.compiler.threadgroups import SIMD_WIDTH
@@ -89,10 +90,18 @@ class ThreadgroupLowering(InstructionWriter):
     def _lower_simd_reduce(self, instruction: Instruction) -> list[str]:
         (value,) = instruction.operands
         scalar = self._scalar(value.type)
-        kind = register_type(scalar)
         mask, slots = self._exchange(scalar, self._row(value), instruction.position)
+
+        def value_of(lane: str) -> str:
+            return memory.load(self, scalar, self._slot(slots, lane), is_aligned=True)[0]
+
+        return [self._combined(instruction.attributes["function"], scalar, mask, value_of)]
+
+    def _combined(self, operation: str, scalar: Scalar, mask: str, value_of: Callable[[str], str]) -> str:
+        """The values of all lanes of a mask, combined from the lowest lane to the highest."""
+        kind = register_type(scalar)
         first, others = self._lowest_lane(mask)
-        (initial,) = memory.load(self, scalar, self._slot(slots, first), is_aligned=True)
+        initial = value_of(first)
         total_place, remaining_place = self.allocated(kind), self.allocated("i64")
         self.do(f"store {kind} {initial}, ptr {total_place}")
         self.do(f"store i64 {others}, ptr {remaining_place}")
@@ -105,13 +114,13 @@ class ThreadgroupLowering(InstructionWriter):
         self._begin(body)
         lane, others = self._lowest_lane(remaining)
         self.do(f"store i64 {others}, ptr {remaining_place}")
-        (other,) = memory.load(self, scalar, self._slot(slots, lane), is_aligned=True)
+        other = value_of(lane)
         total = self.emit(f"load {kind}, ptr {total_place}")
-        combined = arithmetic.binary(self, instruction.attributes["function"], scalar, total, other)
+        combined = arithmetic.binary(self, operation, scalar, total, other)
         self.do(f"store {kind} {combined}, ptr {total_place}")
         self.do(f"br label %{head}")
         self._begin(done)
-        return [self.emit(f"load {kind}, ptr {total_place}")]
+        return self.emit(f"load {kind}, ptr {total_place}")
 
     def _lower_threadgroup_array(self, instruction: Instruction) -> list[str]:
         kind = self._array_type(instruction)

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from smelt.ir.positions import Position
 from smelt.lowering.debugging import FunctionDebugInformation
-from smelt.types import Type
+from smelt.lowering.layout import FLAT
+from smelt.types import Memory, Type
 
 _FAST = ("fadd", "fsub", "fmul", "fdiv", "frem", "fneg", "fcmp")
 
@@ -17,6 +18,15 @@ class InstructionWriter:
     """The instructions of one LLVM function, by their blocks."""
 
     module: Any
+
+    pointers: ClassVar[Mapping[Memory, str]] = FLAT
+    """The LLVM types of addresses in each sort of memory."""
+
+    constants_pointer: ClassVar[str] = "ptr"
+    """That of addresses of constants."""
+
+    has_vectors: ClassVar[bool] = True
+    """Whether LLVM makes vectors of the numbers of several threads."""
 
     def __init__(self, module: Any, debug: FunctionDebugInformation | None, *, is_fast: bool) -> None:
         self.module = module

@@ -8,7 +8,7 @@ import types
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
@@ -92,7 +92,7 @@ class Session:
     def __init__(
         self,
         overlays: LookupTable,
-        results_classes: Sequence[type[Results]],
+        results_classes: Mapping[str, type[Results]],
         *,
         directory: Directory | None,
         most_bytes: int = 10**9,
@@ -103,7 +103,7 @@ class Session:
         self.misses: deque[StoreMiss] = deque(maxlen=_MOST_MISSES)
         self.store_hits = self.image_hits = 0
         self._overlays = overlays
-        self._results_classes = {cls.__name__: cls for cls in results_classes}
+        self._results_classes = results_classes
         self._most_bytes = most_bytes
         self._saved: weakref.WeakSet[Results] = weakref.WeakSet()
         self._claims = threading.local()

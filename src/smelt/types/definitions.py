@@ -11,14 +11,13 @@ Types are immutable and compared by value; `str()` gives the canonical text of o
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import Any
 
+from smelt.records import Record
 
-class Type:
+
+class Type(Record):
     """The root of all types."""
-
-    __slots__ = ()
 
     def __getitem__(self, index: object) -> Array:
         """The type of arrays with elements of this type: `float32[:]` has one dimension, `float32[:, :]` two, `float32[()]` none."""
@@ -36,7 +35,6 @@ class Kind(enum.Enum):
     COMPLEX = "complex"
 
 
-@dataclass(frozen=True, slots=True)
 class Scalar(Type):
     """A number of a fixed size.
 
@@ -86,7 +84,6 @@ class WeakKind(enum.Enum):
     COMPLEX = "complex"
 
 
-@dataclass(frozen=True, slots=True)
 class Weak(Type):
     """A number of Python's, which takes the type of what it is joined with."""
 
@@ -132,7 +129,6 @@ class Memory(enum.Enum):
     """One thread, as long as the function runs that made it."""
 
 
-@dataclass(frozen=True, slots=True)
 class Array(Type):
     """An N-dimensional array.
 
@@ -170,7 +166,6 @@ class Array(Type):
     __repr__ = __str__
 
 
-@dataclass(frozen=True, slots=True)
 class Tuple(Type):
     """A tuple: each item has a type of its own, and their number is part of the type."""
 
@@ -182,7 +177,6 @@ class Tuple(Type):
     __repr__ = __str__
 
 
-@dataclass(frozen=True, slots=True)
 class Struct(Type):
     """A value with named fields: of a named tuple, a frozen dataclass, or a structured dtype.
 
@@ -227,7 +221,6 @@ class Struct(Type):
     __repr__ = __str__
 
 
-@dataclass(frozen=True, slots=True)
 class Nothing(Type):
     """The type of None."""
 
@@ -237,7 +230,6 @@ class Nothing(Type):
     __repr__ = __str__
 
 
-@dataclass(frozen=True, slots=True)
 class Placeholder(Type):
     """The type of a variable that is never read before it is assigned again: joined with any other type it takes that."""
 
@@ -247,8 +239,7 @@ class Placeholder(Type):
     __repr__ = __str__
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Constant(Type):
+class Constant(Type, eq=False):
     """A value that is known when a kernel is compiled and does not exist when it runs: a function, class, module or string.
 
     Two are equal where their values are: the same object, or equal ones of one class.
@@ -271,7 +262,6 @@ class Constant(Type):
     __repr__ = __str__
 
 
-@dataclass(frozen=True, slots=True)
 class Range(Type):
     """A range of integers of one type, with a step whose sign is known when it is compiled or not."""
 
@@ -283,7 +273,6 @@ class Range(Type):
     __repr__ = __str__
 
 
-@dataclass(frozen=True, slots=True)
 class Iteration(Type):
     """What `enumerate`, `zip` and `reversed` give a loop. It is taken apart when the loop is compiled."""
 
@@ -296,7 +285,6 @@ class Iteration(Type):
     __repr__ = __str__
 
 
-@dataclass(frozen=True, slots=True)
 class BoundMethod(Type):
     """A method of a value: the function that is called, and the type of the value, which becomes its first argument."""
 

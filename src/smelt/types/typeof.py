@@ -57,6 +57,9 @@ def typeof(value: Any) -> Type:
         return array_type(value)
     if isinstance(value, np.generic):
         return element_type(value.dtype)
+    if hasattr(type(value), "__smelt_array__"):
+        # An array on a device: what it is to a kernel is an array of this process with the same memory.
+        return array_type(value.__smelt_array__)
     if isinstance(value, Type):
         return Constant(value)
     if is_value_class(type(value)):

@@ -75,7 +75,7 @@ class Gallery:
             Launch("react", self.patterns.react, (width, height), self._step()),
         ]
 
-    def simulate(self, steps: int, show: Callable[[int], None] = lambda done: None) -> float:
+    def simulate(self, steps: int, show: Callable[[int], object]) -> float:
         """Go on with the simulation. Returns how many seconds that took; `show` is told from time to time how many steps are done."""
         height, width, _ = self.photograph.shape
         launch = self.patterns.react.over(width, height)

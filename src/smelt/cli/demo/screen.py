@@ -70,5 +70,5 @@ class Screen:
     def summary(self, claims: Sequence[tuple[str, bool]], directory: Path) -> None:
         """How the story ended."""
         broken = sum(not holds for _, holds in claims)
-        self.heading(f"{len(claims)} claims, {broken or 'none'} of which does not hold")
+        self.heading(f"{broken} of {len(claims)} claims do not hold" if broken else f"All {len(claims)} claims hold")
         self.path(directory, "has the programs and the pictures: change the programs, and run this again")

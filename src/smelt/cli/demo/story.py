@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -25,6 +26,11 @@ from smelt.cli.output import duration
 
 PROGRAMS = ("pipeline.py", "patterns.py")
 PICTURES = ("drawing.png", "patterns.png", "redrawn.png")
+FILES = (*PROGRAMS, *PICTURES, "__pycache__")
+"""What there is in a directory after a run, and after the programs were imported."""
+
+_MOST_PIXELS = 600
+"""What is wider or higher is scaled down."""
 
 _SAMPLES = 60
 """So many pixels are computed by plain Python, too."""
@@ -45,6 +51,8 @@ class Story:
         Where is what need not be seen: the store too, in the folder `store`.
     steps
         How many steps the simulation goes.
+    photograph
+        A picture in place of the one that comes with smelt.
 
     Attributes
     ----------
@@ -58,15 +66,16 @@ class Story:
     scratch: Path
     steps: int
     screen: Screen
+    photograph: Path | None = None
     claims: list[tuple[str, bool]] = field(default_factory=list)
     seconds: dict[str, Any] = field(default_factory=dict)
 
     def tell(self) -> None:
         """All of it."""
         gallery = Gallery(self.directory, self._prepare())
-        self._launch(gallery)
+        digests = self._launch(gallery)
         self._simulate(gallery)
-        self._start_again(gallery)
+        self._start_again(digests)
         self._edit(gallery)
 
     @property
@@ -76,10 +85,14 @@ class Story:
 
     # The chapters
 
-    def _launch(self, gallery: Gallery) -> None:
-        self.screen.heading("A photograph and four kernels, which call plain functions. A kernel is compiled when it is first launched")
+    def _launch(self, gallery: Gallery) -> list[str]:
+        """Returns digests of what the kernels computed."""
+        self.screen.heading(
+            "A photograph and four kernels, which call plain functions. A kernel is compiled when it is first launched"
+        )
         cold = [launch.seconds() for launch in gallery.launches()]
         compiled = smelt.stats()
+        digests = gallery.digests()
         warm = [min(launch.seconds() for _ in range(3)) for launch in gallery.launches()]
         self.seconds |= {"first launches": cold, "warm launches": warm}
         self.screen.table(
@@ -97,9 +110,11 @@ class Story:
         self._claim(f"launched three times more, {again} were compiled", holds=again == 0)
         apart = self._apart_from_python(gallery)
         self._claim(
-            f"plain Python, calling the same functions for {_SAMPLES} pixels, is at most {apart:.1g} of 255 away", holds=apart <= 1
+            f"plain Python, calling the same functions for {_SAMPLES} pixels, is at most {apart:.1g} of 255 away",
+            holds=apart <= 1,
         )
         self._save("drawing.png", gallery.drawing, "the photograph, drawn")
+        return digests
 
     def _simulate(self, gallery: Gallery) -> None:
         self.screen.heading(f"A simulation: two chemicals react and diffuse, {self.steps} launches")
@@ -116,16 +131,11 @@ class Story:
             f"it has neither died out nor run away: v is from {gallery.v.min():.2f} to {gallery.v.max():.2f}",
             holds=bool(gallery.v.min() >= 0 and 0.1 < gallery.v.max() < 1),
         )
-        paper = (255 * (1 - gallery.v / gallery.v.max())).astype(np.uint8)
+        paper = (255 * np.clip(1 - 3 * gallery.v, 0, 1)).astype(np.uint8)
         self._save("patterns.png", paper, "the photograph, in stripes that grew by themselves")
 
-    def _start_again(self, gallery: Gallery) -> None:
+    def _start_again(self, digests: list[str]) -> None:
         self.screen.heading("A second process, which finds in the store what the first one compiled")
-        # What is compared is the first step, as in the other process.
-        height, width, _ = gallery.photograph.shape
-        gallery.u, gallery.v = gallery.patterns.start(height, width)
-        for launch in gallery.launches():
-            launch.seconds()
         started = time.perf_counter()
         report = self._second_process()
         whole = time.perf_counter() - started
@@ -144,7 +154,7 @@ class Story:
             f"it found {stats['store_hits']} in the store, and did not load LLVM",
             holds=stats["store_hits"] == 4 and not stats["llvm_loaded"],
         )
-        self._claim("what it computed is the same, bit by bit", holds=report["digests"] == gallery.digests())
+        self._claim("what it computed is the same, bit by bit", holds=report["digests"] == digests)
 
     def _edit(self, gallery: Gallery) -> None:
         path = self.directory / "pipeline.py"
@@ -165,13 +175,18 @@ class Story:
         for name in PROGRAMS:
             text = (resources.files(programs) / name).read_text(encoding="utf-8")
             (self.directory / name).write_text(text, encoding="utf-8")
-        with (resources.files("smelt.cli.demo") / "grace_hopper.jpg").open("rb") as file, Image.open(file) as opened:
-            photograph = np.asarray(opened.convert("RGB"))
-        np.save(self._photograph, photograph)
+        with ExitStack() as opened:
+            ours = resources.files("smelt.cli.demo") / "grace_hopper.jpg"
+            file = opened.enter_context((self.photograph or ours).open("rb"))
+            picture = opened.enter_context(Image.open(file))
+            picture.thumbnail((_MOST_PIXELS, _MOST_PIXELS))
+            # Not asarray, whose arrays of pictures can't be written to, which is another type.
+            photograph = np.array(picture.convert("RGB"))
+        np.save(self._shared, photograph)
         return photograph
 
     @property
-    def _photograph(self) -> Path:
+    def _shared(self) -> Path:
         return self.scratch / "photograph.npy"
 
     def _claim(self, text: str, *, holds: bool) -> None:
@@ -205,8 +220,13 @@ class Story:
     def _second_process(self) -> dict[str, Any]:
         """What a new process says that launches each kernel once."""
         done = subprocess.run(  # noqa: S603 - this very Python
-            [sys.executable, "-m", "smelt.cli.demo.gallery", self.directory, self._photograph],
-            env={**os.environ, "SMELT_CACHE_DIR": str(self.scratch / "store"), "SMELT_STORE": "on"},
+            [sys.executable, "-m", "smelt.cli.demo.gallery", self.directory, self._shared],
+            env={
+                **os.environ,
+                "SMELT_CACHE_DIR": str(self.scratch / "store"),
+                "SMELT_STORE": "on",
+                "PYTHONDONTWRITEBYTECODE": "1",
+            },
             stdout=subprocess.PIPE,
             check=True,
         )

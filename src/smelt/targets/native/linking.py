@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from smelt.compiler.config import Target
 from smelt.targets.native.errors import LinkError
@@ -11,7 +12,7 @@ from smelt.targets.native.kernels.loading import link
 from smelt.targets.native.processors.host import check_runs_here
 from smelt.targets.native.processors.processor import parse_processor
 from smelt.targets.native.results import NativeResults
-from smelt.targets.native.target import host_target
+from smelt.targets.native.target import host_target, target_named
 from smelt.targets.native.thread_grid.grid import ThreadGrid
 
 
@@ -28,6 +29,10 @@ class NativeLinker:
         self._grid = grid
         self._announce = announce
 
+    def target_named(self, text: str) -> Target:
+        """The target of that name. Raises `ValueError` if there is none."""
+        return target_named(text)
+
     def is_compiled(self, results: NativeResults) -> bool:
         """Whether there is code to load, and what it tells debuggers holds: that functions stand where they stood."""
         lines = (function.__code__.co_firstlineno for function in results.functions)
@@ -43,7 +48,12 @@ class NativeLinker:
             return None
         return len(parse_processor(target.cpu).required())
 
-    def link(self, results: NativeResults) -> None:
+    def linked(self, results: NativeResults, device: None) -> Any:  # noqa: ARG002 - there is one processor
+        """The loaded kernel, if it is loaded."""
+        return results.kernel
+
+    def link(self, results: NativeResults, device: None) -> Any:  # noqa: ARG002 - there is one processor
         """Load the code. Raises `LinkError` if this process can't run it."""
         link(results, self._grid())
         self._announce(results)
+        return results.kernel

@@ -33,7 +33,9 @@ PORTRAIT = Reaction(diffusion_u=0.06, diffusion_v=0.03, feed=0.04, kill_dark=0.0
 def laplacian(field: Field, y: int, x: int) -> float:
     """The five-point stencil, on a torus: a negative index counts from the end."""
     height, width = field.shape
-    return field[y - 1, x] + field[(y + 1) % height, x] + field[y, x - 1] + field[y, (x + 1) % width] - 4 * field[y, x]
+    around: float = field[y - 1, x] + field[(y + 1) % height, x] + field[y, x - 1] + field[y, (x + 1) % width]
+    here: float = field[y, x]
+    return around - 4 * here
 
 
 def reacted(u: Field, v: Field, light: Field, reaction: Reaction, y: int, x: int) -> tuple[float, float]:
@@ -53,7 +55,7 @@ def react(next_u: Field, next_v: Field, u: Field, v: Field, light: Field, reacti
 
 
 def start(height: int, width: int) -> tuple[Field, Field]:
-    """u everywhere, and spots of v, of 4 by 4."""
+    """Much u everywhere, but for spots of v, of 4 by 4."""
     spots = np.random.default_rng(1).random((-(-height // 4), -(-width // 4))) < 0.25
     spots = np.kron(spots, np.ones((4, 4), np.bool_))[:height, :width]
     return np.where(spots, np.float32(0.5), np.float32(1)), np.where(spots, np.float32(0.25), np.float32(0))

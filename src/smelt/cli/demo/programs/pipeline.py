@@ -40,7 +40,8 @@ def clamp(index: int, size: int) -> int:
 
 def luminance(picture: Picture, y: int, x: int) -> float:
     y, x = clamp(y, picture.shape[0]), clamp(x, picture.shape[1])
-    return 0.2126 * picture[y, x, 0] + 0.7152 * picture[y, x, 1] + 0.0722 * picture[y, x, 2]
+    light: float = 0.2126 * picture[y, x, 0] + 0.7152 * picture[y, x, 1] + 0.0722 * picture[y, x, 2]
+    return light
 
 
 def smoothed(picture: Picture, y: int, x: int) -> tuple[float, float, float]:

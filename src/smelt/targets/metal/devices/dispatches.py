@@ -32,7 +32,9 @@ def check_dispatch(
     if min((*threads, *group)) < 1:
         raise DeviceError(f"{name}: a grid has at least one thread on each axis, not {threads} by {group}")
     if max(threads) > MOST_THREADS_ON_AN_AXIS:
-        raise DeviceError(f"{name}: a grid has at most {MOST_THREADS_ON_AN_AXIS} threads on an axis, not {max(threads)}")
+        raise DeviceError(
+            f"{name}: a grid has at most {MOST_THREADS_ON_AN_AXIS} threads on an axis, not {max(threads)}"
+        )
     most = pipeline.max_total_threads_per_threadgroup
     if math.prod(group) > most:
         raise DeviceError(f"{name} takes at most {most} threads in a threadgroup, not {math.prod(group)}")

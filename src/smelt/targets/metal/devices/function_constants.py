@@ -10,21 +10,21 @@ from typing import Any
 from smelt.targets.metal.air.kernels import ConstantOfFunction
 from smelt.targets.metal.devices.errors import DeviceError
 
-_FORMS = {
-    "bool": "?",
-    "char": "b",
-    "uchar": "B",
-    "short": "h",
-    "ushort": "H",
-    "int": "i",
-    "uint": "I",
-    "long": "q",
-    "ulong": "Q",
-    "half": "e",
-    "float": "f",
-    "bfloat": "f",
+_SCALARS = {
+    "bool": ("?", "Bool"),
+    "char": ("b", "Char"),
+    "uchar": ("B", "UChar"),
+    "short": ("h", "Short"),
+    "ushort": ("H", "UShort"),
+    "int": ("i", "Int"),
+    "uint": ("I", "UInt"),
+    "long": ("q", "Long"),
+    "ulong": ("Q", "ULong"),
+    "half": ("e", "Half"),
+    "float": ("f", "Float"),
+    "bfloat": ("f", "BFloat"),
 }
-"""The scalar types of the Metal language, as `struct` writes them."""
+"""The scalar types of the Metal language: how `struct` writes them, and what MTLDataType calls them."""
 
 
 def values_of_constants(
@@ -50,17 +50,25 @@ def values_of_constants(
     return values
 
 
+def data_type(constant: ConstantOfFunction) -> str:
+    """What Metal calls the type of a constant that has a value: `MTLDataTypeUInt2` for uint2."""
+    scalar, count = _parts_of(constant.type_name)
+    return f"MTLDataType{_SCALARS[scalar][1]}{'' if count == 1 else count}"
+
+
 def _bytes_of(constant: ConstantOfFunction, value: Any) -> bytes:
     scalar, count = _parts_of(constant.type_name)
-    if scalar not in _FORMS:
+    if scalar not in _SCALARS:
         raise DeviceError(f"the function constant {constant.name} is a {constant.type_name}, which has no values here")
     try:
-        elements = [value] if count == 1 else list(value)
-        if len(elements) != count:
-            raise ValueError(f"{count} values are needed, not {len(elements)}")
-        return b"".join(_scalar(scalar, element) for element in elements + elements[:1] * (count == 3))
+        elements = [_scalar(scalar, element) for element in ([value] if count == 1 else value)]
     except (TypeError, ValueError, OverflowError, struct.error) as error:
         raise DeviceError(f"the function constant {constant.name} is a {constant.type_name}: {error}") from None
+    if len(elements) != count:
+        raise DeviceError(
+            f"the function constant {constant.name} is a {constant.type_name}, not {len(elements)} values"
+        )
+    return b"".join(elements + elements[:1] * (count == 3))
 
 
 def _parts_of(type_name: str) -> tuple[str, int]:
@@ -69,7 +77,7 @@ def _parts_of(type_name: str) -> tuple[str, int]:
 
 
 def _scalar(type_name: str, value: Any) -> bytes:
-    form = _FORMS[type_name]
+    form, _ = _SCALARS[type_name]
     if form == "?":
         return struct.pack("<?", bool(value))
     if form not in ("e", "f"):

@@ -65,7 +65,8 @@ declare ptr @PyEval_SaveThread()
 declare void @PyEval_RestoreThread(ptr)
 declare ptr @PyBytes_FromStringAndSize(ptr, i64)
 declare ptr @PyObject_CallOneArg(ptr, ptr)
-declare ptr @PyDict_GetItem(ptr, ptr)
+declare ptr @PyDict_GetItemWithError(ptr, ptr)
+declare void @PyErr_Clear()
 declare ptr @PyObject_Vectorcall(ptr, ptr, i64, ptr)
 declare i64 @llvm.smin.i64(i64, i64)
 declare i64 @llvm.smax.i64(i64, i64)
@@ -263,7 +264,14 @@ look:
   %name = load ptr, ptr %name_at
   %value_at = getelementptr i64, ptr %name_at, i64 1
   %value = load ptr, ptr %value_at
-  %found = call ptr @PyDict_GetItem(ptr %dict, ptr %name)
+  %found = call ptr @PyDict_GetItemWithError(ptr %dict, ptr %name)
+  %is_found = icmp ne ptr %found, null
+  br i1 %is_found, label %compare, label %forgive
+forgive:
+  ; A key that is no string may raise when it is compared.
+  call void @PyErr_Clear()
+  br label %compare
+compare:
   %is_same = icmp eq ptr %found, %value
   br i1 %is_same, label %same, label %other
 same:

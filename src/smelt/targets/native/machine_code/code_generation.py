@@ -23,8 +23,9 @@ _TRIPLES = {
 }
 _ALWAYS = {"x86-64": (), "aarch64": ("reserve-x18",)}
 
-# A head may take several lines; it ends where a line ends with a brace. Metadata stands behind the attributes.
-_DEFINITION = re.compile(r"^(define .*?)((?: ![a-z]+ ![0-9]+)*) \{$", re.MULTILINE | re.DOTALL)
+# The end of a function's head, which may take several lines: but for the heads of types no other line ends with a brace that opens.
+# Metadata stands behind the attributes.
+_END_OF_HEAD = re.compile(r" (?<!= type )((?:![a-z]+ ![0-9]+ )*)\{\n")
 
 
 def machine_for(target: Target, *, opt_level: int) -> Any:
@@ -42,7 +43,7 @@ def missing_conversions(text: str, target: Target) -> str:
 
 def with_attributes(text: str, target: Target) -> str:
     """The text of a module, each of its functions with the attributes that it has on a target."""
-    return _DEFINITION.sub(rf"\1 {_attributes(target)}\2 {{", text)
+    return _END_OF_HEAD.sub(rf" {_attributes(target)} \1{{\n", text)
 
 
 def _attributes(target: Target) -> str:

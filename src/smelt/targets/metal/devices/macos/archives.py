@@ -11,108 +11,123 @@ Concurrent processes each write the archive whole; the last one stays, and what 
 from __future__ import annotations
 
 import contextlib
-import os
+import hashlib
 import re
 import tempfile
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.devices.macos.objective_c import Frameworks, answer
 
-SUFFIX = ".metalarchive"
+_DIGEST_BYTES = 32
+
+
+class Files(Protocol):
+    """Where archives are kept: files that this user alone can write to, each replaced as a whole. Neither method raises."""
+
+    def read(self, name: str) -> bytes | None:
+        """The contents of a file; None if there is none."""
+        ...
+
+    def write(self, name: str, contents: bytes) -> bool:
+        """Write a file, replacing one of that name; whether that was done."""
+        ...
 
 
 class BinaryArchive:
-    """The machine code of pipelines of one device, in a file of a folder.
+    """The machine code of pipelines of one device. Its file is the SHA-256 of what Metal wrote, and that.
 
     Attributes
     ----------
-    path
-        The file: named by the device and the build of the system, since code of one is no use to another.
+    name
+        The name of the file: by the device and the build of the system, since code of one is of no use to another.
     hits, misses
         How many pipelines it had the code of, and how many it had not.
     """
 
-    def __init__(self, frameworks: Frameworks, device: Any, folder: Path, system_build: str) -> None:
+    def __init__(self, frameworks: Frameworks, device: Any, files: Files, system_build: str) -> None:
         self._frameworks = frameworks
         self._device = device
+        self._files = files
         self._lock = threading.Lock()
         self._is_changed = False
-        name = re.sub(r"[^0-9A-Za-z._-]", "_", f"{device.name()}-{system_build}")
-        self.path = folder / f"{name}{SUFFIX}"
+        self.name = "archives/" + re.sub(r"[^0-9A-Za-z._-]", "_", f"{device.name()}-{system_build}")
         self.hits = 0
         self.misses = 0
-        self._archive = self._opened()
+        self._archive = self._kept() or self._opened(None)
 
-    def _opened(self) -> Any:
-        """The archive in the file, or an empty one. Neither damaged files nor those of another device are kept. None if there can't be one."""
-        if self.path.exists():
-            try:
-                return self._new(self._url(self.path))
-            except DeviceError:
-                with contextlib.suppress(OSError):
-                    self.path.unlink()
-        try:
-            return self._new(None)
-        except DeviceError:
+    def _kept(self) -> Any:
+        """The archive in the file. None if there is none, if the file is damaged, or if Metal can't use it: it is replaced then."""
+        contents = self._files.read(self.name)
+        if contents is None:
             return None
+        written = contents[_DIGEST_BYTES:]
+        found = None
+        if hashlib.sha256(written).digest() == contents[:_DIGEST_BYTES]:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "archive"
+                path.write_bytes(written)
+                found = self._opened(path)
+        self._is_changed = found is None
+        return found
 
-    def _new(self, url: Any) -> Any:
+    def _opened(self, path: Path | None) -> Any:
+        """The archive in a file, or an empty one. None if Metal makes none."""
         descriptor = self._frameworks.metal.MTLBinaryArchiveDescriptor.new()
-        if url is not None:
-            descriptor.setUrl_(url)
-        return answer(self._device.newBinaryArchiveWithDescriptor_error_(descriptor, None), "a binary archive")
+        if path is not None:
+            descriptor.setUrl_(self._url(path))
+        archive, _ = self._device.newBinaryArchiveWithDescriptor_error_(descriptor, None)
+        return archive
 
     def _url(self, path: Path) -> Any:
         return self._frameworks.foundation.NSURL.fileURLWithPath_(str(path))
 
     def pipeline_state(self, function: Any, what: str) -> Any:
-        """The pipeline state of a function: from the archive, or compiled, and then in the archive. Raises `DeviceError`."""
-        metal = self._frameworks.metal
-        descriptor = metal.MTLComputePipelineDescriptor.new()
-        descriptor.setComputeFunction_(function)
+        """The pipeline state of a function: with the code of the archive, or compiled, and then in the archive too. Raises `DeviceError`."""
         with self._lock:
-            if self._archive is None:
-                return self._state(descriptor, metal.MTLPipelineOptionNone, what)
-            descriptor.setBinaryArchives_([self._archive])
-            with contextlib.suppress(DeviceError):
-                found = self._state(descriptor, metal.MTLPipelineOptionFailOnBinaryArchiveMiss, what)
+            found = self._found(function)
+            if found is not None:
                 self.hits += 1
                 return found
             self.misses += 1
-            compiled = self._state(descriptor, metal.MTLPipelineOptionNone, what)
-            added, _ = self._archive.addComputePipelineFunctionsWithDescriptor_error_(descriptor, None)
-            self._is_changed |= bool(added)
-            return compiled
+            made = answer(self._device.newComputePipelineStateWithFunction_error_(function, None), what)
+            if self._archive is not None:
+                added, _ = self._archive.addComputePipelineFunctionsWithDescriptor_error_(self._of(function), None)
+                self._is_changed |= bool(added)
+            return made
 
-    def _state(self, descriptor: Any, options: int, what: str) -> Any:
-        made = self._device.newComputePipelineStateWithDescriptor_options_reflection_error_(
-            descriptor, options, None, None
+    def _of(self, function: Any) -> Any:
+        descriptor = self._frameworks.metal.MTLComputePipelineDescriptor.new()
+        descriptor.setComputeFunction_(function)
+        return descriptor
+
+    def _found(self, function: Any) -> Any:
+        """The pipeline state of a function that the archive has the code of, else None."""
+        if self._archive is None:
+            return None
+        descriptor = self._of(function)
+        descriptor.setBinaryArchives_([self._archive])
+        only_archived = self._frameworks.metal.MTLPipelineOptionFailOnBinaryArchiveMiss
+        state, _ = self._device.newComputePipelineStateWithDescriptor_options_reflection_error_(
+            descriptor, only_archived, None, None
         )
-        return answer((made[0], made[-1]), what)
+        return state
 
     def save(self) -> bool:
-        """Write what is new to the file, whole or not at all. Returns whether the file has it all now."""
+        """Write what is new to the file. Returns whether the file has it all now."""
         with self._lock:
-            if not self._is_changed:
-                return True
-            try:
-                self._replace()
-            except OSError:
-                return False
-            self._is_changed = False
-            return True
+            if self._archive is not None and self._is_changed:
+                written = self._serialized()
+                contents = hashlib.sha256(written).digest() + written
+                self._is_changed = not (written and self._files.write(self.name, contents))
+            return not self._is_changed
 
-    def _replace(self) -> None:
-        """Write the file. Raises `OSError` if it can't be written."""
-        # For this user only: it is code that will run.
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Metal writes the file itself, and only where there is none: the name is of a folder of our own.
-        with tempfile.TemporaryDirectory(dir=self.path.parent) as folder:
-            written = Path(folder) / self.path.name
-            is_written, error = self._archive.serializeToURL_error_(self._url(written), None)
-            if not is_written:
-                raise OSError(f"{self.path} can't be written: {error}")
-            os.replace(written, self.path)  # noqa: PTH105 - Path.replace is the same, and says less
+    def _serialized(self) -> bytes:
+        """What Metal writes; nothing if it can't."""
+        with contextlib.suppress(OSError), tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "archive"
+            is_written, _ = self._archive.serializeToURL_error_(self._url(path), None)
+            if is_written:
+                return path.read_bytes()
+        return b""

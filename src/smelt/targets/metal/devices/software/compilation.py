@@ -99,7 +99,7 @@ def _with_constants(text: str, constants: tuple[ConstantOfFunction, ...], values
     """The module with the values of its function constants in place of what the device would write there."""
     for constant in constants:
         line = re.compile(
-            rf"^(@{re.escape(constant.variable)} = .*?)externally_initialized (constant \w+) undef", re.MULTILINE
+            rf"^(@{re.escape(constant.variable)} = .*?)externally_initialized (constant (?:\w+|<[^>]+>)) undef", re.MULTILINE
         )
         value = values.get(constant.variable)
         if value is not None:

@@ -8,20 +8,20 @@ known here is named when its pipeline is made.
 from __future__ import annotations
 
 import ctypes
-import math
-import operator
-import struct
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from smelt.targets.metal.air.kernels import THREADGROUP_SPACE, ConstantOfFunction, Kernel, constants_of, kernels_of
-from smelt.targets.metal.air.program import DowngradeError, Pointer
-from smelt.targets.metal.air.reading import read_module
+from smelt.targets.metal.air.kernels import THREADGROUP_SPACE
+from smelt.targets.metal.air.program import Pointer
 from smelt.targets.metal.air.sizes import size_in_bytes
+from smelt.targets.metal.devices.descriptions import describe
 from smelt.targets.metal.devices.errors import DeviceError
+from smelt.targets.metal.devices.function_constants import values_of_constants
+from smelt.targets.metal.devices.protocol import Sizes
 from smelt.targets.metal.devices.software.compilation import ENTRY, CompiledKernel, compile_kernel
-from smelt.targets.metal.devices.software.queues import Region, Sizes, SoftwareBuffer, SoftwareQueue
+from smelt.targets.metal.devices.software.literals import literal_of
+from smelt.targets.metal.devices.software.queues import Region, SoftwareBuffer, SoftwareQueue
 from smelt.targets.metal.metallib import Function, Library, read_metallib
 from smelt.targets.native.errors import FlatError
 from smelt.targets.native.loader.mapping import MappedCode
@@ -32,7 +32,7 @@ MOST_THREADS = 1024
 MOST_THREADGROUP_BYTES = 32768
 SIMD_WIDTH = 32
 
-_MACOS = (26, 0)
+_MACOS = (27, 0)
 """The version whose metallibs are the latest that are understood."""
 
 _RUN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
@@ -97,15 +97,7 @@ class SoftwareFunction:
     def __init__(self, device: SoftwareDevice, function: Function) -> None:
         self.device = device
         self._module = function.module
-        try:
-            self._outline = read_module(function.module, is_outline=True)
-            kernels = {kernel.name: kernel for kernel in kernels_of(self._outline)}
-            self.constants: tuple[ConstantOfFunction, ...] = constants_of(self._outline)
-        except DowngradeError as error:
-            raise DeviceError(f"the module of {function.name} can't be understood: {error}") from None
-        if function.name not in kernels:
-            raise DeviceError(f"{function.name} is no kernel")
-        self.kernel: Kernel = kernels[function.name]
+        self.kernel, self.constants, self._outline = describe(function)
 
     def pipeline(self, constants: Mapping[int | str, Any]) -> SoftwarePipeline:
         """Compile it. `constants` gives its function constants, by index or by name.
@@ -115,19 +107,8 @@ class SoftwareFunction:
         return SoftwarePipeline(self, self._values(constants))
 
     def _values(self, constants: Mapping[int | str, Any]) -> dict[str, str]:
-        known = {constant.name: constant for constant in self.constants}
-        known_by_index = {constant.index: constant for constant in self.constants}
-        values = {}
-        for key, value in constants.items():
-            constant = known_by_index.get(key) if isinstance(key, int) else known.get(key)
-            if constant is None:
-                names = ", ".join(f"{one.name} ({one.index})" for one in self.constants) or "none"
-                raise DeviceError(f"{self.kernel.name} has no function constant {key!r}; it has {names}")
-            values[constant.variable] = _literal(constant, value)
-        missing = [constant.name for constant in self.constants if constant.variable not in values]
-        if missing:
-            raise DeviceError(f"{self.kernel.name} needs values for its function constants {', '.join(missing)}")
-        return values
+        values = values_of_constants(self.kernel.name, self.constants, constants)
+        return {constant.variable: literal_of(constant, value) for constant, value in values.items()}
 
     def compile(self, values: Mapping[str, str]) -> tuple[CompiledKernel, dict[str, int]]:
         """Its code, given its function constants, and how many bytes the variables have that a group shares. Raises as `pipeline`."""
@@ -142,25 +123,6 @@ class SoftwareFunction:
             if isinstance(error, DeviceError):
                 raise
             raise DeviceError(f"{self.kernel.name} can't be compiled for the processor: {error}") from error
-
-
-def _literal(constant: ConstantOfFunction, value: Any) -> str:
-    """A value of a function constant in LLVM IR."""
-    try:
-        if constant.type_name == "bool":
-            return str(int(bool(value)))
-        if constant.type_name in ("float", "half"):
-            (bits,) = struct.unpack("<Q", struct.pack("<d", _rounded(constant.type_name, float(value))))
-            return f"0x{bits:016X}"
-        return str(int(value))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DeviceError(f"the function constant {constant.name} is a {constant.type_name}: {error}") from None
-
-
-def _rounded(type_name: str, value: float) -> float:
-    form = "<f" if type_name == "float" else "<e"
-    rounded: float = struct.unpack(form, struct.pack(form, value))[0]
-    return rounded
 
 
 class SoftwarePipeline:
@@ -192,30 +154,13 @@ class SoftwarePipeline:
             return -(-ctypes.addressof(self._shared[name]) // _ALIGNMENT) * _ALIGNMENT
         return resolve(name)
 
-    def check(self, threads: Sizes, group: Sizes, threadgroup_memory: Mapping[int, int]) -> None:
-        """Raise `DeviceError` for a grid that can't be: of no threads, with too large groups, with too much or too little memory for them."""
-        name, memory = self.kernel.name, self.static_threadgroup_memory_length + sum(threadgroup_memory.values())
-        if min((*threads, *group)) < 1:
-            raise DeviceError(f"{name}: a grid has at least one thread on each axis, not {threads} by {group}")
-        if math.prod(group) > self.max_total_threads_per_threadgroup:
-            raise DeviceError(
-                f"{name} takes at most {self.max_total_threads_per_threadgroup} threads in a threadgroup, not {math.prod(group)}"
-            )
-        if memory > MOST_THREADGROUP_BYTES:
-            raise DeviceError(
-                f"a threadgroup of {name} needs {memory} bytes of memory; it has {MOST_THREADGROUP_BYTES}"
-            )
-        for buffer in self.kernel.buffers:
-            if buffer.space == THREADGROUP_SPACE and buffer.index not in threadgroup_memory:
-                raise DeviceError(f"{name} needs threadgroup memory {buffer.index} ({buffer.name}): say how many bytes")
-
     def dispatch(
         self, regions: Mapping[int, Region], threads: Sizes, group: Sizes, threadgroup_memory: Mapping[int, int]
     ) -> None:
         """Run that many threads in all, in groups of `group`, on buffers in these regions; returns when they are done.
 
         `threadgroup_memory` gives how many bytes there are for the arguments that a group shares, by their indices. A buffer that is
-        not bound is memory of zeros, which may be read and, in vain, be written. `check` has passed.
+        not bound is memory of zeros, which may be read and, in vain, be written. The grid was checked.
 
         Raises `DeviceError` for threads that wait where others of their group don't.
         """
@@ -252,15 +197,3 @@ def _zeros() -> int:
         memory = _zeros_by_thread.memory = ctypes.create_string_buffer(_ZERO_BYTES)
     ctypes.memset(memory, 0, _ZERO_BYTES)
     return ctypes.addressof(memory)
-
-
-def sizes(given: int | Sequence[int]) -> Sizes:
-    """A size of up to three dimensions as three. Raises `DeviceError` for more, and for what are no whole numbers."""
-    try:
-        parts = tuple(map(operator.index, given)) if isinstance(given, Sequence) else (operator.index(given),)
-    except TypeError:
-        parts = ()
-    if not 1 <= len(parts) <= 3:
-        raise DeviceError(f"a grid has one to three whole numbers, not {given!r}")
-    x, y, z = (*parts, 1, 1)[:3]
-    return x, y, z

@@ -12,7 +12,7 @@ import re
 from smelt.compiler.threadgroups import SIMD_WIDTH
 from smelt.lowering.threadgroups import EXCHANGE, LANE, PARITY, SLOT_BYTES, SLOTS_OFFSET
 
-_SUMS = {"sum": ("add", "0"), "product": ("mul", "1")}
+_SUMS = {"sum": ("add", "0"), "product": ("mul", "1"), "and": ("and", "-1"), "or": ("or", "0"), "xor": ("xor", "0")}
 _EXTREMES = ("min", "max")
 _VOTES = {"all": "and", "any": "or"}
 
@@ -32,11 +32,11 @@ def reading_moved(name: str, operation: str, kind: str, *, is_inside: bool) -> s
 
 def testing_moved(name: str, operation: str) -> str:
     """LLVM IR of a function that says whether the value that is moved to this lane comes from inside of so many lanes."""
-    return _IS_INSIDE.format(name=name, slot=AFTER, test=_IS_INSIDE_TESTS[operation])
+    return _IS_INSIDE.format(name=name, slot=AFTER, test=_IS_INSIDE_UP if operation.endswith("_up") else _IS_INSIDE_DOWN)
 
 
-def reading(name: str, operation: str, kind: str, *, is_unsigned: bool) -> str | None:
-    """LLVM IR of a function that makes the result of one of AIR's of what the lanes have given; None for one that is not known."""
+def reading(name: str, operation: str, kind: str, *, is_unsigned: bool) -> str:
+    """LLVM IR of a function that makes the result of one of `OPERATIONS` of what the lanes have given."""
     is_float = kind in ("float", "half", "bfloat")
     scope, _, word = operation.partition("_")
     size = QUAD_WIDTH if scope == "quad" else SIMD_WIDTH
@@ -45,7 +45,7 @@ def reading(name: str, operation: str, kind: str, *, is_unsigned: bool) -> str |
         combine = _combine(word, kind, is_float=is_float, is_unsigned=is_unsigned)
         return _loop(name, kind, "poison", has="false", member=same_group, combine=combine)
     prefix = re.fullmatch(r"prefix_(inclusive|exclusive)_(sum|product)", word)
-    if prefix is not None and scope == "simd":
+    if prefix is not None:
         _, neutral = _SUMS[prefix[2]]
         compare = "ule" if prefix[1] == "inclusive" else "ult"
         return _loop(
@@ -53,15 +53,20 @@ def reading(name: str, operation: str, kind: str, *, is_unsigned: bool) -> str |
             kind,
             f"{neutral}.0" if is_float else neutral,
             has="true",
-            member=f"%is_member = icmp {compare} i64 %lane, %own",
+            member=f"{same_group.replace('is_member', 'is_near')}\n  %is_before = icmp {compare} i64 %lane, %own\n"
+            "  %is_member = and i1 %is_near, %is_before",
             combine=_combine(prefix[2], kind, is_float=is_float, is_unsigned=is_unsigned),
         )
     if word in _SHUFFLES:
-        return _SHUFFLE.format(name=name, kind=kind, slot=AFTER, lane=_SHUFFLES[word], size=size)
-    if word in _VOTES and kind == "i1":
+        return _SHUFFLE.format(name=name, kind=kind, slot=AFTER, lane=_SHUFFLES[word].format(less=size - 1), size=size)
+    if word in _VOTES:
         combine = f"%combined = {_VOTES[word]} i1 %total, %other"
         return _loop(name, kind, "poison", has="false", member=same_group, combine=combine)
-    return None
+    if word == "broadcast_first":
+        return _loop(name, kind, "poison", has="false", member=same_group, combine=f"%combined = freeze {kind} %total")
+    return _MASK_FUNCTIONS[word].format(
+        name=name, kind=kind, slot=AFTER, group=_GROUP_MASK.format(size=size, lanes=(1 << size) - 1), resized=_resized(kind)
+    )
 
 
 def _combine(word: str, kind: str, *, is_float: bool, is_unsigned: bool) -> str:
@@ -169,6 +174,8 @@ _SHUFFLES = {
     "shuffle_xor": "%wanted = xor i64 %own, %by",
     "shuffle_down": "%wanted = add i64 %own, %by",
     "shuffle_up": "%wanted = sub i64 %own, %by",
+    "shuffle_rotate_down": "%moved = add i64 %own, %by\n  %turned = and i64 %moved, {less}\n  %wanted = or i64 %first, %turned",
+    "shuffle_rotate_up": "%moved = sub i64 %own, %by\n  %turned = and i64 %moved, {less}\n  %wanted = or i64 %first, %turned",
 }
 
 _SHUFFLE = f"""
@@ -194,20 +201,21 @@ define internal {{kind}} @{{name}}(ptr %state, i16 %operand) alwaysinline {{{{
 
 # Of a lane at `%place` of `%width` lanes that begin at `%first`, moved by `%by`: the lane that a value comes from, inside of them and
 # outside.
+_FILL_UP = (
+    "%wanted = sub i64 %own, %by",
+    "%around = add i64 %own, %width\n  %wanted = sub i64 %around, %by",
+)
+_FILL_DOWN = (
+    "%wanted = add i64 %own, %by",
+    "%around = add i64 %own, %by\n  %wanted = sub i64 %around, %width",
+)
 FILLS = {
-    "simd_shuffle_and_fill_up": (
-        "%wanted = sub i64 %own, %by",
-        "%around = add i64 %own, %width\n  %wanted = sub i64 %around, %by",
-    ),
-    "simd_shuffle_and_fill_down": (
-        "%wanted = add i64 %own, %by",
-        "%around = add i64 %own, %by\n  %wanted = sub i64 %around, %width",
-    ),
+    f"{scope}_shuffle_and_fill_{way}": lanes
+    for scope in ("simd", "quad")
+    for way, lanes in (("up", _FILL_UP), ("down", _FILL_DOWN))
 }
-_IS_INSIDE_TESTS = {
-    "simd_shuffle_and_fill_up": "%is_inside = icmp uge i64 %place, %by",
-    "simd_shuffle_and_fill_down": "%moved = add i64 %place, %by\n  %is_inside = icmp ult i64 %moved, %width",
-}
+_IS_INSIDE_UP = "%is_inside = icmp uge i64 %place, %by"
+_IS_INSIDE_DOWN = "%moved = add i64 %place, %by\n  %is_inside = icmp ult i64 %moved, %width"
 
 _PLACE = """\
   %by = zext i16 %moved_by to i64
@@ -235,3 +243,111 @@ define internal i1 @{{name}}(ptr %state, i16 %moved_by, i16 %lanes) alwaysinline
   ret i1 %is_inside
 }}}}
 """
+
+# The lanes of the group that take part, as the low bits of `%active`, and this lane's place among them, `%place`.
+_GROUP_MASK = """\
+  %first = and i64 %own, -{size}
+  %place = sub i64 %own, %first
+  %window = lshr i64 %mask, %first
+  %active = and i64 %window, {lanes}"""
+
+
+def _resized(kind: str) -> str:
+    """LLVM IR that makes `%result`, of an integer type, of `%bits`."""
+    return "%result = add i64 %bits, 0" if kind == "i64" else f"%result = trunc i64 %bits to {kind}"
+
+
+_OWN_SLOT = f"  %slot = getelementptr [{SLOT_BYTES} x i8], ptr %slots, i64 %own"
+
+_MASK_FUNCTIONS = {
+    "is_first": """
+define internal {kind} @{name}(ptr %state) alwaysinline {{
+{slot}
+{group}
+  %bit = shl i64 1, %place
+  %less = sub i64 %bit, 1
+  %before = and i64 %active, %less
+  %result = icmp eq i64 %before, 0
+  ret {kind} %result
+}}
+""",
+    "active_threads_mask": """
+define internal {kind} @{name}(ptr %state) alwaysinline {{
+{slot}
+{group}
+  %bits = add i64 %active, 0
+  {resized}
+  ret {kind} %result
+}}
+""",
+    "vote_all": f"""
+define internal {{kind}} @{{name}}(ptr %state) alwaysinline {{{{
+{{slot}}
+{{group}}
+{_OWN_SLOT}
+  %given = load i64, ptr %slot
+  %there = and i64 %given, %active
+  %result = icmp eq i64 %there, %active
+  ret {{kind}} %result
+}}}}
+""",
+    "vote_any": f"""
+define internal {{kind}} @{{name}}(ptr %state) alwaysinline {{{{
+{{slot}}
+{{group}}
+{_OWN_SLOT}
+  %given = load i64, ptr %slot
+  %there = and i64 %given, %active
+  %result = icmp ne i64 %there, 0
+  ret {{kind}} %result
+}}}}
+""",
+    "ballot": f"""
+define internal {{kind}} @{{name}}(ptr %state) alwaysinline {{{{
+entry:
+{{slot}}
+{{group}}
+  br label %loop
+loop:
+  %lane = phi i64 [ 0, %entry ], [ %next, %loop ]
+  %total = phi i64 [ 0, %entry ], [ %votes, %loop ]
+  %index = add i64 %first, %lane
+  %in_slots = and i64 %index, {SIMD_WIDTH - 1}
+  %slot = getelementptr [{SLOT_BYTES} x i8], ptr %slots, i64 %in_slots
+  %given = load i8, ptr %slot
+  %low = and i8 %given, 1
+  %vote = zext i8 %low to i64
+  %moved = shl i64 %vote, %lane
+  %votes = or i64 %total, %moved
+  %next = add i64 %lane, 1
+  %more = icmp ult i64 %next, {SIMD_WIDTH}
+  br i1 %more, label %loop, label %done
+done:
+  ; Of lanes that take no part nothing is counted, whatever lies in their slots.
+  %bits = and i64 %votes, %active
+  {{resized}}
+  ret {{kind}} %result
+}}}}
+""",
+}
+
+GIVE_NOTHING = frozenset(f"{scope}_{word}" for scope in ("simd", "quad") for word in ("is_first", "active_threads_mask"))
+"""The operations without a value that is given to the others."""
+
+OPERATIONS = (
+    *(
+        f"{scope}_{word}"
+        for scope in ("simd", "quad")
+        for word in (
+            *_SUMS,
+            *_EXTREMES,
+            *_VOTES,
+            *_SHUFFLES,
+            *_MASK_FUNCTIONS,
+            "broadcast_first",
+            *(f"prefix_{way}_{word}" for way in ("inclusive", "exclusive") for word in ("sum", "product")),
+        )
+    ),
+    *FILLS,
+)
+"""What lanes do together, as AIR calls it."""

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 _DEPTH = {"(": 1, "<": 1, "{": 1, "[": 1, ")": -1, ">": -1, "}": -1, "]": -1}
 
 
@@ -19,3 +21,15 @@ def split_list(text: str) -> list[str]:
         else:
             current += character
     return [*parts, current.strip()] if current.strip() else parts
+
+
+def leading_type(text: str) -> str:
+    """The type that an operand begins with."""
+    if text[0] in "<{[":
+        depth = 0
+        for place, character in enumerate(text):
+            depth += _DEPTH.get(character, 0)
+            if depth == 0:
+                return text[: place + 1]
+    found = re.match(r"ptr(?: addrspace\(\d+\))?|%\"[^\"]+\"|\S+", text)
+    return found[0] if found is not None else text

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple, NoReturn, Protocol
 
 import numpy as np
 
+from smelt.targets.metal.air.kernels import Kernel
+from smelt.targets.metal.devices.dispatches import check_dispatch
 from smelt.targets.metal.devices.errors import DeviceError
-
-Sizes = tuple[int, int, int]
+from smelt.targets.metal.devices.protocol import Pipeline, Sizes
 
 MOST_BYTES_COPIED = 4096
 """What Metal's setBytes takes at most."""
@@ -65,12 +66,13 @@ class Region(NamedTuple):
     buffer: SoftwareBuffer
 
 
-class RunsKernels(Protocol):
+class RunsKernels(Pipeline, Protocol):
     """What the encoder asks of a pipeline; see `SoftwarePipeline`."""
 
     @property
     def device(self) -> Any: ...
-    def check(self, threads: Sizes, group: Sizes, threadgroup_memory: Mapping[int, int]) -> None: ...
+    @property
+    def kernel(self) -> Kernel: ...
     def dispatch(
         self, regions: Mapping[int, Region], threads: Sizes, group: Sizes, threadgroup_memory: Mapping[int, int]
     ) -> None: ...
@@ -123,7 +125,8 @@ class SoftwareEncoder:
             self._refuse("no pipeline was set")
         # What is set later is for later dispatches.
         regions, memory = dict(self._regions), dict(self._threadgroup_memory)
-        pipeline.check(threads, group, memory)
+        most_bytes = self._device.max_threadgroup_memory_length
+        check_dispatch(pipeline.kernel, pipeline, threads, group, memory, most_threadgroup_bytes=most_bytes)
 
         def run() -> None:
             # LIFETIME: the buffers are there until it has run.

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a target hasn't is refused before anything is lowered, with the line of the kernel that it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from smelt.caching import CodeInstance
+from smelt.caching.sources import function_source
+from smelt.compiler.errors import KernelError
+from smelt.driver.runtime_library import is_in_library
+from smelt.ir.positions import InlinedPosition, Position
+from smelt.ir.typed import Function, Instruction, Value
+
+
+class Refusal(NamedTuple):
+    """Why something can't be done on a target, and what to write instead."""
+
+    message: str
+    help: str
+
+
+class Restrictions(NamedTuple):
+    """What a target hasn't: both functions return None for what it has.
+
+    Attributes
+    ----------
+    parameter
+        Looks at a parameter of a kernel.
+    instruction
+        Looks at an instruction.
+    """
+
+    parameter: Callable[[Value], Refusal | None]
+    instruction: Callable[[Instruction], Refusal | None]
+
+
+def check(kernel: CodeInstance, typed: Callable[[Any], Function], restrictions: Restrictions) -> None:
+    """Raise `KernelError` for the first thing in a kernel, or in what it calls, that a target hasn't."""
+    for parameter in typed(kernel).parameters:
+        refusal = restrictions.parameter(parameter)
+        if refusal is not None:
+            raise KernelError(refusal.message, function_source(kernel.instance.source), Position(0, 0, 0, 0), help=refusal.help)
+    _Check(typed, restrictions).function(kernel)
+
+
+class _Check:
+    def __init__(self, typed: Callable[[Any], Function], restrictions: Restrictions) -> None:
+        self._typed = typed
+        self._restrictions = restrictions
+        self._checked: set[Any] = set()
+
+    def function(self, code: CodeInstance) -> None:
+        # What a function does depends on nothing but itself, so it is looked at once.
+        if code in self._checked:
+            return
+        self._checked.add(code)
+        for block in self._typed(code).blocks:
+            for instruction in block.instructions:
+                refusal = self._restrictions.instruction(instruction)
+                if refusal is not None:
+                    raise _error(refusal, code, instruction.position)
+                if instruction.operation == "call":
+                    self._call(code, instruction)
+
+    def _call(self, code: CodeInstance, instruction: Instruction) -> None:
+        callee = instruction.attributes["callee"]
+        try:
+            self.function(callee)
+        except _Refused as refused:
+            # The line is one of the user's, not of a function of smelt's.
+            raise _error(refused.refusal, code, instruction.position) from None
+        except KernelError as error:
+            error.called_from(*_place(code, instruction.position))
+            raise
+
+
+class _Refused(Exception):  # noqa: N818 - becomes an error where the library is called
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal)
+        self.refusal = refusal
+
+
+def _error(refusal: Refusal, code: CodeInstance, position: Position) -> Exception:
+    if is_in_library(code.instance):
+        return _Refused(refusal)
+    return KernelError(refusal.message, *_place(code, position), help=refusal.help)
+
+
+def _place(code: CodeInstance, position: Position) -> tuple[Any, Position]:
+    if isinstance(position, InlinedPosition):
+        return function_source(position.function), position.plain
+    return function_source(code.instance.source), position

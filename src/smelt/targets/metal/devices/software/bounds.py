@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Accesses to memory that are looked after: each is tested against the memory that its pointer came from.
+
+An access outside of it is reported, see `records`; a load finds zeros then, and a store goes where nobody looks. So the kernel goes on, as
+it would on a GPU with Metal's own validation of shaders: dispatches whose last threads read behind a buffer, and drop what they find, are
+common.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from smelt.targets.metal.devices.software import records, tracking
+from smelt.targets.metal.devices.software.accesses import PRIVATE, READ, Access, Roots, accesses_of, is_copy
+from smelt.targets.metal.devices.software.checks import Checks
+
+DEVICE_SPACES = ("ptr addrspace(1)", "ptr addrspace(3)")
+
+
+@dataclass(frozen=True)
+class Root:
+    """Memory that pointers come from, as numbers of LLVM IR.
+
+    Attributes
+    ----------
+    base, size
+        Where it begins, and its bytes.
+    number
+        What a report calls it.
+    shadow
+        Where what is known of its bytes is.
+    is_in_rows
+        Whether it is found among the rows of the launch's record.
+    """
+
+    base: str
+    size: str
+    number: str
+    shadow: str = "0"
+    is_in_rows: bool = False
+
+
+class Watching:
+    """The body of a kernel in which each access is looked after.
+
+    Parameters
+    ----------
+    roots
+        The roots that pointers may have, beside memory of the thread, by the names of parameters and variables.
+    """
+
+    def __init__(self, body: Sequence[str], roots: Mapping[str, Root], checks: Checks) -> None:
+        self._known = dict(roots)
+        self._pointers = Roots(body, [name for name in roots if name.startswith("%")])
+        self._checks = checks
+        self._count = 0
+        for number, (name, size) in enumerate(self._pointers.private.items()):
+            self._known[name] = Root(f"%smelt.private{number}", size, str(records.THREAD))
+
+    def body(self, lines: Sequence[str]) -> list[str]:
+        """The lines with what looks after them. Raises `ValueError` for pointers that are not understood."""
+        watched: list[str] = []
+        numbers = {name: number for number, name in enumerate(self._pointers.private)}
+        for line in lines:
+            before, line = self._watched(line)
+            watched += [*before, line]
+            name = line[2:].partition(" = alloca ")[0]
+            if name in numbers:
+                # Behind what the stack gives; nothing is between such lines.
+                watched.append(f"  %smelt.private{numbers[name]} = ptrtoint ptr {name} to i64")
+        return watched
+
+    def _watched(self, line: str) -> tuple[list[str], str]:
+        before: list[str] = []
+        clear: list[str] = []
+        for access in accesses_of(line):
+            roots = self._pointers.of(access.pointer)
+            if roots == (PRIVATE,):
+                continue
+            self._count += 1
+            own = f"%smelt.access{self._count}"
+            before.append(f"  {own} = ptrtoint {access.pointer_type} {access.pointer} to i64")
+            root = self._root(before, own, access, roots)
+            clear.append(f"{own}.is_clear")
+            before.append(
+                f"  {clear[-1]} = call i1 @smelt.is_clear(ptr %smelt.state, i64 {own}, i64 {root.base}, i64 {root.size}, "
+                f"i64 {access.size}, i64 {root.number}, i64 {access.kind})"
+            )
+            if self._checks.tracks and access.pointer_type in DEVICE_SPACES:
+                before.append(tracking.noting(own, access, root.base, root.number, root.shadow))
+            line = self._safe(before, own, access, line)
+        if clear and is_copy(line):
+            line = self._safe_size(before, clear, line)
+        elif clear and "atomic" not in line and "cmpxchg" not in line:
+            # A pointer may have been cast from one with less alignment.
+            line = re.sub(r", align \d+", ", align 1", line) if ", align " in line else f"{line}, align 1"
+        return before, line
+
+    def _root(self, before: list[str], own: str, access: Access, names: Sequence[str]) -> Root:
+        """The memory that an access has to be in: if its pointer may come from several, the one that it is in."""
+        known = [self._known[name] for name in names if name in self._known]
+        if len(known) == 1 and len(names) == 1:
+            return known[0]
+        before.append(f"  {own}.row = call ptr @smelt.row(ptr %smelt.state, i64 {own}, i64 {access.size})")
+        for number, word in enumerate(("base", "size", "root", "shadow")):
+            before.append(f"  {own}.{word}_place = getelementptr i64, ptr {own}.row, i64 {number}")
+            before.append(f"  {own}.{word} = load i64, ptr {own}.{word}_place")
+        words = {word: f"{own}.{word}" for word in ("base", "size", "root", "shadow")}
+        for number, root in enumerate(root for root in known if not root.is_in_rows):
+            inside = f"{own}.is_in{number}"
+            before.append(f"  {inside} = call i1 @smelt.is_in(i64 {own}, i64 {root.base}, i64 {root.size}, i64 {access.size})")
+            values = {"base": root.base, "size": root.size, "root": root.number, "shadow": root.shadow}
+            for word, value in values.items():
+                before.append(f"  {own}.{word}{number} = select i1 {inside}, i64 {value}, i64 {words[word]}")
+                words[word] = f"{own}.{word}{number}"
+        return Root(words["base"], words["size"], words["root"], words["shadow"])
+
+    def _safe(self, before: list[str], own: str, access: Access, line: str) -> str:
+        spare = "zeros" if access.kind == READ else "junk"
+        kind, value = access.pointer_type, access.pointer
+        before.append(f"  {own}.spare = call ptr @smelt.{spare}(ptr %smelt.state)")
+        cast = f"addrspacecast ptr {own}.spare to {kind}" if kind != "ptr" else f"getelementptr i8, ptr {own}.spare, i64 0"
+        before.append(f"  {own}.elsewhere = {cast}")
+        before.append(f"  {own}.safe = select i1 {own}.is_clear, {kind} {value}, {kind} {own}.elsewhere")
+        attributes = r"(?:(?:noundef|nonnull|align \d+|captures\([^)]*\)|nocapture|noalias|readonly|writeonly|dereferenceable\(\d+\)) )*"
+        return re.sub(
+            rf"{re.escape(kind)} {attributes}{re.escape(value)}(?=[, )]|$)", lambda _: f"{kind} {own}.safe", line, count=1
+        )
+
+    def _safe_size(self, before: list[str], clear: Sequence[str], line: str) -> str:
+        """What can't be copied whole is not copied."""
+        together = clear[0]
+        if len(clear) > 1:
+            together = f"{clear[0]}.both"
+            before.append(f"  {together} = and i1 {clear[0]}, {clear[1]}")
+        found = re.search(r"i64 ([^,]+), i1 \w+\)", line)
+        assert found is not None
+        before.append(f"  {clear[0]}.size = select i1 {together}, i64 {found[1]}, i64 0")
+        return line.replace(f"i64 {found[1]}, i1", f"i64 {clear[0]}.size, i1", 1)
+

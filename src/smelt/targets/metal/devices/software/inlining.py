@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A module of AIR as one function: its function constants given, its functions defined, everything that the kernel calls a part of it.
+
+What then is in the kernel is all that will run. It is looked at here, before anything of it does: a module comes from anywhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import llvmlite.binding as llvm
+
+from smelt.lowering.llvm import module_of_bitcode, module_of_text
+from smelt.targets.metal.devices.errors import DeviceError
+from smelt.targets.metal.devices.software import logs
+from smelt.targets.metal.devices.software.artifacts import KernelSource
+from smelt.targets.metal.devices.software.cooperation import COOPERATIVE
+from smelt.targets.metal.devices.software.functions import ATTRIBUTES, declaration_of, definition_of
+from smelt.targets.metal.devices.software.listings import split_list
+
+MOST_PRIVATE_BYTES = 1 << 20
+"""The most memory of its own that a thread may have: a part of the stack."""
+
+
+@dataclass(frozen=True)
+class OneFunction:
+    """A module whose kernel calls nothing but LLVM's own functions, the C library's, and those of AIR for which threads wait.
+
+    Attributes
+    ----------
+    parameters
+        The types and the names of the parameters.
+    body
+        The lines between the braces.
+    rest
+        All other lines: variables, declarations, metadata.
+    """
+
+    parameters: tuple[tuple[str, str], ...]
+    body: tuple[str, ...]
+    rest: tuple[str, ...]
+
+
+def as_one_function(source: KernelSource) -> OneFunction:
+    """The kernel with all that it calls. Raises `DeviceError` for what this device doesn't know or refuses to run."""
+    module = module_of_bitcode(source.bitcode)
+    module.verify()
+    name = source.kernel.name
+    if not any(function.name == name and not function.is_declaration for function in module.functions):
+        raise DeviceError(f"the module of the kernel {name} has no function of that name")
+    text = logs.with_packed_arguments(_with_constants(str(module), source))
+    inlined = module_of_text(_with_definitions(text, name))
+    inlined.verify()
+    passes = llvm.create_new_module_pass_manager()
+    # Function constants are computed by functions that run before the kernel; LLVM runs those itself.
+    for add in ("always_inliner", "global_opt", "sroa", "global_dead_code_eliminate"):
+        getattr(passes, f"add_{add}_pass")()
+    builder = llvm.create_pass_builder(_any_machine(), llvm.create_pipeline_tuning_options(speed_level=1))
+    passes.run(inlined, builder)
+    return _cut(str(inlined), name)
+
+
+def _any_machine() -> object:
+    # These passes ask nothing of it.
+    llvm.initialize_all_targets()
+    return llvm.Target.from_default_triple().create_target_machine()
+
+
+def _with_constants(text: str, source: KernelSource) -> str:
+    """The module with the values of its function constants in place of what the device would write there."""
+    for constant in source.constants:
+        line = re.compile(
+            rf"^(@{re.escape(constant.variable)} = .*?)externally_initialized (constant (?:\w+|<[^>]+>)) undef", re.MULTILINE
+        )
+        value = source.values.get(constant.variable)
+        if value is not None:
+            text = line.sub(rf"\1\2 {value}", text)
+    return text
+
+
+_TARGET_LINES = ("target ", "@llvm.compiler.used", "@llvm.used", "attributes #")
+
+_HEAD = re.compile(r"^define .*?@(?P<name>[\w.$-]+|\"[^\"]+\")\((?P<rest>.*)$")
+
+
+def _with_definitions(text: str, kernel: str) -> str:
+    """The module with AIR's functions defined, all functions to be inlined, and its target left out."""
+    lines, definitions, needed, unknown = [], [], {}, []
+    for line in text.splitlines():
+        if line.startswith("declare"):
+            declared = declaration_of(line)
+            if declared is None:
+                name = _name_of(line)
+                if not _OF_LLVM.fullmatch(name):
+                    unknown.append(name)
+                # Without attributes, as what is added declares them; LLVM knows its own functions.
+                lines.append(re.sub(rf"({ATTRIBUTES.pattern})+(?=[,)])| #\d+$|local_unnamed_addr ", "", line))
+            elif COOPERATIVE.fullmatch(declared.name) or declared.name == logs.FUNCTION:
+                lines.append(re.sub(r" #\d+$|local_unnamed_addr |range\([^)]*\) ", "", line))
+            else:
+                defined = definition_of(declared)
+                if defined is None:
+                    unknown.append(declared.name)
+                else:
+                    definitions.append(defined[0])
+                    needed.update(dict.fromkeys(defined[1]))
+        elif line.startswith("define"):
+            lines.append(_head(line, kernel))
+        elif not line.startswith(_TARGET_LINES):
+            lines.append(_plain(line))
+    if unknown:
+        names = ", ".join(sorted(unknown))
+        raise DeviceError(f"the kernel {kernel} calls {names}, which this device doesn't know")
+    body = "\n".join(lines)
+    declarations = [line for line in needed if f"@{_name_of(line)}(" not in body]
+    return "\n".join([body, *declarations, *definitions]) + "\n"
+
+
+def _name_of(declaration: str) -> str:
+    return declaration.split("@")[1].split("(")[0]
+
+
+def _plain(line: str) -> str:
+    """A line without what a compiler thought that a host doesn't keep to: it may bind one buffer twice.
+
+    Where the end of all is said to be unreachable, a thread ends.
+    """
+    if line == "  unreachable":
+        return "  ret void"
+    return re.sub(r", !(?:alias\.scope|noalias|invariant\.group) !\d+|(?<=[\w)>}]) #\d+(?=$|,)", "", line)
+
+
+def _head(line: str, kernel: str) -> str:
+    """The head of a function: the kernel is seen from outside, all others become a part of it."""
+    found = _HEAD.match(line)
+    assert found is not None
+    before, _, _ = line.partition("@")
+    result = before.replace("weak_odr ", "").replace("dso_local ", "").replace("internal ", "").removeprefix("define ")
+    rest = re.sub(r" #\d+| section \"[^\"]*\"| align \d+(?= \{)|local_unnamed_addr|unnamed_addr", "", found["rest"])
+    if found["name"].strip('"') == kernel:
+        return f"define {result}@{found['name']}({rest}"
+    closing = rest.rindex("{")
+    return f"define internal {result}@{found['name']}({rest[:closing]}alwaysinline {{"
+
+
+_OF_LLVM = re.compile(
+    r"llvm\.(?:(?:lifetime\.(?:start|end)|memcpy|memmove|memset|fmuladd|fma|fsh[lr]|[su](?:max|min)|abs|ctpop|ct[lt]z|bitreverse"
+    r"|bswap|assume|sqrt|fabs|floor|ceil|trunc|rint|nearbyint|round|roundeven|copysign|(?:min|max)(?:num|imum)|[su](?:add|sub|mul)\.with\.overflow"
+    r"|[su](?:add|sub|shl)\.sat|fpto[su]i\.sat|vector\.reduce\.\w+|expect|experimental\.noalias\.scope\.decl|dbg\.\w+|va_start|va_end"
+    r"|sin|cos|tan|exp|exp2|exp10|log|log2|log10|pow|powi|ldexp|is\.constant|is\.fpclass|ptrmask|invariant\.(?:start|end)|donothing"
+    r"|arithmetic\.fence|launder\.invariant\.group|strip\.invariant\.group|sideeffect|objectsize)(?:\.[\w.]+)?)"
+)
+"""LLVM's own functions that change nothing but what they are given."""
+
+_CALL = re.compile(r"^  (?:%[\w.\"$-]+ = )?(?:tail |musttail |notail )?call (?P<rest>.*)$")
+_CALLEE = re.compile(r"^[^@%(]*(?:\([^()]*\)[^@%(]*)*(?P<sigil>[@%])(?P<name>[\w.$-]+|\"[^\"]+\")\(")
+_REFUSED = re.compile(r"^  (?:%\S+ = )?(invoke|callbr|indirectbr|resume|landingpad|catch\w*|cleanup\w*|va_arg)\b")
+
+
+def _cut(text: str, kernel: str) -> OneFunction:
+    lines = text.splitlines()
+    begin = next(n for n, line in enumerate(lines) if line.startswith("define") and _is_head_of(line, kernel))
+    end = next(n for n in range(begin, len(lines)) if lines[n] == "}")
+    body = tuple(line for line in lines[begin + 1 : end] if line and not line.lstrip().startswith(";"))
+    _check(body, kernel)
+    rest = [*lines[:begin], *lines[end + 1 :]]
+    left = [line for line in _without_functions(rest) if not line.startswith((*_TARGET_LINES, "source_filename", ";"))]
+    return OneFunction(_parameters(lines[begin]), body, tuple(left))
+
+
+def _is_head_of(line: str, kernel: str) -> bool:
+    found = _HEAD.match(line)
+    return found is not None and found["name"].strip('"') == kernel
+
+
+def _without_functions(lines: Iterable[str]) -> list[str]:
+    """What is no function: those that are left are called by nobody."""
+    kept, is_inside = [], False
+    for line in lines:
+        is_inside = is_inside or line.startswith("define")
+        if not is_inside:
+            kept.append(line)
+        is_inside = is_inside and line != "}"
+    return kept
+
+
+def _parameters(head: str) -> tuple[tuple[str, str], ...]:
+    found = []
+    for part in split_list(head[head.index("(") + 1 :]):
+        kind = re.match(r"ptr(?: addrspace\(\d+\))?|<[^>]*>|[\w.]+", part)
+        assert kind is not None
+        found.append((kind[0], part.rsplit(" ", maxsplit=1)[-1]))
+    return tuple(found)
+
+
+def _check(body: tuple[str, ...], kernel: str) -> None:
+    """Refuse what may do anything but compute, and access memory by instructions that can be watched."""
+    private, is_entry = 0, True
+    for number, line in enumerate(body):
+        is_entry = is_entry and not (number and not line.startswith("  "))
+        refused = _REFUSED.match(line)
+        if refused is not None:
+            raise DeviceError(f"the kernel {kernel} has the instruction {refused[1]}, which no kernel has")
+        call = _CALL.match(line)
+        if call is not None:
+            _check_call(call["rest"], kernel)
+        elif " = alloca " in line:
+            if not is_entry or re.search(r"= alloca .*, i\d+ %", line):
+                raise DeviceError(f"the kernel {kernel} takes memory from the stack as it runs, which no kernel does")
+            private += _rough_size(line)
+    if private > MOST_PRIVATE_BYTES:
+        raise DeviceError(
+            f"a thread of the kernel {kernel} has {private} bytes of its own; the most is {MOST_PRIVATE_BYTES}"
+        )
+
+
+def _check_call(call: str, kernel: str) -> None:
+    callee = _CALLEE.match(call)
+    if callee is None or callee["sigil"] == "%" or re.search(r"\basm\b", call.split("(")[0]):
+        raise DeviceError(f"the kernel {kernel} calls what is only known when it runs, or assembly: {call}")
+    name = callee["name"].strip('"')
+    if not (name.startswith(("air.", "llvm.")) or name in _OF_C_LIBRARY):
+        raise DeviceError(f"the kernel {kernel} calls {name}, which could not be made a part of it: does it call itself?")
+
+
+_OF_C_LIBRARY = frozenset(
+    f"{name}f" for name in ("acos", "asin", "atan", "atan2", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "tan", "nextafter")
+) | {"sin", "cos", "tan", "ilogbf", "erff"}
+
+
+def _rough_size(line: str) -> int:
+    """The bytes of an `alloca`, or a little more: counts times eight."""
+    total = 8
+    for count in re.findall(r"(?:\[|<|, i\d+ )(\d+)(?= x|,|$)", line):
+        total *= int(count)
+    return total

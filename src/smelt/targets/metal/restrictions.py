@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Metal hasn't: numbers of 64 bits and more with a point, atomic operations of other widths than 32 bits, some functions."""
+
+from __future__ import annotations
+
+from smelt.compiler.restrictions import Refusal, Restrictions
+from smelt.ir.typed import Instruction, Value
+from smelt.types import Array, Iteration, Kind, Range, Scalar, Struct, Tuple, Type
+
+_ATOMIC = ("atomic", "atomic_compare_exchange")
+_FUNCTIONS = {"tgamma": "math.gamma", "lgamma": "math.lgamma"}
+
+
+def _parameter(parameter: Value) -> Refusal | None:
+    missing = _missing(parameter.type)
+    if missing is None:
+        return None
+    what = f"the parameter {parameter.name} is a {parameter.type}"
+    if isinstance(parameter.type, Scalar):
+        return Refusal(f"{what}, and Metal has no {missing}", f"pass a Python number or a {_INSTEAD[missing.bits]}")
+    return Refusal(f"{what}, and Metal has no {missing}", f"pass an array of {_INSTEAD[missing.bits]}: a.astype({_NUMPY[missing.bits]})")
+
+
+def _instruction(instruction: Instruction) -> Refusal | None:
+    values = (*instruction.operands, *([instruction.result] if instruction.result is not None else []))
+    for value in values:
+        missing = _missing(value.type)
+        if missing is not None:
+            return Refusal(
+                f"this is a {missing}, which Metal has not",
+                f"compute with {_INSTEAD[missing.bits]}: write {_NUMPY[missing.bits]}(...), or a Python number, which is as wide as what "
+                "it is joined with",
+            )
+    operation = instruction.operation
+    if operation in _FUNCTIONS:
+        return Refusal(f"Metal has no {_FUNCTIONS[operation]}", "compute it on the CPU, and pass it in an array")
+    if operation in _ATOMIC:
+        kind = instruction.operands[0].type
+        assert isinstance(kind, Array)
+        assert isinstance(kind.element, Scalar)
+        if kind.element.bits != 32:
+            return Refusal(
+                f"Metal has atomic operations on numbers of 32 bits, not on a {kind}",
+                "use an array of int32, uint32 or float32",
+            )
+    return None
+
+
+_INSTEAD = {64: "float32", 128: "complex64"}
+_NUMPY = {64: "np.float32", 128: "np.complex64"}
+
+
+def _missing(kind: Type) -> Scalar | None:
+    """The scalar in a type that Metal hasn't."""
+    match kind:
+        case Scalar():
+            is_wide = kind.kind is Kind.FLOATING and kind.bits == 64
+            return kind if is_wide or (kind.is_complex and kind.bits == 128) or kind.bits > 128 else None
+        case Array(element=element) | Range(element=element):
+            return _missing(element)
+        case Tuple(items=items) | Iteration(items=items):
+            return next(filter(None, map(_missing, items)), None)
+        case Struct(fields=fields):
+            return next(filter(None, (_missing(field) for _, field in fields)), None)
+    return None
+
+
+RESTRICTIONS = Restrictions(_parameter, _instruction)
