@@ -124,7 +124,7 @@ def lookups() -> None:
 
     import smelt  # noqa: PLC0415
     from smelt import _wiring, knobs  # noqa: PLC0415
-    from smelt.sessions.container import digest  # noqa: PLC0415
+    from smelt.caching.digests import digest  # noqa: PLC0415
     from smelt.sessions.contents import keyed_entries  # noqa: PLC0415
     from smelt.sessions.entries import encode_entry  # noqa: PLC0415
     from smelt.sessions.images import Image, image_bytes  # noqa: PLC0415

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: INP001 - read by Sphinx
 """How Sphinx builds these pages: `nox -s docs`, or `python -m sphinx -W --keep-going docs docs/_build`."""
 
 import sys
@@ -17,8 +18,7 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "command_reference",
-    "error_messages",
+    "directives",
 ]
 root_doc = "index"
 exclude_patterns = ["_build"]
@@ -40,4 +40,3 @@ python_use_unqualified_type_names = True
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 html_show_sourcelink = False
-error_messages_package = str(Path(smelt.__file__).parent)

@@ -1,22 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every error message of smelt, read from its source, and the directive `error-messages` that lists them in a page.
+# ruff: noqa: INP001 - a part of the documentation
+"""Every error message of smelt, read from its source.
 
-A message is what an error is made of where it is raised. What differs from one error to another is shown as `…`. So the page can't
-miss a message, nor have one that smelt no longer has; the tests see to it that each kind of error has a place in the page.
+A message is what an error is made of where it is raised. What differs from one error to another is shown as `…`. So the page that
+lists them can't miss a message, nor have one that smelt no longer has; the tests see to it that each has a place in the page.
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
-
-from docutils import nodes
-from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxDirective
 
 ELLIPSIS = "…"
 THREADS = "threads"
@@ -24,7 +21,9 @@ THREADS = "threads"
 
 # What makes an error in the name of its author: these methods' first text is the message.
 _MAKERS = {"error": "KernelError", "refuse": "KernelError", "recursion": "KernelError", "warn": "StoreWarning"}
-_EXCEPTIONS = {name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, Exception)}
+_EXCEPTIONS = {
+    name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, Exception)
+}
 # These say that smelt itself is wrong, or end a search inside of it; no user sees them.
 _INTERNAL = {"AssertionError", "NotImplementedError"}
 
@@ -51,12 +50,20 @@ class Message:
     module: str
 
 
-def messages(package: Path) -> list[Message]:
+def listed(found: Iterable[Message], kinds: Sequence[str], places: Sequence[str]) -> list[Message]:
+    """Those of some kinds, of modules whose names begin with one of `places`; of all modules if there are no places."""
+    return [one for one in found if one.kind in kinds and one.module.startswith(tuple(places) or ("",))]
+
+
+@functools.cache
+def messages(package: Path) -> tuple[Message, ...]:
     """Every message of the modules under `package`, in the order of the alphabet."""
     found = set()
     for path in sorted(package.rglob("*.py")):
-        found.update(_Module(path.relative_to(package).as_posix(), ast.parse(path.read_text(encoding="utf-8"))).messages())
-    return sorted(found)
+        found.update(
+            _Module(path.relative_to(package).as_posix(), ast.parse(path.read_text(encoding="utf-8"))).messages()
+        )
+    return tuple(sorted(found))
 
 
 class _Module:
@@ -121,9 +128,14 @@ class _Module:
                 return self._texts(then, function) + self._texts(otherwise, function)
             case ast.Name(id=name):
                 return [text for value in _assigned(function, name) for text in self._texts(value, function)]
+            case ast.Subscript(value=ast.Name(id=name)):
+                tables = [value for value in _assigned(self.tree, name) if isinstance(value, ast.Dict)]
+                return [text for table in tables for value in table.values for text in self._texts(value, self.tree)]
             case ast.Call(func=ast.Name(id=name)) if name in self.functions:
                 returns = [here for here in _own_nodes(self.functions[name]) if isinstance(here, ast.Return)]
-                return [text for here in returns if here.value for text in self._texts(here.value, self.functions[name])]
+                return [
+                    text for here in returns if here.value for text in self._texts(here.value, self.functions[name])
+                ]
         return []
 
 
@@ -147,52 +159,3 @@ def _assigned(function: ast.AST, name: str) -> Iterator[ast.expr]:
                 elif isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
                     pairs = zip(target.elts, node.value.elts, strict=True)
                     yield from (value for item, value in pairs if isinstance(item, ast.Name) and item.id == name)
-
-
-class ErrorMessages(SphinxDirective):
-    """`{error-messages} KIND...`: a table of the messages of these kinds, in the modules whose names begin with `:in:`."""
-
-    required_arguments = 1
-    final_argument_whitespace = True
-    option_spec: ClassVar[dict[str, Any]] = {"in": str}
-
-    def run(self) -> list[nodes.Node]:
-        kinds, places = self.arguments[0].split(), tuple(self.options.get("in", "").split()) or ("",)
-        package = Path(self.config.error_messages_package)
-        listed = sorted(
-            {
-                (message.text, message.help)
-                for message in messages(package)
-                if message.kind in kinds and message.module.startswith(places)
-            }
-        )
-        if not listed:
-            raise self.error(f"smelt has no message of {self.arguments[0]} in {' '.join(places)}")
-        with_help = any(instead for _, instead in listed)
-        rows = [(text, instead) if with_help else (text,) for text, instead in listed]
-        return [_table(("message", "what to do")[: 1 + with_help], rows)]
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> nodes.table:
-    group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in heads), cols=len(heads))
-    head, body = nodes.thead("", _row(heads)), nodes.tbody()
-    body += [_row(row) for row in rows]
-    group += [head, body]
-    return nodes.table("", group, classes=["error-messages"])
-
-
-def _row(texts: Iterable[str]) -> nodes.row:
-    return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", *_marked_up(text))) for text in texts))
-
-
-def _marked_up(text: str) -> Iterator[nodes.Node]:
-    """A text in which code stands between backticks."""
-    for number, part in enumerate(text.split("`")):
-        yield nodes.literal("", part) if number % 2 else nodes.Text(part)
-
-
-def setup(app: Sphinx) -> dict[str, Any]:
-    """What Sphinx calls: adds the directive."""
-    app.add_config_value("error_messages_package", "", "env")
-    app.add_directive("error-messages", ErrorMessages)
-    return {"parallel_read_safe": True}

@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from smelt import metal as metal
+    from smelt._devices import (
+        array as array,
+        device as device,
+        devices as devices,
+        empty as empty,
+        full as full,
+        synchronize as synchronize,
+        zeros as zeros,
+    )
     from smelt._wiring import (
+        code_air as code_air,
         code_llvm as code_llvm,
         code_native as code_native,
         code_typed as code_typed,
@@ -97,7 +107,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _EXPORTS = {
+    "smelt._devices": ("array", "device", "devices", "empty", "full", "synchronize", "zeros"),
     "smelt._wiring": (
+        "code_air",
         "code_llvm",
         "code_native",
         "code_typed",

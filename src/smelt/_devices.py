@@ -7,15 +7,18 @@ import functools
 import importlib
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from smelt import knobs
 from smelt.compiler.config import CompilerConfig
-from smelt.launch import requests
+from smelt.launch import device_arrays, requests, streams
+from smelt.launch.device_arrays import DeviceArray
 from smelt.launch.devices import Devices
+from smelt.records import replace
 
-__all__ = ["device", "devices", "known_devices"]
+__all__ = ["array", "device", "devices", "empty", "full", "known_devices", "synchronize", "zeros"]
 
 
 @functools.cache
@@ -37,22 +40,74 @@ def devices() -> tuple[Any, ...]:
     return known_devices().all()
 
 
+def synchronize(device: Any = None) -> None:
+    """Return when everything is done that was launched on a device, given itself or by its name, or without one on all devices.
+
+    Raises what went wrong first in a launch since the last time.
+    """
+    streams.synchronize(*(() if device is None else (known_devices().of(device),)))
+
+
+def array(values: Any, device: Any = None) -> DeviceArray:
+    """A copy of an array, or of what NumPy makes one of, on a device: given itself or by its name, else the default one.
+
+    Raises `LaunchError` if there is no such device, `MemoryError` if it has no room.
+    """
+    return device_arrays.array(values, known_devices().of(device))
+
+
+def empty(shape: int | tuple[int, ...], dtype: Any = np.float32, device: Any = None) -> DeviceArray:
+    """An array on a device, of which nothing is said what it holds. `dtype` is a type of smelt's or of NumPy's. Raises as `array`."""
+    return device_arrays.empty(shape, dtype, known_devices().of(device))
+
+
+def zeros(shape: int | tuple[int, ...], dtype: Any = np.float32, device: Any = None) -> DeviceArray:
+    """An array of zeros on a device. Raises as `array`."""
+    # Whatever memory held before, a device gives it out cleared.
+    return empty(shape, dtype, device)
+
+
+def full(shape: int | tuple[int, ...], value: Any, dtype: Any = np.float32, device: Any = None) -> DeviceArray:
+    """An array on a device whose elements are all `value`. Raises as `array`."""
+    made = empty(shape, dtype, device)
+    made.fill(value)
+    return made
+
+
 def _software(name: str) -> Any:
-    return importlib.import_module("smelt.targets.metal.devices.software.device").SoftwareDevice(name)
+    return importlib.import_module("smelt.targets.metal.devices.software.device").SoftwareDevice(
+        name, software_runtime()
+    )
+
+
+@functools.cache
+def software_runtime() -> Any:
+    """What the devices in software have in common: their compiled kernels, and the threads that run them. LLVM is loaded for the first one
+    that neither this process nor an earlier one has compiled."""
+    artifacts, pipeline = (
+        importlib.import_module(f"smelt.targets.metal.devices.software.{name}") for name in ("artifacts", "pipeline")
+    )
+    wiring = importlib.import_module("smelt._wiring")
+    code = artifacts.KernelCode(_compile_for_software, wiring.helper_store())
+    return pipeline.Runtime(code, wiring.thread_grid())
+
+
+def _compile_for_software(source: Any, checks: Any, results: Any) -> None:
+    importlib.import_module("smelt.targets.metal.devices.software.compilation").compile_kernel(source, checks, results)
 
 
 def _hardware() -> Sequence[Any]:
     if sys.platform != "darwin":
         return ()
-    found: Sequence[Any] = importlib.import_module("smelt.targets.metal.devices.macos").devices_of_system()
+    session = importlib.import_module("smelt._wiring").session()
+    # Machine code that Metal makes is kept where all else is.
+    files = None if session is None else session.directory
+    found: Sequence[Any] = importlib.import_module("smelt.targets.metal.devices.macos").devices_of_system(files)
     return found
 
 
-def metal_kernel(kernel: Any, kinds: tuple[Any, ...], found: Any, config: CompilerConfig, jobs: Any) -> Any:
-    """A kernel ready to run on a Metal device, compiled with these settings."""
+def _load(kernel: Any, kinds: tuple[Any, ...], found: Any, config: CompilerConfig | None, jobs: Any) -> Any:
+    """A kernel ready to run on a Metal device."""
     made = importlib.import_module("smelt.launch.metal_kernels").MetalKernel
-    return made(kernel, kinds, jobs, config, found, keeps=not requests.is_collecting())
-
-
-def _load(kernel: Any, kinds: tuple[Any, ...], found: Any, jobs: Any) -> Any:
-    return metal_kernel(kernel, kinds, found, replace(kernel.config, target=jobs.target_named("metal")), jobs)
+    chosen = config or replace(kernel.config, target=jobs.target_named("metal"))
+    return made(kernel, kinds, jobs, chosen, found, keeps=not requests.is_collecting())

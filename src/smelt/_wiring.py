@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: PTH123 - a warm process doesn't import pathlib
 """Where the parts of smelt are put together. The compiler is imported when something is first compiled."""
 
 from __future__ import annotations
@@ -9,8 +10,6 @@ import os
 import sys
 import types
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, overload
 
 from smelt import knobs
@@ -20,9 +19,9 @@ from smelt.caching import Results, add_method
 from smelt.compiler.config import CompilerConfig, CompilerJob
 from smelt.compiler.jobs import Jobs
 from smelt.launch import Kernel, requests
+from smelt.records import Record, replace
 from smelt.sessions import CompilerCode, Session
 from smelt.sessions.directory import Directory, default_directory
-from smelt.sessions.traces import trace_line
 from smelt.targets.native.linking import NativeLinker
 from smelt.targets.native.loader.helper_code import HelperCode
 from smelt.targets.native.processors.available_cpus import available_cpus
@@ -43,18 +42,18 @@ def jobs() -> Jobs:
     """The results of this process's jobs. The compiler is imported for the first that is neither known nor in the store."""
     linkers = {"native": lambda: NativeLinker(thread_grid, _announce), "metal": metal_linker}
     found = Jobs(OnDemand(linkers), driver)
-    if knobs.STORE.value:
-        path = knobs.CACHE_DIRECTORY.value
-        place = Path(path) if path is not None else default_directory()
-        directory = Directory(place) if place is not None else None
-        found.store = Session(found.overlays, RESULTS_CLASSES, directory=directory, most_bytes=knobs.CACHE_SIZE.value)
+    # Without the store there are still the images.
+    place = (knobs.CACHE_DIRECTORY.value or default_directory()) if knobs.STORE.value else None
+    directory = Directory(place) if place is not None else None
+    found.store = Session(found.overlays, RESULTS_CLASSES, directory=directory, most_bytes=knobs.CACHE_SIZE.value)
     return found
 
 
-def session() -> Session | None:
-    """What this process keeps for later ones; None if nothing."""
+def session() -> Session:
+    """What this process finds of earlier ones, and keeps for later ones."""
     store = jobs().store
-    return store if isinstance(store, Session) else None
+    assert isinstance(store, Session)
+    return store
 
 
 @functools.cache
@@ -62,20 +61,21 @@ def stubs() -> Any:
     """What launches in compiled code; None where the objects of this Python or NumPy are not laid out as it expects."""
     if not importlib.import_module("smelt.targets.native.launching.object_layouts").are_as_expected():
         return None
-    return importlib.import_module("smelt.targets.native.launching.stubs").Stubs(_compile_stub, _helper_store())
+    return importlib.import_module("smelt.targets.native.launching.stubs").Stubs(_compile_stub, helper_store())
 
 
 @functools.cache
 def thread_grid() -> ThreadGrid | None:
     """What spreads grids over threads; None where there is one processor, or one thread is asked for."""
     threads = knobs.NUM_THREADS.value or available_cpus()
-    helpers = HelperCode(("smelt thread grid", host_machine()), _compile_stub, _helper_store())
+    helpers = HelperCode(("smelt thread grid", host_machine()), _compile_stub, helper_store())
     return ThreadGrid(helpers, threads) if threads > 1 else None
 
 
-def _helper_store() -> CompilerCode | None:
+def helper_store() -> CompilerCode | None:
+    """Where code is kept that depends on nothing but the compiler and what it was made of; None if nowhere."""
     found = session()
-    return None if found is None or found.directory is None else CompilerCode(found.directory, found.fingerprints)
+    return None if found.directory is None else CompilerCode(found.directory, found.fingerprints)
 
 
 def _compile_stub(text: str, opt_level: int) -> Any:
@@ -92,11 +92,24 @@ def _announce(results: NativeResults) -> None:
 
 @functools.cache
 def driver() -> Any:
-    """The compiler of this process, with every target's back end."""
+    """The compiler of this process. The back end of a target is imported for the first kernel that it compiles."""
+    return importlib.import_module("smelt.driver").Driver(jobs(), _table, _backend)
+
+
+@functools.cache
+def _table(target: str) -> Any:
+    """Where calls in kernels for a target are looked up."""
     overlays = importlib.import_module("smelt.inference.overlays")
-    backend = importlib.import_module("smelt.targets.native.backend")
-    table = overlays.table_of(jobs().overlays, jobs().functions)
-    return importlib.import_module("smelt.driver").Driver(jobs(), table, {"native": backend.NativeBackend()})
+    own = (overlays.metal_overlays(),) if target == "metal" else ()
+    return overlays.table_of(jobs().overlays, jobs().functions, *own)
+
+
+@functools.cache
+def _backend(target: str) -> Any:
+    """The back end of a target."""
+    if target == "metal":
+        return importlib.import_module("smelt.targets.metal.backend").MetalBackend()
+    return importlib.import_module("smelt.targets.native.backend").NativeBackend()
 
 
 @overload
@@ -192,6 +205,16 @@ def code_native(kernel: Kernel, kinds: tuple[Any, ...]) -> str:
     return assembly
 
 
+def code_air(kernel: Kernel, kinds: tuple[Any, ...], *, target: str = "metal") -> str:
+    """The AIR of a kernel for argument types, as text: what stands in its metallib, as today's LLVM writes it.
+
+    `target` says for which system: `metal:macos=15`, say. Raises what `code_typed` does, and `ValueError` for what is no target.
+    """
+    job = _job(kernel, kinds)
+    job = CompilerJob(job.instance, replace(job.config, target=jobs().target_named(target)))
+    return str(driver().optimised(job, driver().inferred(job))[0])
+
+
 def on_compile(hook: Callable[[CompilerJob], None]) -> Callable[[], None]:
     """Call `hook` with every job that is compiled from now on: its `instance`, and its `config`. Returns what ends that.
 
@@ -207,11 +230,10 @@ def why(kernel: Kernel) -> tuple[str, ...]:
     Each names the change, and the chain of calls through which it reached the kernel: a change in this process, or one between an
     earlier process, which kept what it compiled, and this one.
     """
-    cache, kept = jobs().cache, session()
+    cache = jobs().cache
     instances = [kernel.instance(kinds) for kinds in kernel.compiled_for]
     lines = [line for instance in instances for line in cache.why(instance)]
-    if kept is not None:
-        lines += [line for instance in instances for line in kept.why(instance)]
+    lines += [line for instance in instances for line in session().why(instance)]
     return tuple(lines)
 
 
@@ -221,10 +243,11 @@ def trace(path: str | os.PathLike[str]) -> Callable[[], None]:
     One line is written to the file at `path` for each kernel and tuple of argument types, when it is first launched. Launch what is to be
     recorded after this is called: of a kernel that was launched before, launches like the last one are not seen.
     """
-    file, written = Path(path).open("a", encoding="utf-8"), set[str]()  # noqa: SIM115 - closed when the trace ends
+    traces = importlib.import_module("smelt.sessions.traces")
+    file, written = open(path, "a", encoding="utf-8"), set[str]()  # noqa: SIM115 - closed when the trace ends
 
     def record(kernel: Kernel, kinds: tuple[Type, ...]) -> None:
-        line = trace_line(kernel.instance(kinds))
+        line = traces.trace_line(kernel.instance(kinds))
         if line is not None and line not in written:
             written.add(line)
             file.write(line)
@@ -239,8 +262,7 @@ def trace(path: str | os.PathLike[str]) -> Callable[[], None]:
     return end
 
 
-@dataclass(frozen=True)
-class Stats:
+class Stats(Record):
     """What happened in this process so far.
 
     Attributes
@@ -278,8 +300,8 @@ def stats() -> Stats:
         compilations=driver().compilations if driver.cache_info().currsize else 0,
         inferences=counts.made,
         memory_hits=jobs().memory_hits,
-        image_hits=kept.image_hits if kept is not None else 0,
-        store_hits=kept.store_hits if kept is not None else 0,
+        image_hits=kept.image_hits,
+        store_hits=kept.store_hits,
         links=jobs().links,
         invalidations=counts.invalidated,
         llvm_loaded="llvmlite.binding" in sys.modules,

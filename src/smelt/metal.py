@@ -16,24 +16,42 @@ from typing import Any
 import numpy as np
 
 from smelt._devices import known_devices
+from smelt.launch.metal_functions import mtlfunction
 from smelt.targets.metal.air.kernels import THREADGROUP_SPACE, Buffer
-from smelt.targets.metal.devices.errors import DeviceError
+from smelt.targets.metal.devices.errors import DeviceError, DeviceWarning
 from smelt.targets.metal.devices.host_memory import HostMemory, extent_of
 from smelt.targets.metal.devices.protocol import Device, Function, Library, Sizes
+from smelt.targets.metal.devices.software.checks import Checks
 from smelt.targets.metal.metallib import MetallibError
 
-__all__ = ["DeviceError", "MetalFunction", "MetalLibrary", "MetallibError", "library"]
+__all__ = ["Checks", "DeviceError", "DeviceWarning", "MetalFunction", "MetalLibrary", "MetallibError", "library", "mtlfunction"]
 
 _DEFAULT_GROUP = 256
 
 
-def library(source: str | os.PathLike[str] | bytes, device: Device | str | None = None) -> MetalLibrary:
+def library(
+    source: str | os.PathLike[str] | bytes, device: Device | str | None = None, **settings: Any
+) -> MetalLibrary:
     """Open a metallib: the path of a file, or its bytes. Without a device, on the machine's, or on one in software if it has none.
 
-    Raises `OSError` for a file that can't be read, `MetallibError` for what is no metallib, `LaunchError` for no such device.
+    Parameters
+    ----------
+    settings
+        For devices in software: `checks`, what they look after while a kernel runs; `seconds`, how long a launch may take; `show`, what
+        shows a text that a kernel logs, given its level, `default` or `error`, say.
+
+    Raises `OSError` for a file that can't be read, `MetallibError` for what is no metallib, `LaunchError` for no such device,
+    `DeviceError` for settings that the device hasn't.
     """
     data = source if isinstance(source, bytes) else Path(source).read_bytes()
+    if settings and device is None:
+        device = "metal:software"
     chosen: Device = known_devices().default_metal if device is None else known_devices().of(device)
+    if settings:
+        with_settings = getattr(chosen, "with_settings", None)
+        if with_settings is None:
+            raise DeviceError(f"{chosen.name} has no {', '.join(settings)}; a device in software has: metal:software")
+        chosen = with_settings(**settings)
     return MetalLibrary(chosen, chosen.library(data))
 
 

@@ -23,8 +23,10 @@ _MISSING = object()
 
 
 class Field(NamedTuple):
-    """What is declared of a field. Made by `field`."""
+    """What is declared of a field: as that of `dataclasses`, as far as it goes."""
 
+    name: str = ""
+    type: Any = None
     default: Any = _MISSING
     compare: bool = True
     repr: bool = True
@@ -39,7 +41,7 @@ def field(
     metadata: Mapping[str, Any] | None = None,
 ) -> Any:
     """Declare more of a field than its type: as the function of this name in `dataclasses`."""
-    return Field(default, compare, repr, metadata or {})
+    return Field("", None, default, compare, repr, metadata or {})
 
 
 class _Parameters(NamedTuple):
@@ -48,19 +50,19 @@ class _Parameters(NamedTuple):
 
 
 class _DataclassFields:
-    """What the functions of `dataclasses` look for on a class. It is made when it is looked for."""
+    """What the functions of `dataclasses` look for on a class. It is made when it is first looked for."""
 
     def __get__(self, record: object, cls: RecordType) -> Any:
         from dataclasses import field as dataclass_field, make_dataclass  # noqa: PLC0415 - what records are there to avoid
 
         declared = []
-        for name, own in cls.record_fields.items():
+        for own in cls.record_fields.values():
             default = {} if own.default is _MISSING else {"default": own.default}
             made = dataclass_field(repr=own.repr, compare=own.compare, metadata=own.metadata, **default)
-            declared.append((name, cls.field_types[name], made))
-        # Kept, for keys of constants are made of them whenever something is compiled.
-        cls.__dataclass_fields__ = made_fields = make_dataclass(cls.__name__, declared).__dataclass_fields__  # type: ignore[attr-defined]
-        return made_fields
+            declared.append((own.name, own.type, made))
+        fields = make_dataclass(cls.__name__, declared).__dataclass_fields__  # type: ignore[attr-defined]
+        cls.__dataclass_fields__ = fields  # type: ignore[attr-defined]
+        return fields
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
@@ -68,18 +70,18 @@ class RecordType(type):
     """The class of classes of records."""
 
     record_fields: dict[str, Field]
-    field_types: dict[str, Any]
 
     def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any], *, eq: bool = True) -> RecordType:
         """Make a class of records. Raises `TypeError` if a field without a default stands after one that has one."""
-        types = {
-            own: kind for own, kind in body.get("__annotations__", {}).items() if not str(kind).startswith("ClassVar")
+        fields = {
+            own: _declared(own, kind, body.pop(own, _MISSING))
+            for own, kind in body.get("__annotations__", {}).items()
+            if not kind.startswith("ClassVar")
         }
-        fields = {own: _declared(body.pop(own, _MISSING)) for own in types}
-        body["__slots__"] = tuple(types)
+        body["__slots__"] = tuple(fields)
         for base in reversed(bases):
             if isinstance(base, RecordType):
-                fields, types = base.record_fields | fields, base.field_types | types
+                fields = base.record_fields | fields
         has_default = [own.default is not _MISSING for own in fields.values()]
         if has_default != sorted(has_default):
             raise TypeError(f"{name}: a field without a default stands after one that has one")
@@ -88,7 +90,6 @@ class RecordType(type):
         compared = [own for own, declared in fields.items() if declared.compare] or ["__class__"]
         body |= {
             "record_fields": fields,
-            "field_types": types,
             # Of two names and more it gives a tuple, whose items are compared by identity first.
             "_compared": attrgetter(*compared) if len(compared) > 1 else attrgetter(compared[0], compared[0]),
             "__match_args__": tuple(fields),
@@ -102,8 +103,8 @@ class RecordType(type):
     _setters: tuple[Callable[[Any, Any], None], ...]
 
 
-def _declared(value: Any) -> Field:
-    return value if isinstance(value, Field) else Field(value)
+def _declared(name: str, kind: str, value: Any) -> Field:
+    return value._replace(name=name, type=kind) if isinstance(value, Field) else Field(name, kind, value)
 
 
 class Record(metaclass=RecordType):
@@ -156,6 +157,29 @@ def replace(record: R, **changes: Any) -> R:
     """A record of the same class with some fields changed. Raises `TypeError` for a field that there isn't."""
     cls = type(record)
     return cls(**{name: getattr(record, name) for name in cls.record_fields} | changes)
+
+
+def fields(cls: Any) -> tuple[Any, ...]:
+    """The fields of a class of records or a dataclass, as the function of this name in `dataclasses`, which isn't imported for records."""
+    if isinstance(cls, RecordType):
+        return tuple(cls.record_fields.values())
+    from dataclasses import fields as dataclass_fields  # noqa: PLC0415 - whoever has a dataclass has imported it
+
+    return dataclass_fields(cls)
+
+
+def defaults_of_fields(cls: Any) -> dict[str, Any]:
+    """The defaults of those fields of a class of records or a dataclass that have one."""
+    if isinstance(cls, RecordType):
+        return {own.name: own.default for own in cls.record_fields.values() if own.default is not _MISSING}
+    from dataclasses import MISSING  # noqa: PLC0415 - as in `fields`
+
+    return {own.name: own.default for own in fields(cls) if own.default is not MISSING}
+
+
+def is_dataclass(cls: type) -> bool:
+    """Whether a class is one of records or a dataclass, or is derived from one."""
+    return hasattr(cls, "__dataclass_params__")
 
 
 def _bound(cls: RecordType, values: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:

@@ -205,7 +205,8 @@ def test_counts_add_up_and_are_a_snapshot(bench):
     bench.compile("f")
     assert bench.cache.counts == Counts(made=3, invalidated=2)
     assert before == Counts(made=2)
-    before.made = 100
+    with pytest.raises(AttributeError, match="Counts is immutable"):
+        before.made = 100
     assert bench.cache.counts.made == 3
 
 

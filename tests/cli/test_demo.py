@@ -16,8 +16,8 @@ from PIL import Image
 
 import smelt
 from smelt.cli import main
-from smelt.cli.demo.screen import Screen
 from smelt.cli.demo.story import PICTURES, PROGRAMS, Story
+from smelt.cli.screen import Screen
 
 pytestmark = pytest.mark.once
 

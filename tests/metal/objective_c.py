@@ -18,6 +18,7 @@ import numpy as np
 
 from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.devices.macos.objective_c import Frameworks
+from smelt._devices import software_runtime
 from smelt.targets.metal.devices.software.device import SoftwareDevice
 from smelt.targets.metal.metallib import MetallibError
 
@@ -131,7 +132,7 @@ class Device(NSObject):
     def __init__(self, layer, name, number):
         super().__init__(layer)
         self._layer, self._name, self._number = layer, name, number
-        self._software = SoftwareDevice(name)
+        self._software = SoftwareDevice(name, software_runtime())
 
     def name(self):
         return self._name

@@ -231,3 +231,40 @@ def test_it_is_written_when_the_process_ends(files, library, tmp_path):
     command = [sys.executable, "-c", PROGRAM, str(beside), str(files.path), str(path)]
     printed = [subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(2)]
     assert printed == ["0 1\n", "1 0\n"]
+
+
+def program(name, *arguments, **environment):
+    """What a program of this folder prints, in a process of its own."""
+    path = Path(__file__).with_name(name)
+    done = subprocess.run(
+        [sys.executable, str(path), *map(str, arguments)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.splitlines()
+
+
+def test_a_kernel_of_smelts_own_finds_its_machine_code_in_the_next_process(tmp_path):
+    kept = {"SMELT_STORE": "on", "SMELT_CACHE_DIR": str(tmp_path)}
+    first, second = (program("macos_program.py", **kept, PYTHONHASHSEED=seed) for seed in ("1", "2"))
+    assert first == ["cpu metal:0 metal:1 metal:software", "True 1", "0 1"]
+    assert second == ["cpu metal:0 metal:1 metal:software", "True 0", "1 0"]
+
+
+def test_metallibs_are_the_same_bytes_in_every_process(tmp_path):
+    # Each compiles anew: in another place, with another order of sets.
+    printed = []
+    for seed in ("1", "2"):
+        folder = tmp_path / seed
+        folder.mkdir()
+        here = os.getcwd()
+        os.chdir(folder)
+        try:
+            printed.append(program("stable_program.py", PYTHONHASHSEED=seed, SMELT_STORE="off"))
+        finally:
+            os.chdir(here)
+    assert printed[0] == printed[1]
+    assert len(set(printed[0])) == 4
+    assert {len(digest) for digest in printed[0]} == {64}

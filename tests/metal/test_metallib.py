@@ -48,8 +48,11 @@ def whole():
     )
     first.declare_constants((FunctionConstant("flag", 53, 3), FunctionConstant("größe", 29, 300, is_active=False)))
     second = kernel("zweite", b"\1" * 48, kind=FunctionKind.VISIBLE, reflection=b"r" * 40, source=0)
+    order = ("NAME", "TYPE", "LAYR", "HASH", "OFFT", "VERS", "MDSZ", "TESS")
+    tags = [Tag("LAYR", b"\1"), Tag("TESS", b"\2\3")]
+    drawn = kernel("drawn", kind=FunctionKind.VERTEX, others=tags, order=order)
     return Library(
-        [first, second, kernel("third")],
+        [first, second, kernel("third"), drawn],
         version=Version(1, 2, 9),
         system=Version(26, 1, 0),
         sources=Sources("metallib a.air", "/work", [Archive("0", b"BZh1"), Archive("1", b"BZh22")]),
@@ -143,8 +146,18 @@ def test_what_functions_say_of_themselves():
     assert read.function("third").location is None
     first.declare_constants(())
     assert first.constants == ()
-    with pytest.raises(MetallibError, match="no function 'fourth'; it has first, zweite, third"):
+    with pytest.raises(MetallibError, match="no function 'fourth'; it has first, zweite, third, drawn"):
         read.function("fourth")
+
+
+def test_of_many_functions_the_error_names_those_with_similar_names():
+    library = Library([kernel(f"gemm_{number}_float") for number in range(1000)])
+    with pytest.raises(MetallibError) as error:
+        library.function("gemm_77_flaot")
+    assert "'gemm_77_flaot'; it has gemm_77_float, " in str(error.value)
+    assert str(error.value).endswith(" and 990 more")
+    with pytest.raises(MetallibError, match=r"no function 'x'; it has gemm_0_float, gemm_1_float, .* and 990 more"):
+        library.function("x")
 
 
 def test_one_library_gives_the_same_bytes_in_every_process():
@@ -181,7 +194,13 @@ DAMAGED = {
     "claims to have 4294967295 entries": changed(88, b"\xff" * 4),
     "a group of the list of functions lies outside": changed(92, struct.pack("<I", 1 << 30)),
     "the module of first is damaged: it has another digest": changed(GOOD.index(bytes(range(32))), b"\xff"),
-    "a function has tags that are not known": changed(GOOD.index(b"TYPE"), b"TYPO"),
+    "a function has no TYPE": changed(GOOD.index(b"TYPE"), b"TYPO"),
+    "a function has tags in another order: TYPE, NAME, HASH": GOOD.replace(
+        b"NAME\6\0first\0TYPE\1\0\2", b"TYPE\1\0\2NAME\6\0first\0"
+    ),
+    "a function has tags in another order: NAME, NAME, HASH": GOOD.replace(
+        b"NAME\6\0first\0TYPE\1\0\2", b"NAME\4\0fi\0\0NAME\3\0st\0"
+    ),
     "a tag of 2 bytes in place of 1": GOOD.replace(b"NAME\6\0first\0TYPE\1\0\2", b"NAME\5\0firs\0TYPE\2\0\2\2"),
     "a function has no MDSZ": GOOD.replace(b"VERS\x08", b"VERS\x16", 1),
     "two functions of the library have one name": GOOD.replace(b"third\0", b"first\0"),

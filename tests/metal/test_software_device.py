@@ -218,11 +218,11 @@ define void @line(ptr addrspace(1) %out, i32 %i) {
 
 def test_what_this_device_does_not_know_is_named_when_the_pipeline_is_made(air):
     unknown = (
-        "declare float @air.simd_shuffle_rotate_up.f32(float, i16)\ndeclare void @air.new()\n"
+        "declare float @air.simd_shuffle_around.f32(float, i16)\ndeclare void @air.new()\ndeclare i32 @system(ptr)\n"
         "define void @calls() {\n  call void @air.new()\n  ret void\n}"
     )
     waits = unknown.replace("calls", "waits").replace(
-        "call void @air.new()", "%r = call float @air.simd_shuffle_rotate_up.f32(float 1.0, i16 1)"
+        "call void @air.new()", "%r = call float @air.simd_shuffle_around.f32(float 1.0, i16 1)"
     )
     library = smelt.metal.library(
         air.metallib(
@@ -235,11 +235,11 @@ def test_what_this_device_does_not_know_is_named_when_the_pipeline_is_made(air):
         )
     )
     with pytest.raises(
-        smelt.metal.DeviceError, match=r"the kernel calls calls air\.new, air\.simd_shuffle_rotate_up\.f32, which"
+        smelt.metal.DeviceError, match=r"the kernel calls calls air\.new, air\.simd_shuffle_around\.f32, system, which"
     ):
         library.function("calls")
     with pytest.raises(
-        smelt.metal.DeviceError, match=r"waits calls air\.simd_shuffle_rotate_up, which this device doesn't know"
+        smelt.metal.DeviceError, match=r"waits calls air\.new, air\.simd_shuffle_around\.f32, system, which this device doesn't know"
     ):
         library.function("waits")
     with pytest.raises(smelt.metal.DeviceError, match="the kernel takes takes new, which this device doesn't know"):

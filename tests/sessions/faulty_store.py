@@ -3,6 +3,7 @@
 
 import errno
 import json
+import os
 import random
 import shutil
 import sys
@@ -82,7 +83,7 @@ def damage(count):
     function = make(3.0)
     right, lost, told, sessions = is_right(function, 3.0), 0, 0, 0
     directory = smelt._wiring.session().directory
-    files = [directory.path / name for name in contents.files(directory, "entries")]
+    files = [Path(directory.path, name) for name in contents.files(directory, "entries")]
     kept = {path: path.read_bytes() for path in files}
     view = smelt._wiring.jobs().view(function.config)
     instance = function.instance(function.compiled_for[0])
@@ -138,7 +139,7 @@ def fault(kind):
         def fails(*_):
             raise OSError(write_error, kind)
 
-        Path.replace = fails
+        os.replace = fails
     elif kind == "no locks":
         locks._try_to_lock = lambda _: (_ for _ in ()).throw(OSError(errno.ENOLCK, kind))
     else:

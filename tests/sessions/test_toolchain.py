@@ -27,33 +27,33 @@ def edit(package):
 
 
 def test_an_edit_changes_both_though_size_and_time_stay(package):
-    before = toolchain_stamp(package), toolchain_fingerprint(package)
+    before = toolchain_stamp(str(package)), toolchain_fingerprint(str(package))
     edit(package)
-    after = toolchain_stamp(package), toolchain_fingerprint(package)
+    after = toolchain_stamp(str(package)), toolchain_fingerprint(str(package))
     assert before[0] != after[0]
     assert before[1] != after[1]
 
 
 @pytest.mark.parametrize("change", [lambda p: (p / "c.py").touch(), lambda p: (p / "a.py").rename(p / "inner/a.py")])
 def test_a_file_that_is_added_or_moved_changes_both(package, change):
-    before = toolchain_stamp(package), toolchain_fingerprint(package)
+    before = toolchain_stamp(str(package)), toolchain_fingerprint(str(package))
     change(package)
-    assert toolchain_stamp(package) != before[0]
-    assert toolchain_fingerprint(package) != before[1]
+    assert toolchain_stamp(str(package)) != before[0]
+    assert toolchain_fingerprint(str(package)) != before[1]
 
 
 def test_what_is_no_source_changes_nothing(package):
-    before = toolchain_stamp(package), toolchain_fingerprint(package)
+    before = toolchain_stamp(str(package)), toolchain_fingerprint(str(package))
     (package / "inner/__pycache__/b.cpython-311.pyc").write_bytes(b"compiled")
     (package / "py.typed").touch()
-    assert (toolchain_stamp(package), toolchain_fingerprint(package)) == before
+    assert (toolchain_stamp(str(package)), toolchain_fingerprint(str(package))) == before
 
 
 def test_a_touched_file_changes_the_stamp_alone(package):
-    before = toolchain_stamp(package), toolchain_fingerprint(package)
+    before = toolchain_stamp(str(package)), toolchain_fingerprint(str(package))
     os.utime(package / "a.py", (1, 1))
-    assert toolchain_stamp(package) != before[0]
-    assert toolchain_fingerprint(package) == before[1]
+    assert toolchain_stamp(str(package)) != before[0]
+    assert toolchain_fingerprint(str(package)) == before[1]
 
 
 def test_both_stay_as_they_are():
@@ -62,7 +62,7 @@ def test_both_stay_as_they_are():
 
 
 def test_a_compiler_that_changes_while_it_runs_is_noticed(package, monkeypatch):
-    monkeypatch.setattr(fingerprints, "toolchain_stamp", lambda: toolchain_stamp(package))
+    monkeypatch.setattr(fingerprints, "toolchain_stamp", lambda: toolchain_stamp(str(package)))
     found = fingerprints.Fingerprints(None)
     assert found.of_compiler() == toolchain_fingerprint()
     assert not found.compiler_has_changed()

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,7 @@ from smelt.caching.locking import afterwards, exclusively, tidy_up
 from smelt.caching.places import place_of, settle_all_places
 from smelt.caching.registrations import Registrations
 from smelt.caching.worlds import World
+from smelt.records import replace
 
 if TYPE_CHECKING:
     from smelt.caching.dependencies import Dependency
@@ -163,7 +163,7 @@ class CodeCache:
             code.guard = ENDED
         for code, last_world in zip(reached, last_worlds, strict=True):
             self.end_code(code, last_world)
-        self._counts.invalidated += len(reached)
+        self.count("invalidated", len(reached))
         invalidation = Invalidation(cause, self.world_number, trees, len(reached))
         self.invalidations.append(invalidation)
         self.tell(lambda: invalidation)
@@ -249,11 +249,11 @@ class CodeCache:
     @property
     def counts(self) -> Counts:
         """A snapshot of how often the cold paths were taken."""
-        return replace(self._counts)
+        return self._counts
 
-    def count(self, what: str) -> None:
-        """Add one to a count. Under the lock."""
-        setattr(self._counts, what, getattr(self._counts, what) + 1)
+    def count(self, what: str, more: int = 1) -> None:
+        """Add to a count. Under the lock."""
+        self._counts = replace(self._counts, **{what: getattr(self._counts, what) + more})
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with every event from now on, in the thread that caused it. Returns what ends that.

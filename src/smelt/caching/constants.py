@@ -7,9 +7,10 @@ itself. Compiled code tells all of these apart, so a cache that compared with `=
 
 from __future__ import annotations
 
-import dataclasses
 import struct
 from typing import Any
+
+from smelt.records import fields
 
 
 def constant_key(value: Any) -> object:
@@ -37,7 +38,7 @@ def constant_key(value: Any) -> object:
     if is_frozen_dataclass(value):
         return (
             kind,
-            *[constant_key(getattr(value, field.name)) for field in dataclasses.fields(value) if field.compare],
+            *[constant_key(getattr(value, field.name)) for field in fields(kind) if field.compare],
         )
     hash(value)
     return (kind, value)
@@ -98,5 +99,5 @@ def _parts(value: Any) -> object:
     if issubclass(kind, frozenset) and not kind.__dictoffset__:
         return (kind, frozenset(map(_parts, frozenset.__iter__(value))))
     if is_frozen_dataclass(value) and "__dataclass_params__" in vars(kind):
-        return (kind, *[_parts(getattr(value, field.name, _UNSET)) for field in dataclasses.fields(value)])
+        return (kind, *[_parts(getattr(value, field.name, _UNSET)) for field in fields(kind)])
     return (_UNSET, id(value))

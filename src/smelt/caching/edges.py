@@ -17,7 +17,6 @@ from __future__ import annotations
 import enum
 import gc
 import types
-from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 from smelt.caching.code import CodeInstance
@@ -26,10 +25,10 @@ from smelt.caching.errors import BindingError
 from smelt.caching.methods import MethodInstance, function_name
 from smelt.caching.namespaces import Namespace
 from smelt.caching.places import MISSING, Bases, Cell, FunctionParts, Place, cell_contents, parameter_default
+from smelt.records import Record
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Read:
+class Read(Record, eq=False):
     """A value that was read under a name, and where.
 
     Attributes

@@ -8,7 +8,6 @@ of Python. What has no stable encoding is refused by name, never guessed.
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import struct
 import types
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NewType, TypeVar
 from smelt.caching.errors import FingerprintError, SourceError
 from smelt.caching.sources import function_source
 from smelt.caching.syntax import normal_form
+from smelt.records import fields, is_dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -197,8 +197,8 @@ def _encode_class(cls: type, place: _Place) -> bytes:
             for name, member in cls.__members__.items()
         ]
         return sequence([_encode_enum_identity(cls), *members], "enum class")
-    if dataclasses.is_dataclass(cls):
-        annotations = {field.name: field.type for field in dataclasses.fields(cls)}
+    if is_dataclass(cls):
+        annotations = {field.name: field.type for field in fields(cls)}
         return sequence([_ATOMS[bool](_is_frozen(cls)), *_encode_layout(cls, annotations, place)], "dataclass")
     if _is_named_tuple(cls):
         # Those of `collections.namedtuple` have no annotations.
@@ -299,7 +299,7 @@ def _constant_fields(value: Any) -> Iterable[str] | None:
         return None if getattr(value, "__dict__", None) else kind._fields
     # The decorator itself has to be on the class: one derived from a frozen dataclass without it is not frozen.
     if "__dataclass_params__" in vars(kind) and _is_frozen(kind) and not issubclass(kind, _VALUES):
-        return [field.name for field in dataclasses.fields(kind)]
+        return [field.name for field in fields(kind)]
     return None
 
 
@@ -326,7 +326,7 @@ def _described(value: object) -> str:
 
 
 def _what_to_use_instead(kind: type) -> str:
-    if dataclasses.is_dataclass(kind):
+    if is_dataclass(kind):
         return "decorate its class with @dataclass(frozen=True), or define __fingerprint__ on it"
     simple = {list: "a tuple", set: "a frozenset", dict: "a tuple of pairs or a frozen dataclass", bytearray: "bytes"}
     if kind in simple:

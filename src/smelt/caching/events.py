@@ -8,8 +8,9 @@ cache's lock was released. An invalidation is an event itself.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+
+from smelt.records import Record
 
 if TYPE_CHECKING:
     from smelt.caching.code import CodeInstance
@@ -25,8 +26,7 @@ class MissReason(enum.Enum):
     OTHER_WORLD = "what was made is valid in other worlds only"
 
 
-@dataclass(frozen=True, slots=True)
-class Miss:
+class Miss(Record):
     """A view had no code for an instance, and its maker, or the store, is going to be asked.
 
     `cause` says which change invalidated what was there, for the reason `INVALIDATED`.
@@ -38,22 +38,19 @@ class Miss:
     cause: Cause | None
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(Record):
     """A maker's code came into the cache."""
 
     code: CodeInstance
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(Record):
     """Code from a result store came into the cache."""
 
     code: CodeInstance
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Record):
     """A maker raised an error; nothing is left of it."""
 
     instance: MethodInstance
@@ -64,8 +61,7 @@ class Failed:
 Event: TypeAlias = "Miss | Made | Loaded | Failed | Invalidation"
 
 
-@dataclass(slots=True)
-class Counts:
+class Counts(Record):
     """How often the cold paths were taken since the cache was made."""
 
     made: int = 0

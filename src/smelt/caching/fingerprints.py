@@ -7,13 +7,13 @@ differ. What is digested is encoded by `smelt.caching.encoding`, and framed: two
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 from typing import TYPE_CHECKING
 
+from smelt.caching.digests import digest
 from smelt.caching.encoding import encode, encode_int, encode_source, encode_str, frame, register_fingerprint, sequence
 from smelt.caching.errors import FingerprintError
 from smelt.caching.sources import function_source
+from smelt.records import Record, field
 
 if TYPE_CHECKING:
     from types import FunctionType
@@ -34,8 +34,7 @@ _FORMAT = 1
 """Moves on when anything is digested in another way, so that no old fingerprint equals a new one by accident."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Fingerprint:
+class Fingerprint(Record):
     """A digest and the digests of the parts it is made of.
 
     Attributes
@@ -47,7 +46,7 @@ class Fingerprint:
     """
 
     digest: bytes
-    parts: tuple[tuple[str, bytes], ...] = dataclasses.field(compare=False, repr=False)
+    parts: tuple[tuple[str, bytes], ...] = field(compare=False, repr=False)
 
     def __fingerprint__(self) -> bytes:
         return self.digest
@@ -79,7 +78,7 @@ class FingerprintBuilder:
     """
 
     def __init__(self, schema: str, version: int) -> None:
-        self._parts = {"schema": _digest(sequence([encode_str(schema), encode_int(version)]))}
+        self._parts = {"schema": digest(sequence([encode_str(schema), encode_int(version)]))}
 
     def add(self, label: str, value: object) -> None:
         """Add a value that `fingerprint_constant` accepts.
@@ -103,13 +102,13 @@ class FingerprintBuilder:
         """
         if label in self._parts:
             raise ValueError(f"the fingerprint has a part {label!r} already")
-        self._parts[label] = _digest(payload)
+        self._parts[label] = digest(payload)
 
     def finish(self) -> Fingerprint:
         """The fingerprint of the parts added so far."""
         parts = tuple(self._parts.items())
-        framed = [encode_int(_FORMAT), *[encode_str(label) + frame("digest", digest) for label, digest in parts]]
-        return Fingerprint(_digest(sequence(framed)), parts)
+        framed = [encode_int(_FORMAT), *[encode_str(label) + frame("digest", part) for label, part in parts]]
+        return Fingerprint(digest(sequence(framed)), parts)
 
 
 def fingerprint_function(function: FunctionType, *, annotations: bool = False) -> Fingerprint:
@@ -184,7 +183,3 @@ def fingerprint_type(cls: type) -> Fingerprint:
     builder = FingerprintBuilder("type", 1)
     builder.add_bytes("type", encode(cls, f"class {cls.__qualname__}"))
     return builder.finish()
-
-
-def _digest(payload: bytes) -> bytes:
-    return hashlib.blake2b(payload, digest_size=32).digest()

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from smelt.caching.texts import shown
 from smelt.caching.worlds import OPEN
+from smelt.records import Record
 
 if TYPE_CHECKING:
     from smelt.caching.cache import CodeCache
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
 # Trees are compared and shown by no method that dataclasses generate: those recurse, and a chain of callers may be longer than
 # Python's stack.
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Invalidated:
+class Invalidated(Record, eq=False):
     """One code instance that a change reached, and those that it reached through this one."""
 
     instance: str
@@ -56,8 +55,7 @@ def _unrolled(link: _Link) -> tuple[str, ...]:
     return tuple(reversed(path))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Invalidation:
+class Invalidation(Record, eq=False):
     """One change, the world that it began, and all code that it made invalid.
 
     `str()` draws it as a tree.
@@ -78,8 +76,7 @@ class Invalidation:
         return "\n".join(lines)
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(Record):
     """Why one instance was invalidated: the change, and the chain of calls by which it got there, the instance last."""
 
     cause: str

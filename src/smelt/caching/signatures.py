@@ -18,12 +18,12 @@ from __future__ import annotations
 import abc
 import types
 import typing
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from smelt.caching.constants import are_classes, constant_key
 from smelt.caching.errors import SignatureError
 from smelt.caching.texts import shown
+from smelt.records import Record
 
 Signature: TypeAlias = tuple[Any, ...]
 ArgumentTypes: TypeAlias = tuple[Any, ...]
@@ -38,8 +38,7 @@ class Pattern(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Variadic:
+class Variadic(Record):
     """The last entry of a signature: any number of arguments, none included, that `entry` matches."""
 
     entry: Any

@@ -22,7 +22,6 @@ import warnings
 import weakref
 from collections import OrderedDict, defaultdict
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import reduce
 from operator import attrgetter, or_
 from types import CodeType, FunctionType
@@ -30,6 +29,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from smelt.caching.constants import constant_key
 from smelt.caching.errors import SourceError
+from smelt.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,8 +39,7 @@ FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _FUNCTION_NODES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
-@dataclass(frozen=True, eq=False)
-class FunctionSource:
+class FunctionSource(Record, eq=False):
     """The source of one function.
 
     Attributes

@@ -6,11 +6,11 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from smelt import knobs
 from smelt.caching import StoreError
+from smelt.cli.help_texts import add_command
 from smelt.cli.output import say
 from smelt.sessions.contents import clear, entries, prune, sizes, verify
 from smelt.sessions.directory import Directory, default_directory
@@ -26,7 +26,20 @@ _COMMANDS = {
 
 def add_to(commands: Any) -> None:
     """Add the command to the parser's."""
-    parser: argparse.ArgumentParser = commands.add_parser("cache", help="look after what is kept between sessions")
+    parser = add_command(
+        commands,
+        "cache",
+        "look after what is kept between sessions",
+        "What is compiled is kept in the store of this user, or in SMELT_CACHE_DIR. Nothing has to be done about it: what was\n"
+        "used least recently makes room. Here it can be looked at, and cleared.",
+        {
+            "smelt cache info": "where it is, and how large",
+            "smelt cache list": "the kernels in it, with types and targets",
+            "smelt cache verify": "remove what was damaged",
+            "SMELT_CACHE_SIZE=100M smelt cache prune": "make it smaller now",
+        },
+        "1 if verify found something damaged",
+    )
     chosen = parser.add_subparsers(title="what to do", required=True, dest="action", metavar="ACTION")
     for name, description in _COMMANDS.items():
         action = chosen.add_parser(name, help=description)
@@ -49,8 +62,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 def store_directory() -> Directory:
     """The directory of the store. Raises `StoreError` if there is none."""
-    path = knobs.CACHE_DIRECTORY.value
-    place = Path(path) if path is not None else default_directory()
+    place = knobs.CACHE_DIRECTORY.value or default_directory()
     if place is None:
         raise StoreError("this user has no home, and SMELT_CACHE_DIR is not set: there is no store")
     return Directory(place)
@@ -58,7 +70,7 @@ def store_directory() -> Directory:
 
 def _info(directory: Directory) -> dict[str, Any]:
     return {
-        "directory": str(directory.path),
+        "directory": directory.path,
         "most_bytes": knobs.CACHE_SIZE.value,
         **{folder: {"files": count, "bytes": size} for folder, (count, size) in sizes(directory).items()},
     }

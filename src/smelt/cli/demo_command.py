@@ -12,21 +12,25 @@ from pathlib import Path
 from typing import Any
 
 from smelt import knobs
+from smelt.cli.help_texts import add_command
 from smelt.cli.output import say
-
-_DESCRIPTION = """\
-Draws a photograph with an image pipeline and with a simulation, written as kernels that call plain functions: compiled for the
-processor and for Metal, launched cold, warm, and in a second process; then a function is edited. Writes the programs and the pictures
-into a directory, where they can be read and changed."""
 
 
 def add_to(commands: Any) -> None:
     """Add the command to the parser's."""
-    parser: argparse.ArgumentParser = commands.add_parser(
+    parser = add_command(
+        commands,
         "demo",
-        help="show what smelt does, on a photograph, in some ten seconds",
-        description=_DESCRIPTION,
-        epilog="The exit status is 1 if anything that it claims does not hold.",
+        "show what smelt does, on a photograph, in some ten seconds",
+        "Draws a photograph with an image pipeline and with a simulation, written as kernels that call plain functions:\n"
+        "compiled for the processor and for Metal, launched cold, warm, and in a second process; then a function is edited.\n"
+        "Writes the programs and the pictures into a directory, where they can be read and changed.",
+        {
+            "smelt demo": "write into smelt-demo",
+            "smelt demo holiday.jpg": "draw a picture of your own",
+            "smelt demo --json": "the claims and the times, for a script",
+        },
+        "1 if anything that it claims does not hold",
     )
     parser.add_argument(
         "photograph", nargs="?", type=Path, metavar="PHOTOGRAPH", help="a picture; by default one of Grace Hopper"
@@ -48,7 +52,7 @@ def add_to(commands: Any) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Run `smelt demo`. Returns the exit status: 1 if a claim doesn't hold. Raises `ValueError` for a directory with other things in it."""
     story_module = importlib.import_module("smelt.cli.demo.story")
-    screen = importlib.import_module("smelt.cli.demo.screen").Screen(quiet=chosen.json)
+    screen = importlib.import_module("smelt.cli.screen").Screen(quiet=chosen.json)
     directory: Path = chosen.output.resolve()
     if directory.exists():
         others = sorted({path.name for path in directory.iterdir()} - {*story_module.FILES})

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from smelt.cli.help_texts import add_command
 from smelt.cli.output import say
 from smelt.targets.metal.air.kernels import Buffer, Input, Kernel, kernels_of
 from smelt.targets.metal.air.reading import read_module
@@ -20,7 +21,18 @@ _SPACES = {1: "device", 2: "constant", 3: "threadgroup"}
 
 def add_to(commands: Any) -> None:
     """Add the command to the parser's."""
-    parser: argparse.ArgumentParser = commands.add_parser("inspect", help="list what is in a metallib")
+    parser = add_command(
+        commands,
+        "inspect",
+        "list what is in a metallib",
+        "Lists the functions of a metallib, by whichever tools it was made, with the arguments of the kernels.",
+        {
+            "smelt inspect shapes.metallib": "everything",
+            "smelt inspect shapes.metallib --function vadd --disassemble": "one function, as LLVM IR",
+            "smelt inspect shapes.metallib --json": "for a script",
+        },
+        "1 for a file that can't be read, or is no metallib",
+    )
     parser.add_argument("file", type=Path, metavar="FILE.metallib")
     parser.add_argument("--function", metavar="NAME", help="only this function")
     shown = parser.add_mutually_exclusive_group()

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from smelt.cli.help_texts import add_command
 from smelt.cli.output import complain, say
 from smelt.cli.precompiling import Order, missing, precompile
 from smelt.sessions.images import IMAGE
@@ -19,8 +20,19 @@ _WIDTH = 40
 
 def add_to(commands: Any) -> None:
     """Add the command to the parser's."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "precompile", help="compile modules' kernels now, for later sessions and other machines"
+    parser = add_command(
+        commands,
+        "precompile",
+        "compile modules' kernels now, for later sessions and other machines",
+        "Imports modules, compiles what their kernels declare by signatures= and what they launch in\n"
+        "`with smelt.precompile_workload():`, and writes images beside them, to be shipped with them.",
+        {
+            "smelt precompile mypackage": "for this machine",
+            "smelt precompile mypackage --target native:x86-64-v3 --target native:aarch64": "for others",
+            "smelt precompile mypackage --trace launches.jsonl": "what smelt.trace recorded, too",
+            "smelt precompile mypackage --check": "does an image lack anything?",
+        },
+        "1 if --check found that something is missing",
     )
     parser.add_argument("modules", nargs="+", metavar="MODULE", help="a module, or a package with all that is in it")
     parser.add_argument(

@@ -5,20 +5,34 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import sys
 from functools import reduce
 from typing import Any
 
 from smelt import _wiring
 from smelt.cli.cache_commands import store_directory
+from smelt.cli.help_texts import add_command
 from smelt.cli.output import say
 from smelt.sessions.explanations import explain
 
 
 def add_to(commands: Any) -> None:
     """Add the command to the parser's."""
-    parser: argparse.ArgumentParser = commands.add_parser("why", help="say why a kernel would be compiled again")
+    parser = add_command(
+        commands,
+        "why",
+        "say why a kernel would be compiled again",
+        "Imports a kernel, and compares what is kept of it with what it is now: the functions that it calls, the constants that\n"
+        "it reads, its options, the compiler. In a running process smelt.why(kernel) tells the same.",
+        {
+            "smelt why mypackage.filters:blur": "of one kernel",
+            "smelt why mypackage.filters:blur --json": "for a script",
+        },
+        "1 if something would be compiled again",
+    )
     parser.add_argument("kernel", metavar="MODULE:KERNEL", help="the kernel, say mypackage.filters:blur")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
 
@@ -35,8 +49,11 @@ def run(chosen: argparse.Namespace) -> int:
         raise ValueError(str(error)) from error
     jobs = _wiring.jobs()
     lines = explain(getattr(kernel, "function", kernel), jobs.instance, jobs.overlays, store_directory())
-    for text, reason in lines:
-        say(f"{text}: {reason or 'is kept, and right'}")
-    if not lines:
-        say(f"nothing is kept of {chosen.kernel}")
+    if chosen.json:
+        say(json.dumps([{"kernel": text, "reason": reason} for text, reason in lines], indent=2))
+    else:
+        for text, reason in lines:
+            say(f"{text}: {reason or 'is kept, and right'}")
+        if not lines:
+            say(f"nothing is kept of {chosen.kernel}")
     return 1 if any(reason for _, reason in lines) else 0

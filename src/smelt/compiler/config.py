@@ -8,12 +8,11 @@ is the only list of them.
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 from smelt.caching import MethodInstance
+from smelt.records import Record, field, fields, is_dataclass
 
 
 class Enters(Enum):
@@ -28,8 +27,7 @@ def _field(default: Any, enters: Enters) -> Any:
     return field(default=default, metadata={"enters": enters})
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(Record):
     """What code is generated for.
 
     Attributes
@@ -59,8 +57,7 @@ class Target:
 NATIVE = Target()
 
 
-@dataclass(frozen=True)
-class CompilerConfig:
+class CompilerConfig(Record):
     """All settings of a compilation.
 
     Attributes
@@ -79,7 +76,7 @@ class CompilerConfig:
         The name of the kernel in the artifact; None for that of the function.
     """
 
-    target: Target = _field(NATIVE, Enters.OWNER)  # noqa: RUF009 - frozen, so it may be shared
+    target: Target = _field(NATIVE, Enters.OWNER)
     boundscheck: bool = _field(True, Enters.KEY)
     fastmath: bool = _field(False, Enters.KEY)
     opt_level: int = _field(3, Enters.KEY)
@@ -97,8 +94,7 @@ class CompilerConfig:
         return ("smelt", *_entering(self, Enters.OWNER))
 
 
-@dataclass(frozen=True)
-class CompilerJob:
+class CompilerJob(Record):
     """One thing to compile: a method instance, with a configuration."""
 
     instance: MethodInstance
@@ -107,10 +103,10 @@ class CompilerJob:
 
 def _entering(settings: Any, enters: Enters) -> tuple[object, ...]:
     values: list[object] = []
-    for declared in dataclasses.fields(settings):
+    for declared in fields(type(settings)):
         value = getattr(settings, declared.name)
         if declared.metadata["enters"] is not enters:
             continue
         # What is made of parts enters with those of its parts that do.
-        values.append(_entering(value, enters) if dataclasses.is_dataclass(value) else value)
+        values.append(_entering(value, enters) if is_dataclass(type(value)) else value)
     return tuple(values)

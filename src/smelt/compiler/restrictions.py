@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from smelt.ir.typed import Instruction, Value
@@ -17,15 +17,18 @@ class Refusal(NamedTuple):
 
 
 class Restrictions(NamedTuple):
-    """What a target hasn't. Both functions return None for what it has.
+    """What a target hasn't. Each function returns None for what it has.
 
     Attributes
     ----------
+    parameters
+        Looks at all parameters of a kernel.
     parameter
         Looks at a parameter of a kernel.
     instruction
         Looks at an instruction.
     """
 
+    parameters: Callable[[Sequence[Value]], Refusal | None]
     parameter: Callable[[Value], Refusal | None]
     instruction: Callable[[Instruction], Refusal | None]

@@ -4,17 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from smelt.ir.positions import Position
+from smelt.records import Record
 
 PlaceTuple: TypeAlias = tuple[int, str, int, int, int, int]
 SiteTuple: TypeAlias = tuple[str, str, tuple[PlaceTuple, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Record):
     """A place in the program.
 
     Attributes
@@ -37,8 +36,7 @@ class Place:
         return self.source, self.name, at.line, at.column, at.end_line, at.end_column
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorSite:
+class ErrorSite(Record):
     """Where a thread can fail, and with which exception.
 
     Attributes

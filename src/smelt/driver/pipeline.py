@@ -4,21 +4,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
 from smelt.caching import CacheView, CodeInstance, LookupTable, MethodInstance, Results
 from smelt.compiler.config import NATIVE, CompilerConfig, CompilerJob
 from smelt.compiler.jobs import Jobs, lock_of
+from smelt.compiler.restrictions import Restrictions
 from smelt.compiler.results import InferenceResults
 from smelt.driver import runtime_library
+from smelt.driver.restrictions import check
 from smelt.frontend import untyped_program
 from smelt.inference import Inferrer
 from smelt.inference.recursion import close
 from smelt.ir.typed import Function, Role
 from smelt.lowering import LinkedFunction, LoweredModule, lower_module
 from smelt.lowering.debugging import DebugInformation
+from smelt.lowering.function import FunctionLowering
 from smelt.types import Type
 
 
@@ -26,6 +29,10 @@ class Backend(Protocol):
     """What a target brings: the way from LLVM IR to an artifact, and from there to something that can be launched."""
 
     results_class: type[Results]
+    lowering: type[FunctionLowering]
+    """Who writes the functions of kernels."""
+    restrictions: Restrictions | None
+    """What the target hasn't; None if it has everything."""
 
     def compile(self, job: CompilerJob, lowered: LoweredModule, parameters: tuple[Type, ...], results: Any) -> None:
         """Make the artifact, and set the portable fields of `results`."""
@@ -47,18 +54,20 @@ class Driver:
     ----------
     jobs
         The results of jobs, those that are compiled here too.
-    table
-        Where calls in kernels are looked up.
-    backends
+    table_of
+        Where calls in kernels are looked up, by the name of their target.
+    backend_of
         The back end of each target, by the target's name.
     compilations
         How often a kernel's artifact was made.
     """
 
-    def __init__(self, jobs: Jobs, table: LookupTable, backends: Mapping[str, Backend]) -> None:
+    def __init__(
+        self, jobs: Jobs, table_of: Callable[[str], LookupTable], backend_of: Callable[[str], Backend]
+    ) -> None:
         self.jobs = jobs
-        self.table = table
-        self.backends = backends
+        self.table_of = table_of
+        self.backend_of = backend_of
         self.compilations = 0
         self._counting = threading.Lock()
         self._hooks: dict[object, Callable[[CompilerJob], None]] = {}
@@ -80,7 +89,7 @@ class Driver:
         self._complete(job, code)
         for hook in tuple(self._hooks.values()):
             hook(job)
-        backend = self.backends[job.config.target.name]
+        backend = self.backend_of(job.config.target.name)
         backend.compile(job, self.lowered(job, code), passed_types(code), results)
         with self._counting:
             self.compilations += 1
@@ -98,7 +107,7 @@ class Driver:
     def _inferrer(self, config: CompilerConfig) -> Inferrer:
         target = config.target
         return Inferrer(
-            self.table,
+            self.table_of(target.name),
             untyped_program,
             has_doubles=target.has_doubles,
             has_recursion=target.has_recursion,
@@ -117,12 +126,16 @@ class Driver:
         return end
 
     def lowered(self, job: CompilerJob, code: CodeInstance) -> LoweredModule:
-        """The LLVM IR of a job, before it is optimised."""
+        """The LLVM IR of a job, before it is optimised. Raises `KernelError` for what its target hasn't."""
+        restrictions = self.backend_of(job.config.target.name).restrictions
+        if restrictions is not None:
+            check(code, typed_function, restrictions)
         return self._lowered(job, code, None)
 
     def _lowered(self, job: CompilerJob, code: CodeInstance, name: str | None) -> LoweredModule:
         # What differs between kernels in name only links the same functions.
         nameless = CompilerJob(job.instance, replace(job.config, name=None))
+        is_native = job.config.target.name == NATIVE.name
 
         def linked(callee: CodeInstance) -> LinkedFunction | None:
             # What is inlined anyway is a part of the function of the library that calls it.
@@ -138,8 +151,10 @@ class Driver:
             linked=linked,
             name=name,
             # It is there to be vectorised, which is nothing for GPUs.
-            has_main=name is None and job.config.opt_level > 1 and job.config.target.name == NATIVE.name,
-            debug=_debug_information(job.config) if name is None else None,
+            has_main=name is None and job.config.opt_level > 1 and is_native,
+            # What debuggers are told of is machine code.
+            debug=_debug_information(job.config) if name is None and is_native else None,
+            lowering=self.backend_of(job.config.target.name).lowering,
         )
 
     def _linked(self, job: CompilerJob, code: CodeInstance) -> LinkedFunction | None:
@@ -152,7 +167,7 @@ class Driver:
             lowered = self._lowered(job, code, name)
             if not runtime_library.is_separate(lowered):
                 return None
-            backend = self.backends[job.config.target.name]
+            backend = self.backend_of(job.config.target.name)
             with lock_of(code, results):
                 if not results.bitcode:
                     results.keep(lowered, name, backend.bitcode(job, lowered))
@@ -160,7 +175,7 @@ class Driver:
 
     def optimised(self, job: CompilerJob, code: CodeInstance) -> tuple[Any, Any]:
         """LLVM's optimised module of a job, and the target machine that it is for."""
-        backend = self.backends[job.config.target.name]
+        backend = self.backend_of(job.config.target.name)
         return backend.optimised(job, self.lowered(job, code), passed_types(code))
 
 

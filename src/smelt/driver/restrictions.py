@@ -4,45 +4,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from smelt.caching import CodeInstance
-from smelt.caching.sources import function_source
+from smelt.caching.sources import FunctionSource, function_source
 from smelt.compiler.errors import KernelError
+from smelt.compiler.restrictions import Refusal, Restrictions
 from smelt.driver.runtime_library import is_in_library
 from smelt.ir.positions import InlinedPosition, Position
-from smelt.ir.typed import Function, Instruction, Value
-
-
-class Refusal(NamedTuple):
-    """Why something can't be done on a target, and what to write instead."""
-
-    message: str
-    help: str
-
-
-class Restrictions(NamedTuple):
-    """What a target hasn't: both functions return None for what it has.
-
-    Attributes
-    ----------
-    parameter
-        Looks at a parameter of a kernel.
-    instruction
-        Looks at an instruction.
-    """
-
-    parameter: Callable[[Value], Refusal | None]
-    instruction: Callable[[Instruction], Refusal | None]
+from smelt.ir.typed import Function, Instruction
 
 
 def check(kernel: CodeInstance, typed: Callable[[Any], Function], restrictions: Restrictions) -> None:
     """Raise `KernelError` for the first thing in a kernel, or in what it calls, that a target hasn't."""
-    for parameter in typed(kernel).parameters:
-        refusal = restrictions.parameter(parameter)
+    parameters = typed(kernel).parameters
+    looked_at = [(restrictions.parameters(parameters), "")]
+    looked_at += [(restrictions.parameter(parameter), parameter.name) for parameter in parameters]
+    for refusal, name in looked_at:
         if refusal is not None:
-            raise KernelError(refusal.message, function_source(kernel.instance.source), Position(0, 0, 0, 0), help=refusal.help)
+            source = function_source(kernel.instance.source)
+            raise KernelError(refusal.message, source, _place_of_parameter(source, name), help=refusal.help)
     _Check(typed, restrictions).function(kernel)
+
+
+def _place_of_parameter(source: FunctionSource, name: str) -> Position:
+    """Where a parameter is declared; for an array that was captured, where the function is."""
+    arguments = source.node.args
+    for node in (*arguments.posonlyargs, *arguments.args):
+        if node.arg == name:
+            first, last = node.lineno - source.first_line, (node.end_lineno or node.lineno) - source.first_line
+            return Position(first, node.col_offset, last, node.end_col_offset or node.col_offset)
+    return Position(0, 0, 0, 0)
 
 
 class _Check:

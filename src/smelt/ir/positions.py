@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from smelt.records import Record
 
-@dataclass(frozen=True, slots=True)
-class Position:
+
+class Position(Record):
     """Where a node stands: lines counted from 0 at the function's first line, columns from 0 in UTF-8 bytes, as in `ast`."""
 
     line: int
@@ -17,7 +17,6 @@ class Position:
     end_column: int
 
 
-@dataclass(frozen=True, slots=True)
 class InlinedPosition(Position):
     """A place in a function that a kernel defines, which is written out where it is called.
 

@@ -129,7 +129,7 @@ def array(values: Any, device: Any) -> DeviceArray:
 
 
 def empty(shape: Any, dtype: Any, device: Any) -> DeviceArray:
-    """An array on a device, of zeros in the beginning: what device memory held before is nobody's business."""
+    """An array of zeros on a device."""
     kind: np.dtype[Any] = dtype_of(dtype) if isinstance(dtype, (Scalar, Struct)) else np.dtype(dtype)
     if not hasattr(device, "buffer"):
         return DeviceArray(device, None, np.zeros(shape, kind))

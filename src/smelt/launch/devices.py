@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,7 +12,7 @@ from smelt.launch.overlaps import arrays_in
 
 CPU_NAME = "cpu"
 
-_SOFTWARE = re.compile(r"metal:software(:[1-9][0-9]*)?")
+_SOFTWARE = "metal:software"
 
 
 class CpuDevice:
@@ -40,8 +39,7 @@ class Devices:
     default
         The name of the device that kernels run on where no array decides it; None for the processor.
     load
-        Makes a kernel ready to run on a device that is not the processor, given the kernel, the types of its arguments, the device and
-        the results of jobs.
+        Makes a kernel ready to run on a device that is not the processor, as the method of this name.
     """
 
     def __init__(
@@ -49,9 +47,9 @@ class Devices:
         hardware: Callable[[], Sequence[Any]],
         software: Callable[[str], Any],
         default: Callable[[], str | None],
-        load: Callable[..., Any],
+        load: Callable[..., Any] | None,
     ) -> None:
-        self.load = load
+        self._load = load
         self._find_hardware = hardware
         self._make_software = software
         self._default = default
@@ -69,7 +67,7 @@ class Devices:
             return found
         with self._making:
             self._look_for_hardware()
-            if name not in self._known and _SOFTWARE.fullmatch(name):
+            if name not in self._known and _is_in_software(name):
                 self._known[name] = self._make_software(name)
             found = self._known.get(name)
         if found is None:
@@ -81,7 +79,7 @@ class Devices:
 
     def all(self) -> tuple[Any, ...]:
         """Every device that there is: the processor, then the hardware, then those in software that were asked for, at least one."""
-        self.named("metal:software")
+        self.named(_SOFTWARE)
         with self._making:
             self._look_for_hardware()
             known = list(self._known.values())
@@ -98,6 +96,14 @@ class Devices:
         """The Metal device that is meant where none is named: the default if it is one, else the first, of hardware if there is any."""
         default = self.default
         return default if default is not CPU else self.all()[1]
+
+    def load(self, kernel: Any, kinds: tuple[Any, ...], device: Any, config: Any, driver: Any) -> Any:
+        """A kernel ready to run on a device that is not the processor.
+
+        Given the kernel, the types of its arguments, the device, settings or None for the kernel's own, and where results of jobs are.
+        """
+        assert self._load is not None
+        return self._load(kernel, kinds, device, config, driver)
 
     def of_launch(self, kernel: str, names: Sequence[str], values: Sequence[Any]) -> Any:
         """Where a launch of the kernel of that name runs: where its arrays are. Arrays of this process go where the default is.
@@ -131,6 +137,18 @@ class Devices:
             self._has_hardware = True
 
 
+PROCESSOR_ONLY = Devices(lambda: (), lambda _: None, lambda: None, None)
+"""What kernels know of devices where nobody wired more."""
+
+
+def _is_in_software(name: str) -> bool:
+    """Whether a name is that of a device in software: with a number behind it, as Python writes it, or without."""
+    number = name.removeprefix(_SOFTWARE).removeprefix(":")
+    return name == _SOFTWARE or (
+        name == f"{_SOFTWARE}:{number}" and number.isdecimal() and str(int(number)) == number != "0"
+    )
+
+
 def _rank(device: Any) -> tuple[bool, bool, int, str]:
     name: str = device.name
-    return name != CPU_NAME, name.startswith("metal:software"), len(name), name
+    return name != CPU_NAME, name.startswith(_SOFTWARE), len(name), name

@@ -7,19 +7,19 @@ import functools
 import operator
 import types
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from smelt.caching import MethodInstance
 from smelt.compiler.config import CompilerConfig, CompilerJob
 from smelt.launch import requests
 from smelt.launch.binding import bind, check_count, parameter_names
-from smelt.launch.devices import CPU, Devices
+from smelt.launch.devices import CPU, PROCESSOR_ONLY, Devices
 from smelt.launch.errors import LaunchError
 from smelt.launch.grids import Grid, grid_of_groups, grid_of_threads
 from smelt.launch.hits import Stubs
-from smelt.launch.loaded import Compile, check_result
+from smelt.launch.loaded import Compile, Loaded, check_result
 from smelt.launch.native_kernels import NativeKernel
+from smelt.records import replace
 from smelt.targets.native.launching.dispatch import EntryTable, Launch
 from smelt.types import Type, declared_types
 
@@ -44,7 +44,7 @@ class Kernel:
         driver: Callable[[], Compile],
         signatures: Sequence[tuple[Any, ...]] = (),
         stubs: Callable[[], Stubs | None] = lambda: None,
-        devices: Callable[[], Devices] | None = None,
+        devices: Callable[[], Devices] = lambda: PROCESSOR_ONLY,
     ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
@@ -52,9 +52,11 @@ class Kernel:
         self.name = function.__qualname__
         self.config = config
         self.signatures = tuple(self._signature(declared) for declared in signatures)
-        self._driver = driver
-        self._devices = devices
-        self._loaded: dict[tuple[Any, tuple[Type, ...]], Any] = {}
+        self.driver = driver
+        self.devices = devices
+        self._loaded: dict[tuple[Any, ...], Any] = {}
+        # What `mtlfunction` has found, the latest first.
+        self.metal_functions: tuple[Any, ...] = ()
         self.table = EntryTable()
         self.stubs = stubs
         self._launchers: dict[Any, Launches] = {}
@@ -117,23 +119,28 @@ class Kernel:
             f"{self.name}[groups, threads](...) or {self.name}.over(width, height)(...)"
         )
 
-    def compile(self, *kinds: Any, target: str | None = None, **options: Any) -> Any:
+    def compile(self, *kinds: Any, device: Any = None, target: str | None = None, **options: Any) -> Any:
         """Compile for argument types without launching. Returns the results object.
 
         Types are smelt's (`smelt.float32[:]`), NumPy's (`np.float32`), and `int`, `float`, `complex` and `bool` for Python's numbers.
-        With `target`, say `native:x86-64-v3` or `native:aarch64`, it is compiled for that processor, and not loaded: it need not be
-        this one. Options are those of `smelt.kernel`, in place of the kernel's own.
+        With `device`, one or the name of one, it is linked for that; without, for the default one.
+        With `target`, say `native:x86-64-v3`, `native:aarch64` or `metal:macos=14`, it is compiled for that, and neither loaded nor
+        linked: it need not be there. Options are those of `smelt.kernel`, in place of the kernel's own.
 
         Raises `TypeError` for what is no type or no option, `ValueError` for what is no target, `LaunchError` for a wrong number of
-        types, `KernelError` if the kernel can't be compiled for them.
+        types and for no such device, `KernelError` if the kernel can't be compiled for them.
         """
         declared = declared_types(self.name, kinds)
+        if device is not None and (target is not None or options):
+            raise TypeError(
+                f"{self.name}: give device=, or else target= and options; smelt.metal.mtlfunction takes both"
+            )
         if target is None and not options:
-            return self.loaded(declared).results
-        chosen: dict[str, Any] = {} if target is None else {"target": self._driver().target_named(target)}
+            return self.loaded(declared, self.devices().of(device)).results
+        chosen: dict[str, Any] = {} if target is None else {"target": self.driver().target_named(target)}
         job = CompilerJob(self.instance(declared), replace(self.config, **chosen, **options))
-        code, results = self._driver().artifact(job)
-        check_result(self.name, code.results(self._driver().view(job.config).results_class))
+        code, results = self.driver().artifact(job)
+        check_result(self.name, code.results(self.driver().view(job.config).results_class))
         return results
 
     def compile_signatures(self) -> tuple[Any, ...]:
@@ -147,34 +154,37 @@ class Kernel:
         check_count(self.name, self.function, len(kinds))
         return kinds
 
-    def loaded(self, kinds: tuple[Type, ...], device: Any = CPU) -> Any:
-        """The kernel for arguments of these types on a device, compiled and linked if need be."""
-        loaded = self._loaded.get((device, kinds))
+    def loaded(self, kinds: tuple[Type, ...], device: Any = CPU, config: CompilerConfig | None = None) -> Any:
+        """The kernel for arguments of these types on a device, compiled and linked if need be, with settings other than its own if given."""
+        key = (kinds, device, config)
+        loaded = self._loaded.get(key)
         if loaded is None or not loaded.is_current():
-            loaded = self._loaded[device, kinds] = self._load(kinds, device)
+            loaded = self._loaded[key] = self._load(kinds, device, config)
         return loaded
 
-    def _load(self, kinds: tuple[Type, ...], device: Any) -> Any:
+    def _load(self, kinds: tuple[Type, ...], device: Any, config: CompilerConfig | None) -> Any:
         if device is CPU:
-            return NativeKernel(self, kinds, self._driver(), self.config)
-        assert self._devices is not None
-        return self._devices().load(self, kinds, device, self._driver())
+            return NativeKernel(self, kinds, self.driver(), config or self.config)
+        return self.devices().load(self, kinds, device, config, self.driver())
 
     def device_of(self, values: Sequence[Any]) -> Any:
         """Where a launch with these arguments runs. Raises `LaunchError` if they are on several devices."""
-        if self._devices is None:
-            return CPU
-        return self._devices().of_launch(self.name, parameter_names(self.name, self.function), values)
+        return self.devices().of_launch(self.name, parameter_names(self.name, self.function), values)
+
+    def check_of(self, loaded: Loaded) -> Callable[[], bool]:
+        """What says fast whether a loaded kernel is current. If not, it may be so still: `is_current` of the kernel knows."""
+        stubs = self.stubs()
+        return loaded.is_current if stubs is None else stubs.is_current(loaded.code)
 
     @property
     def compiled_for(self) -> tuple[tuple[Type, ...], ...]:
         """The types of arguments that the kernel was compiled for so far."""
-        return tuple(dict.fromkeys(kinds for _, kinds in self._loaded))
+        return tuple(dict.fromkeys(kinds for kinds, _, _ in self._loaded))
 
     def instance(self, kinds: tuple[Type, ...]) -> MethodInstance:
         """The method instance for arguments of these types. Raises `LaunchError` if their number is wrong."""
         check_count(self.name, self.function, len(kinds))
-        return self._driver().instance(self.function, kinds)
+        return self.driver().instance(self.function, kinds)
 
     def __repr__(self) -> str:
         return f"<kernel {self.__module__}.{self.name}>"

@@ -33,6 +33,8 @@ class Loaded:
         What the kernel is called in messages.
     job
         What was compiled.
+    code
+        The code instance that it was compiled from.
     results
         The results object of it.
     linked
@@ -45,8 +47,8 @@ class Loaded:
         self.name: str = kernel.name
         self.job = CompilerJob(kernel.instance(kinds), config)
         self._view = driver.view(config)
-        self._code, self.results, self.linked = driver.compiled(self.job, device)
-        inferred = self._code.results(self._view.results_class)
+        self.code, self.results, self.linked = driver.compiled(self.job, device)
+        inferred = self.code.results(self._view.results_class)
         check_result(self.name, inferred)
         # The arrays that it captured are passed behind its arguments.
         self._captured = inferred.captured
@@ -57,7 +59,7 @@ class Loaded:
 
     def is_current(self) -> bool:
         """Whether nothing that the kernel was compiled from has changed."""
-        return self._view.get(self.job.instance) is self._code
+        return self._view.get(self.job.instance) is self.code
 
     def _check(self, values: Sequence[Any]) -> None:
         """Raise `LaunchError` if captured arrays are not what they were, or if arrays overlap so that the order of threads would show."""

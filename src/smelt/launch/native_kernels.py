@@ -53,7 +53,7 @@ class NativeKernel(Loaded):
         if self._launches < _LAUNCHES_BEFORE_STUB:
             return None
         entry = entry_of(
-            self._code,
+            self.code,
             self.results,
             self._kinds,
             (*values, *self._captured),

@@ -18,6 +18,7 @@ from smelt.lowering.debugging import FunctionDebugInformation
 from smelt.lowering.layout import item_span, register_type, row_types, scalar_type
 from smelt.lowering.rare import RareFunction
 from smelt.lowering.thread_state import ThreadStateLowering
+from smelt.lowering.threadgroups import LEFT
 from smelt.types import Array, Memory, Scalar, Type, Weak, int64, part_type
 
 _UNARY = ("neg", "invert", "abs")
@@ -36,7 +37,9 @@ class Module(Protocol):
     is_fast: bool
 
     def declare(self, name: str, result: str, parameters: tuple[str, ...]) -> str: ...
-    def callee(self, code: Any, assumptions: Assumptions | None) -> tuple[str, int]: ...
+    def callee(self, code: Any, assumptions: Assumptions | None) -> str: ...
+    def before_errors(self, code: Any, position: Position) -> int: ...
+    def waits(self, code: Any) -> bool: ...
     def rare(self, code: Any) -> RareFunction | None: ...
     def table(self, kind: str, items: list[str]) -> str: ...
     def error_site(self, error: str, message: str, position: Position) -> int: ...
@@ -314,10 +317,9 @@ class FunctionLowering(ThreadStateLowering):
         return []
 
     def _lower_call(self, instruction: Instruction) -> list[str]:
-        name, first_error = self.module.callee(
-            instruction.attributes["callee"], self._assumptions.calls.get(instruction)
-        )
-        rare = self.module.rare(instruction.attributes["callee"])
+        callee = instruction.attributes["callee"]
+        name = self.module.callee(callee, self._assumptions.calls.get(instruction))
+        rare = self.module.rare(callee)
         if rare is not None:
             return [self.emit(rare.call(self._row(instruction.operands[0])[0]))]
         arguments = ["ptr %state"]
@@ -336,8 +338,11 @@ class FunctionLowering(ThreadStateLowering):
         failed, goes_on = f"failed{self._count}", f"on{self._count}"
         self.do(f"br i1 {succeeded}, label %{goes_on}, label %{failed}, !prof !0")
         self._begin(failed)
-        if first_error:
-            status = self.emit(f"add i32 {status}, {first_error}")
+        if before := self.module.before_errors(callee, instruction.position):
+            own = self.emit(f"add i32 {status}, {before}")
+            if self.module.waits(callee):
+                own = self.emit(f"select i1 {self.emit(f'icmp eq i32 {status}, {LEFT}')}, i32 {LEFT}, i32 {own}")
+            status = own
         self._return_status(status)
         self._begin(goes_on)
         return [self.emit(f"extractvalue {kind} {returned}, {index + 1}") for index in range(len(results))]

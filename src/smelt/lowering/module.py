@@ -4,17 +4,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from smelt.compiler.sites import ErrorSite, Place
 from smelt.compiler.texts import Template
+from smelt.ir.circles import circles
 from smelt.ir.loops import has_loop
 from smelt.ir.positions import InlinedPosition, Position
 from smelt.ir.typed import Function, Role
 from smelt.ir.writes import waits
 from smelt.lowering.assumptions import Assumptions, Row, kernel_arguments
 from smelt.lowering.debugging import DebugInformation, FunctionDebugInformation
+from smelt.lowering.error_numbers import ErrorNumbers
 from smelt.lowering.function import FunctionLowering
 from smelt.lowering.groups import GroupLowering
 from smelt.lowering.invariants import Invariants
@@ -93,22 +95,23 @@ class _ModuleLowering:
         self._debug = debug
         self._lowering = lowering
         self._exported = exported
-        # All functions, and the names of those that are called.
+        # All functions, their names, and the numbers of their error sites.
         self._functions: list[Any] = []
         self._sources: dict[Any, int] = {}
         self._names: dict[Any, str] = {}
-        self._waiting_to_be_lowered: list[tuple[Any, str, Assumptions | None]] = []
-        self._first_errors: dict[Any, int] = {}
+        self._numbers: dict[Any, ErrorNumbers] = {}
+        # What is lowered once more, for most threads.
+        self._waiting_to_be_lowered: list[tuple[Any, str, Assumptions]] = []
         self._bitcode: dict[str, bytes] = {}
         self._linked_symbols: set[str] = set()
         self._declared: dict[str, str] = {}
         self._rare: dict[Any, RareFunction] = {}
         self._tables: dict[str, str] = {}
-        self._errors: dict[ErrorSite, int] = {}
         self._prints: dict[Template, int] = {}
         self._is_recursive = self._has_loops = False
         self._lowered_count = 0
         self._result_type = ""
+        self._kernel: Any = None
         self._current: Any = None
         self._waiting: dict[Any, bool] = {}
         self._group: Group | None = None
@@ -117,38 +120,44 @@ class _ModuleLowering:
         self._has_threadgroup_memory = False
         self._is_sized_at_launch = False
 
-    def callee(self, code: Any, assumptions: Assumptions | None = None) -> tuple[str, int]:
-        """The name of a function that is called, and what is added to a status that it returns."""
-        if assumptions:
-            self.callee(code)
-            name = self._symbol(f"m{len(self._waiting_to_be_lowered)}", code)
-            self._waiting_to_be_lowered.append((code, f"@{name}", assumptions))
-            return f"@{name}", 0
-        if code not in self._names:
-            linked = self._linked(code)
-            if linked is None or self._bitcode.get(linked.name, linked.bitcode[0][1]) != linked.bitcode[0][1]:
-                self._to_be_lowered(code, self._symbol(f"f{len(self._functions)}", code))
-            else:
-                self._link(code, linked)
-        return self._names[code], self._first_errors.get(code, 0)
+    def callee(self, code: Any, assumptions: Assumptions | None = None) -> str:
+        """The name of a function that is called."""
+        if not assumptions:
+            return self._names[code]
+        name = self._symbol(f"m{len(self._waiting_to_be_lowered)}", code)
+        self._waiting_to_be_lowered.append((code, f"@{name}", assumptions))
+        return f"@{name}"
 
-    def _to_be_lowered(self, code: Any, name: str) -> None:
-        self._names[code] = f"@{name}"
-        self._waiting_to_be_lowered.append((code, f"@{name}", None))
+    def before_errors(self, code: Any, position: Position) -> int:
+        """What is added to a status that a function returned that is called at a position."""
+        return self._numbers[self._current].before(self._numbers[code], self._places(position))
+
+    def _found(self, code: Any) -> list[Any]:
+        """Take note of a function: those that it calls, in order, unless it is linked with them."""
+        linked = self._linked(code) if code is not self._kernel else None
+        if linked is not None and self._bitcode.get(linked.name, linked.bitcode[0][1]) == linked.bitcode[0][1]:
+            self._link(code, linked)
+            return []
+        name = self._symbol(f"f{len(self._functions)}", code)
+        self._names[code] = f'@"{self._exported}"' if self._exported and code is self._kernel else f"@{name}"
         self._functions.append(code)
+        return [
+            instruction.attributes["callee"]
+            for block in self._typed(code).blocks
+            for instruction in block.instructions
+            if instruction.operation == "call"
+        ]
 
     def _symbol(self, name: str, code: Any) -> str:
         return name if self._debug is None else f"{name}.{_UNUSUAL.sub('_', code.instance.source.__name__)}"
 
     def _link(self, code: Any, linked: LinkedFunction) -> None:
-        """Its functions and error sites follow those that are there already."""
         self._names[code] = f'@"{linked.name}"'
         self._bitcode.update(linked.bitcode)
         self._linked_symbols.update(linked.symbols)
-        self._first_errors[code] = len(self._errors)
+        self._numbers[code] = numbers = ErrorNumbers()
         for site in linked.errors:
-            moved = ErrorSite.of_tuple(site, lambda number: self._source(linked.sources[number]))
-            self._errors[moved] = len(self._errors) + 1
+            numbers.sites.append(ErrorSite.of_tuple(site, lambda number: self._source(linked.sources[number])))
         self._functions += linked.functions
 
     def declare(self, name: str, result: str, parameters: tuple[str, ...]) -> str:
@@ -166,7 +175,7 @@ class _ModuleLowering:
             (kind,) = row_types(function.result, has_doubles=self.has_doubles)
             source = code.instance.source
             name = f"{source.__module__.rpartition('.')[2]}.{source.__name__}.{kind}"
-            self._rare[code] = RareFunction(name, self.callee(code)[0], kind)
+            self._rare[code] = RareFunction(name, self.callee(code), kind)
         return self._rare[code]
 
     def table(self, kind: str, items: list[str]) -> str:
@@ -175,7 +184,11 @@ class _ModuleLowering:
         return self._tables.setdefault(values, f"@table{len(self._tables)}")
 
     def error_site(self, error: str, message: str, position: Position) -> int:
-        return self._errors.setdefault(ErrorSite(error, message, self._places(position)), len(self._errors) + 1)
+        return self._numbers[self._current].number(ErrorSite(error, message, self._places(position)))
+
+    def final_error_site(self, error: str, message: str, position: Position) -> int:
+        """The number of an error site among those of the kernel, whatever the calls were on the way to it."""
+        return self._numbers[self._kernel].number(ErrorSite(error, message, self._places(position)))
 
     def _places(self, position: Position) -> tuple[Place, ...]:
         if isinstance(position, InlinedPosition):
@@ -204,12 +217,12 @@ class _ModuleLowering:
         """Take note that there is an array whose size is given at launch."""
         self._has_threadgroup_memory = self._is_sized_at_launch = True
 
-    def _waits(self, code: Any) -> bool:
+    def waits(self, code: Any) -> bool:
         """Whether a function waits for other threads, itself or in what it calls."""
         if code not in self._waiting:
             # Functions that call each other don't wait: that was refused.
             self._waiting[code] = False
-            self._waiting[code] = waits(self._typed(code), self._waits)
+            self._waiting[code] = waits(self._typed(code), self.waits)
         return self._waiting[code]
 
     def _lowered_group(self, kernel: Any, group: Group, name: str) -> list[str]:
@@ -225,14 +238,14 @@ class _ModuleLowering:
 
     def _works_together(self, kernel: Any) -> bool:
         """Whether the threads of a kernel share memory or wait for each other."""
-        return self._waits(kernel) or any(
+        return self.waits(kernel) or any(
             instruction.operation == "threadgroup_array"
             for block in self._typed(kernel).blocks
             for instruction in block.instructions
         )
 
     def _threadgroups(self, kernel: Any) -> Threadgroups | None:
-        if not (self._waits(kernel) or self._has_threadgroup_memory):
+        if not (self.waits(kernel) or self._has_threadgroup_memory):
             return None
         self._current = kernel
         exhausted = self.error_site("MemoryError", "there is no memory to run a threadgroup", Position(0, 0, 0, 0))
@@ -240,7 +253,7 @@ class _ModuleLowering:
 
     def _row(self, kernel: Any) -> Row | None:
         """What the threads of a row may assume, once the kernel is lowered; None if nothing."""
-        if self._waits(kernel) or self._has_threadgroup_memory:
+        if self.waits(kernel) or self._has_threadgroup_memory:
             return None
         invariants = Invariants(self.declare, has_doubles=self.has_doubles)
         row = Row(self._typed_unless_linked, invariants, is_checked=self.is_checked)
@@ -252,17 +265,18 @@ class _ModuleLowering:
         return self._typed(code) if self._linked(code) is None else None
 
     def lowered(self, kernel: Any, *, has_main: bool) -> LoweredModule:
-        name = self._symbol("f0", kernel) if self._exported is None else f'"{self._exported}"'
-        self._to_be_lowered(kernel, name)
+        self._kernel = kernel
+        self._numbers[kernel] = ErrorNumbers()
+        # What is called is lowered before, so that its error sites are known.
+        order = circles(kernel, self._found)
         if has_main and self._works_together(kernel):
-            self._group = cut(self._typed(kernel), self._waits, has_doubles=self.has_doubles)
-        texts = self._lowered_functions(kernel)
-        result_type = self._result_type
+            self._group = cut(self._typed(kernel), self.waits, has_doubles=self.has_doubles)
+        texts = [text for circle in order for text in self._lowered_circle(circle)]
         row = self._row(kernel) if has_main else None
         main = limits = None
         if row is not None:
-            main, _ = self.callee(kernel, row.assumptions)
-            texts += self._lowered_functions(kernel)
+            main = self.callee(kernel, row.assumptions)
+            texts += self._lowered_for_most_threads()
             if row.is_limited:
                 limits = "limits"
                 texts.append(limits_function(self, limits, row, self._typed(kernel).parameters))
@@ -275,11 +289,11 @@ class _ModuleLowering:
         threadgroups = self._threadgroups(kernel)
         return LoweredModule(
             "\n".join(texts),
-            name,
-            result_type,
+            self._names[kernel].removeprefix("@"),
+            self._result_type,
             tuple(self._functions),
             tuple(self._sources),
-            tuple(self._errors),
+            tuple(self._numbers[kernel].sites),
             tuple(self._prints),
             tuple(sorted({*outside, *self._linked_symbols})),
             tuple(self._bitcode.items()),
@@ -298,22 +312,34 @@ class _ModuleLowering:
         self._source(code.instance.source)
         return self._debug.function(name.removeprefix("@"), code.instance.source)
 
-    def _lowered_functions(self, kernel: Any) -> list[str]:
-        """The texts of what waits to be lowered, and of all that is called there."""
-        texts = []
-        while self._lowered_count < len(self._waiting_to_be_lowered):
-            code, name, assumptions = self._waiting_to_be_lowered[self._lowered_count]
-            self._lowered_count += 1
+    def _lowered_circle(self, circle: list[Any]) -> Iterator[str]:
+        """The texts of functions that call each other."""
+        numbers = self._numbers[self._kernel] if self._kernel in circle else ErrorNumbers()
+        to_be_lowered = [code for code in circle if code is self._kernel or code not in self._numbers]
+        self._numbers |= dict.fromkeys(to_be_lowered, numbers)
+        for code in to_be_lowered:
             self._current = code
             self._has_loops |= has_loop(self._typed(code))
-            if self._group is not None and code is kernel:
-                texts += self._lowered_group(kernel, self._group, name)
-                continue
-            function = self._lowering(self, self._typed(code), name, assumptions, self._debug_of(code, name))
-            # What waits has to be inlined: it is a part of the kernel's coroutine.
-            is_inlined = self._waits(code) or (code is kernel and self._exported is None)
-            attributes = "alwaysinline" if is_inlined else _ATTRIBUTES[function.function.role]
-            is_internal = code is not kernel or self._exported is None
-            texts.append(function.text("internal" if is_internal else "", attributes))
-            self._result_type = self._result_type or function.result_type()
-        return texts
+            if self._group is not None and code is self._kernel:
+                yield from self._lowered_group(code, self._group, self._names[code])
+                yield from self._lowered_for_most_threads()
+            else:
+                yield self._lowered_function(code, self._names[code], None)
+
+    def _lowered_for_most_threads(self) -> Iterator[str]:
+        """The texts of what waits to be lowered once more, and of all that is called there."""
+        while self._lowered_count < len(self._waiting_to_be_lowered):
+            self._lowered_count += 1
+            code, name, assumptions = self._waiting_to_be_lowered[self._lowered_count - 1]
+            self._current = code
+            yield self._lowered_function(code, name, assumptions)
+
+    def _lowered_function(self, code: Any, name: str, assumptions: Assumptions | None) -> str:
+        function = self._lowering(self, self._typed(code), name, assumptions, self._debug_of(code, name))
+        is_exported = code is self._kernel and self._exported is not None
+        # What waits has to be inlined: it is a part of the kernel's coroutine.
+        is_inlined = self.waits(code) or (code is self._kernel and not is_exported)
+        attributes = "alwaysinline" if is_inlined else _ATTRIBUTES[function.function.role]
+        if code is self._kernel:
+            self._result_type = function.result_type()
+        return function.text("" if is_exported else "internal", attributes)

@@ -178,7 +178,7 @@ class ThreadgroupLowering(InstructionWriter):
 
     def _wait(self, scope: str, position: Position) -> None:
         message = f"not all threads of the {scope} come here: others wait at another barrier or simdgroup operation"
-        site = self.module.error_site("RuntimeError", message, position)
+        site = self.module.final_error_site("RuntimeError", message, position)
         self._store(WAITS_AT, str(2 * site + (scope == "simdgroup")))
         suspend = self.declare("llvm.coro.suspend", "i8", ("token", "i1"))
         way = self.emit(f"call i8 {suspend}(token none, i1 false)")

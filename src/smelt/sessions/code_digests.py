@@ -11,8 +11,8 @@ import sys
 from types import CodeType
 from typing import Any
 
+from smelt.caching.digests import digest
 from smelt.caching.encoding import encode, encode_int, encode_str, frame, sequence
-from smelt.sessions.container import digest
 
 _VERSION = sys.implementation.cache_tag or sys.version
 

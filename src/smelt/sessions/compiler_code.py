@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from smelt.caching import CacheView, CodeInstance, MethodInstance, ResultsError, StoreError, portable_state, restore
+from smelt.caching.digests import digest
 from smelt.caching.encoding import encode, encode_str, frame, sequence
-from smelt.sessions.container import Container, digest, write_container
+from smelt.sessions.container import Container, write_container
 from smelt.sessions.directory import Directory
 from smelt.sessions.fingerprints import Fingerprints
 from smelt.sessions.values import Vocabulary
@@ -27,7 +28,7 @@ class CompilerCode:
         self._fingerprints = fingerprints
 
     def __repr__(self) -> str:
-        return str(self._directory.path)
+        return self._directory.path
 
     def load(self, view: CacheView[Any], instance: MethodInstance) -> CodeInstance | None:
         """The code of `instance`, if an earlier process kept it."""

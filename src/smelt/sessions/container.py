@@ -18,16 +18,15 @@ can only lead to a blob that doesn't have the digest which was asked for. All nu
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
 from smelt.caching import StoreError
+from smelt.caching.digests import DIGEST_SIZE, digest
 
 MAGIC = b"\x89smelt\r\n"
 VERSION = 1
-DIGEST_SIZE = 32
 MOST_BYTES = 1 << 30
 """The most bytes of a blob, and of all that is put into one container."""
 
@@ -41,11 +40,6 @@ _BLOB_SIZE = DIGEST_SIZE + _EXTENT.size
 
 class ContainerError(StoreError):
     """Bytes that are no container, one of another version, or one that was damaged."""
-
-
-def digest(payload: Buffer) -> bytes:
-    """BLAKE2b-256 of `payload`."""
-    return hashlib.blake2b(payload, digest_size=DIGEST_SIZE).digest()
 
 
 def write_container(keys: Mapping[bytes, bytes], blobs: Mapping[bytes, bytes]) -> bytes:

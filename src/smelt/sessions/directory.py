@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: PTH103, PTH105, PTH106, PTH108, PTH111, PTH116, PTH117, PTH118, PTH120, PTH123 - a warm process doesn't import pathlib
 """A directory of small files that many processes share: written whole or not at all, private to the user, bounded in size.
 
 Nothing here raises for what goes wrong with the file system: what can't be read isn't there, and what can't be written is not kept. It
@@ -13,7 +14,6 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 
 from smelt.caching import StoreWarning
 
@@ -27,20 +27,19 @@ _FRESH = 60.0
 _TEMPORARY = ".new"
 
 
-def default_directory() -> Path | None:
+def default_directory() -> str | None:
     """Where the system has caches of the user; None for a user without home."""
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA")
-        return Path(base) / "smelt" / "Cache" if base else None
-    try:
-        home = Path.home()
-    except RuntimeError:
+        return os.path.join(base, "smelt", "Cache") if base else None
+    home = os.path.expanduser("~")
+    if home == "~":
         return None
     if sys.platform == "darwin":
-        return home / "Library" / "Caches" / "smelt"
+        return os.path.join(home, "Library", "Caches", "smelt")
     base = os.environ.get("XDG_CACHE_HOME", "")
     # A relative path is to be ignored, says the XDG Base Directory Specification.
-    return Path(base) / "smelt" if Path(base).is_absolute() else home / ".cache" / "smelt"
+    return os.path.join(base if os.path.isabs(base) else os.path.join(home, ".cache"), "smelt")
 
 
 class Directory:
@@ -49,8 +48,8 @@ class Directory:
     Files are named by their path from there, with `/` between the parts.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
         self._is_trusted: bool | None = None
         self._has_warned = False
 
@@ -59,7 +58,7 @@ class Directory:
         if not self._can_be_trusted():
             return None
         try:
-            with (self.path / name).open("rb") as file:
+            with open(self._place(name), "rb") as file:
                 status = os.fstat(file.fileno())
                 if _can_be_changed_by_others(status) or status.st_size > _MOST_BYTES_OF_FILE:
                     return None
@@ -69,20 +68,20 @@ class Directory:
 
     def write(self, name: str, contents: bytes) -> bool:
         """Write a file, replacing one of that name; whether that was done."""
-        path = self.path / name
+        path = self._place(name)
         # In the same directory, so that it is renamed within one file system.
-        temporary = path.with_name(f"{path.name}.{os.getpid()}-{os.urandom(4).hex()}{_TEMPORARY}")
+        temporary = f"{path}.{os.getpid()}-{os.urandom(4).hex()}{_TEMPORARY}"
         try:
             # Somebody may have removed it; made with its files, others could write to it.
-            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.makedirs(self.path, exist_ok=True, mode=0o700)
             if not self._can_be_trusted():
                 return False
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.makedirs(os.path.dirname(path), exist_ok=True, mode=0o700)
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
             try:
                 with os.fdopen(descriptor, "wb") as file:
                     file.write(contents)
-                temporary.replace(path)
+                os.replace(temporary, path)
             except BaseException:
                 _remove(temporary)
                 raise
@@ -94,8 +93,8 @@ class Directory:
     def mark_as_used(self, name: str) -> None:
         """Have the file outlast those that were used less recently."""
         try:
-            path = self.path / name
-            if abs(time.time() - path.stat().st_mtime) > _USED_AGAIN_AFTER:
+            path = self._place(name)
+            if abs(time.time() - os.stat(path).st_mtime) > _USED_AGAIN_AFTER:
                 os.utime(path)
         except OSError:
             # Where nothing can be written, nothing is removed either.
@@ -111,14 +110,14 @@ class Directory:
     def folders(self, folder: str) -> list[str]:
         """The folders in a folder."""
         try:
-            with os.scandir(self.path / folder) as entries:
+            with os.scandir(self._place(folder)) as entries:
                 return sorted(f"{folder}/{entry.name}" for entry in entries if entry.is_dir(follow_symlinks=False))
         except OSError:
             return []
 
     def remove(self, name: str) -> bool:
         """Remove a file; whether there was one that could be removed."""
-        return _remove(self.path / name)
+        return _remove(self._place(name))
 
     def prune(self, folder: str, most_bytes: int) -> int:
         """Remove the least recently used files of a folder, and of the folders in it, until they take `most_bytes`.
@@ -142,7 +141,7 @@ class Directory:
         for inner in self.folders(folder):
             try:
                 # Succeeds for an empty one.
-                (self.path / inner).rmdir()
+                os.rmdir(self._place(inner))
             except OSError:
                 continue
         return removed
@@ -157,9 +156,13 @@ class Directory:
                 stacklevel=2,
             )
 
+    def _place(self, name: str) -> str:
+        # Windows takes these slashes as well.
+        return f"{self.path}/{name}"
+
     def _files(self, folder: str, *, temporary: bool = False) -> Iterator[tuple[str, os.stat_result]]:
         try:
-            with os.scandir(self.path / folder) as entries:
+            with os.scandir(self._place(folder)) as entries:
                 for entry in entries:
                     if entry.is_file(follow_symlinks=False) and (temporary or not entry.name.endswith(_TEMPORARY)):
                         yield entry.name, entry.stat(follow_symlinks=False)
@@ -171,7 +174,7 @@ class Directory:
         if self._is_trusted is not None:
             return self._is_trusted
         try:
-            status = self.path.stat()
+            status = os.stat(self.path)
         except FileNotFoundError:
             # It may be made later on.
             return False
@@ -190,9 +193,9 @@ def _can_be_changed_by_others(status: os.stat_result) -> bool:
     return hasattr(os, "geteuid") and (status.st_uid != os.geteuid() or bool(status.st_mode & 0o022))
 
 
-def _remove(path: Path) -> bool:
+def _remove(path: str) -> bool:
     try:
-        path.unlink()
+        os.unlink(path)
     except OSError:
         return False
     return True

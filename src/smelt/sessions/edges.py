@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from smelt.caching import (
@@ -26,11 +25,12 @@ from smelt.caching import (
     SourceError,
     read_attribute,
 )
+from smelt.caching.digests import digest
 from smelt.caching.edges import class_dict
 from smelt.caching.encoding import frame
 from smelt.caching.namespaces import Namespace
 from smelt.caching.places import Bases, Cell, FunctionParts, Place, cell_contents, parameter_default
-from smelt.sessions.container import digest
+from smelt.records import Record
 from smelt.sessions.objects import Objects, Reference, UnnamedError, is_of_smelt
 from smelt.sessions.signatures import named_types, resolved_types
 
@@ -38,8 +38,7 @@ Fingerprints = Callable[[types.FunctionType], bytes]
 """The fingerprint of a function's own text."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReadEdge:
+class ReadEdge(Record):
     """A name that was read.
 
     Attributes
@@ -67,8 +66,7 @@ class ReadEdge:
     reader: int
 
 
-@dataclass(frozen=True, slots=True)
-class CallEdge:
+class CallEdge(Record):
     """A call that was looked up among the overlays that users define.
 
     Attributes
@@ -89,8 +87,7 @@ class CallEdge:
     reader: int
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
+class Reader(Record):
     """A function that a kernel consists of: its text, and the number of the one that called it first (-1 for the kernel)."""
 
     text: str

@@ -7,14 +7,15 @@ which of these candidates is right is found by checking their edges. Their names
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from smelt.caching import MethodInstance, Results, portable_state
+from smelt.caching.digests import digest
 from smelt.caching.encoding import encode, encode_str, frame, sequence
 from smelt.caching.results import named_fields
 from smelt.compiler.config import CompilerConfig, Target
-from smelt.sessions.container import Container, ContainerError, digest, write_container
+from smelt.records import Record
+from smelt.sessions.container import Container, ContainerError, write_container
 from smelt.sessions.edges import CallEdge, ReadEdge, Reader
 from smelt.sessions.objects import Objects, Reference, UnnamedError
 from smelt.sessions.signatures import TYPES, named_types
@@ -24,8 +25,7 @@ _SHORT = 8
 """How many bytes of a digest stand in a name."""
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Record):
     """What is kept of a results object: its portable fields, and references to the objects in its named ones."""
 
     results_class: str
@@ -33,8 +33,7 @@ class State:
     named: tuple[tuple[str, tuple[Reference, ...]], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Record):
     """The code of a method instance for one configuration.
 
     Attributes

@@ -7,9 +7,10 @@ import types
 import weakref
 from collections.abc import Callable
 
+from smelt.caching.digests import DIGEST_SIZE, digest
 from smelt.caching.fingerprints import fingerprint_function
 from smelt.sessions.code_digests import code_digest
-from smelt.sessions.container import DIGEST_SIZE, Container, ContainerError, digest, write_container
+from smelt.sessions.container import Container, ContainerError, write_container
 from smelt.sessions.directory import Directory
 from smelt.sessions.toolchain import toolchain_fingerprint, toolchain_stamp
 

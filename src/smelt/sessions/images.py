@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: PTH118, PTH122, PTH123 - a warm process doesn't import pathlib
 """Images: one file beside a module, or in a package, with what was compiled ahead of time for the kernels in it.
 
 An image is a container. Under the key of a method instance it has the names of its entries with their digests, and under the digest of a
@@ -8,13 +9,14 @@ code object the fingerprint of a function, so that no source has to be read wher
 from __future__ import annotations
 
 import mmap
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from types import ModuleType
 
 from smelt.caching import StoreError
-from smelt.sessions.container import DIGEST_SIZE, Buffer, Container, ContainerError, digest, write_container
+from smelt.caching.digests import DIGEST_SIZE, digest
+from smelt.sessions.container import Buffer, Container, ContainerError, write_container
 from smelt.sessions.entries import VOCABULARY, Entry, checked_entry
 
 IMAGE = "smelt.image"
@@ -125,24 +127,24 @@ class Images:
             return None
         try:
             buffer = _contents(module, path)
-            return Image(buffer, str(path)) if buffer is not None else None
+            return Image(buffer, path) if buffer is not None else None
         except (OSError, ContainerError) as error:
             self._warn(f"the image {path} can't be used: {error}")
             return None
 
 
-def image_path(module: ModuleType) -> Path | None:
+def image_path(module: ModuleType) -> str | None:
     """Where the image of a module or a package is, if it has one; None for a module that is no file."""
     file = getattr(module, "__file__", None)
     if not isinstance(file, str):
         return None
-    path = Path(file)
-    return path.with_name(IMAGE) if hasattr(module, "__path__") else path.with_name(f"{path.stem}.{IMAGE}")
+    folder, name = os.path.split(file)
+    return os.path.join(folder, IMAGE if hasattr(module, "__path__") else f"{os.path.splitext(name)[0]}.{IMAGE}")
 
 
-def _contents(module: ModuleType, path: Path) -> Buffer | None:
+def _contents(module: ModuleType, path: str) -> Buffer | None:
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             # LIFETIME: the view holds the map, and the image the view.
             return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except ValueError:
@@ -153,7 +155,7 @@ def _contents(module: ModuleType, path: Path) -> Buffer | None:
     # In an archive, say. Not a file that was removed: the loader of files would look for it in the same place.
     read = getattr(getattr(module, "__loader__", None), "get_data", None)
     try:
-        contents: bytes | None = read(str(path)) if read is not None else None
+        contents: bytes | None = read(path) if read is not None else None
     except OSError:
         return None
     return contents

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: PTH103, PTH120 - a warm process doesn't import pathlib
 """Advisory locks among processes, by which each job is compiled once. Nobody depends on getting one.
 
 A lock is gone with the process that holds it, and whoever waits for one that is held for too long goes on without.
@@ -11,7 +12,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 if sys.platform == "win32":
     import msvcrt
@@ -25,14 +25,14 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
 
 
 @contextmanager
-def locked(path: Path, most_seconds: float = MOST_SECONDS) -> Iterator[bool]:
+def locked(path: str, most_seconds: float = MOST_SECONDS) -> Iterator[bool]:
     """Hold the lock of the file at `path`, made if need be; whether it is held.
 
     It isn't where there can't be one (a read-only directory, a file system without locks), or if another process holds it for more than
     `most_seconds`.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.makedirs(os.path.dirname(path), exist_ok=True, mode=0o700)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
     except OSError:
         yield False

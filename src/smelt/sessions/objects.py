@@ -11,10 +11,8 @@ count by identity are told apart by whether they were met before, and where.
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import functools
-import pkgutil
 import struct
 import types
 from collections.abc import Callable, Iterator
@@ -25,6 +23,7 @@ import numpy as np
 from smelt.caching import MISSING, FingerprintError, StoreError
 from smelt.caching.edges import class_dict
 from smelt.caching.encoding import encode, encode_int, encode_str, frame, sequence
+from smelt.records import fields, is_dataclass
 from smelt.types import Type, typeof
 from smelt.types.records import declared_field_type, field_defaults, field_names, is_value_class
 
@@ -155,7 +154,7 @@ _BY_IDENTITY = (type, types.FunctionType, types.ModuleType, np.ndarray)
 
 
 def _field_names(cls: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(cls))
+    return tuple(field.name for field in fields(cls))
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any, Any]]:
@@ -171,7 +170,7 @@ def _parts(value: Any) -> Iterator[tuple[str, Any, Any]]:
         yield from (("keyword", name, part) for name, part in value.keywords.items())
     if isinstance(value, _BY_IDENTITY) or kind is tuple:
         return
-    if dataclasses.is_dataclass(kind):
+    if is_dataclass(kind):
         yield from (("attribute", name, getattr(value, name, None)) for name in _field_names(kind))
     if kind.__module__ not in ("builtins", "numpy") and not isinstance(value, Type):
         yield "class", "", kind
@@ -257,8 +256,8 @@ def _description_of_class(cls: type, describe: Callable[[Any], bytes]) -> bytes:
         declared = declared_field_type(cls, name)
         names.append(describe(declared) if declared is not None else b"")
         names.append(describe(defaults[name]) if name in defaults else b"")
-    if dataclasses.is_dataclass(cls):
-        names += [encode_int(field.kw_only is True) + encode_int(field.init) for field in dataclasses.fields(cls)]
+    if is_dataclass(cls):
+        names += [encode_int(field.kw_only is True) + encode_int(field.init) for field in fields(cls)]
     # Whether it says itself how it is made: there are edges to its other methods.
     names += [encode_int(int(name in vars(cls))) for name in ("__init__", "__new__", "__post_init__")]
     return sequence(names, "value class")
@@ -291,8 +290,10 @@ def _module_name(function: types.FunctionType) -> str:
 
 
 def _import(module: str, qualified_name: str) -> Any:
+    from pkgutil import resolve_name  # noqa: PLC0415 - seldom needed
+
     try:
-        return pkgutil.resolve_name(f"{module}:{qualified_name}")
+        return resolve_name(f"{module}:{qualified_name}")
     except (ImportError, AttributeError, ValueError):
         return None
 

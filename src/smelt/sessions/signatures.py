@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
 from typing import Any
 
+from smelt.records import Record, fields
 from smelt.sessions.objects import Objects, Reference
 from smelt.types import (
     Array,
@@ -27,8 +26,7 @@ from smelt.types import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(Record):
     """What stands for an object of the program in a type."""
 
     reference: Reference
@@ -55,10 +53,8 @@ def named_types(value: Any, objects: Objects) -> Any:
         return Named(objects.importable(value))
     if kind not in _TYPES:
         # The type of a function that a kernel defines. No overlay can be for it: to all patterns it is a struct.
-        fields = named_types(getattr(value, "fields", ()), objects)
-        return Struct(str(value), fields)
-    fields = {field.name: named_types(getattr(value, field.name), objects) for field in dataclasses.fields(value)}  # type: ignore[arg-type]
-    return kind(**fields)
+        return Struct(str(value), named_types(getattr(value, "fields", ()), objects))
+    return kind(*[named_types(getattr(value, field.name), objects) for field in fields(kind)])
 
 
 def resolved_types(value: Any, objects: Objects) -> Any:
@@ -70,5 +66,4 @@ def resolved_types(value: Any, objects: Objects) -> Any:
         return tuple([resolved_types(item, objects) for item in value])
     if kind is Named:
         return objects.resolve(value.reference)
-    fields = {field.name: resolved_types(getattr(value, field.name), objects) for field in dataclasses.fields(value)}
-    return kind(**fields)
+    return kind(*[resolved_types(getattr(value, field.name), objects) for field in fields(kind)])

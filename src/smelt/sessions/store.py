@@ -10,7 +10,6 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 from smelt.caching import (
@@ -27,10 +26,11 @@ from smelt.caching import (
     restore,
     session_local,
 )
+from smelt.caching.digests import digest
 from smelt.caching.encoding import encode
 from smelt.compiler.config import CompilerConfig, Target
 from smelt.compiler.results import ArtifactResults
-from smelt.sessions.container import digest
+from smelt.records import Record, replace
 from smelt.sessions.directory import Directory
 from smelt.sessions.edges import Recorder, Replay
 from smelt.sessions.entries import (
@@ -57,8 +57,7 @@ _FOLDERS = 256
 _MOST_MISSES = 1000
 
 
-@dataclass(frozen=True)
-class StoreMiss:
+class StoreMiss(Record):
     """Why nothing was found for a method instance."""
 
     instance: str
@@ -109,7 +108,7 @@ class Session:
         self._claims = threading.local()
 
     def __repr__(self) -> str:
-        return str(self.directory.path) if self.directory is not None else "in images only"
+        return self.directory.path if self.directory is not None else "in images only"
 
     def why(self, instance: MethodInstance) -> list[str]:
         """Why what was kept of `instance` was of no use, the latest time first; empty if nothing was kept or it served."""
@@ -218,16 +217,19 @@ class Session:
         if self.directory is None:
             return False
         number = digest(str(instance).encode())[:1].hex()
-        return held.enter_context(locked(self.directory.path / "locks" / number))
+        return held.enter_context(locked(f"{self.directory.path}/locks/{number}"))
 
     # Looking up
 
     def _matches(self, view: CacheView[Any], instance: MethodInstance) -> Iterator[_Match]:
         """What is right for what this process has, the most likely first. Takes note of why if there is nothing."""
+        # Opened first: they may know the fingerprint, too.
+        sources = list(self._sources(instance))
+        if not sources:
+            self._missed(instance, "there is neither a store nor an image")
+            return
         try:
             key = key_of(instance, view.owner)
-            # Opened first: they may know the fingerprint, too.
-            sources = list(self._sources(instance))
             prefix = name_prefix(self.fingerprints.of_compiler(), self.fingerprints.of(instance.source))
         except (UnnamedError, SourceError) as error:
             self._missed(instance, str(error))

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: PTH100, PTH110, PTH116, PTH118, PTH120, PTH123 - a warm process doesn't import pathlib
 """What a compilation depends on besides the program: the compiler itself.
 
 The compiler's fingerprint is made of smelt's sources and of the file in which llvmlite says its version, which decides that of LLVM.
@@ -11,39 +12,38 @@ import importlib.util
 import os
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 
+from smelt.caching.digests import digest
 from smelt.caching.encoding import encode_str, frame, sequence
-from smelt.sessions.container import digest
 
-PACKAGE = Path(__file__).parent.parent
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # Numbers of inodes take all 64 bits on some file systems; times before 1970 are negative.
 _STAMP = struct.Struct("<QQqq")
 
 
-def toolchain_stamp(package: Path = PACKAGE) -> bytes:
+def toolchain_stamp(package: str = PACKAGE) -> bytes:
     """What the file system says of smelt's sources and of LLVM: a digest that stays the same as long as nobody touches them."""
     stamps = sorted(f"{entry.path}\0".encode() + _stamp(entry.stat()) for entry in _sources(package))
     version = _llvmlite_version()
     if version is not None:
-        stamps.append(f"{version}\0".encode() + _stamp(version.stat()))
+        stamps.append(f"{version}\0".encode() + _stamp(os.stat(version)))
     # All stamps have one length, and no path has a zero in it.
     return digest(b"".join(stamps))
 
 
-def toolchain_fingerprint(package: Path = PACKAGE) -> bytes:
+def toolchain_fingerprint(package: str = PACKAGE) -> bytes:
     """The digest of what smelt's sources say, and of what llvmlite says of its version."""
     parts = []
     for entry in sorted(_sources(package), key=lambda entry: entry.path):
-        name = Path(entry.path).relative_to(package).as_posix()
-        parts.append(encode_str(name) + frame("source", Path(entry.path).read_bytes()))
+        name = os.path.relpath(entry.path, package).replace(os.sep, "/")
+        parts.append(encode_str(name) + frame("source", _contents(entry.path)))
     version = _llvmlite_version()
-    parts.append(frame("llvmlite", version.read_bytes() if version is not None else b""))
+    parts.append(frame("llvmlite", _contents(version) if version is not None else b""))
     return digest(sequence(parts))
 
 
-def _sources(folder: Path | str) -> Iterator[os.DirEntry[str]]:
+def _sources(folder: str) -> Iterator[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.endswith(".py"):
@@ -57,10 +57,15 @@ def _stamp(status: os.stat_result) -> bytes:
     return _STAMP.pack(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
-def _llvmlite_version() -> Path | None:
+def _contents(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _llvmlite_version() -> str | None:
     """The file in which an installed llvmlite says its version, without importing it; None if there is none."""
     found = importlib.util.find_spec("llvmlite")
     if found is None or found.origin is None:
         return None
-    version = Path(found.origin).with_name("_version.py")
-    return version if version.exists() else Path(found.origin)
+    version = os.path.join(os.path.dirname(found.origin), "_version.py")
+    return version if os.path.exists(version) else found.origin

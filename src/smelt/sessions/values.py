@@ -7,14 +7,14 @@ of their own, which are shared by content. Reading makes nothing but these: no n
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import struct
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from smelt.caching import StoreError
-from smelt.sessions.container import DIGEST_SIZE, digest
+from smelt.caching.digests import DIGEST_SIZE, digest
+from smelt.records import fields, is_dataclass
 
 SHORT = 256
 """Bytes that are longer become a blob of their own."""
@@ -38,9 +38,7 @@ class Vocabulary:
             if self._classes.setdefault(cls.__name__, cls) is not cls:
                 raise ValueError(f"two classes of the vocabulary are called {cls.__name__}")
         self._fields = {
-            cls: tuple(field.name for field in dataclasses.fields(cls))
-            for cls in self._classes.values()
-            if dataclasses.is_dataclass(cls)
+            cls: tuple(field.name for field in fields(cls)) for cls in self._classes.values() if is_dataclass(cls)
         }
 
     def encode(self, value: object, blobs: dict[bytes, bytes] | None = None) -> bytes:

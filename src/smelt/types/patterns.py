@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
+from smelt.records import Record, field
 from smelt.types.definitions import Array, Iteration, Kind, Range, Scalar, Struct, Tuple, Type, Weak
 
 
-@dataclass(frozen=True)
-class TypePattern:
+class TypePattern(Record):
     """The types that a test holds for. Patterns are compared by name; `within` names the wider ones."""
 
     name: str

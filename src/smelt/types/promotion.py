@@ -8,10 +8,10 @@ proposal 50's. bfloat16, which NumPy doesn't know, joins with float16 to float32
 from __future__ import annotations
 
 import functools
-from dataclasses import replace
 
 import numpy as np
 
+from smelt.records import replace
 from smelt.types.definitions import (
     Array,
     Constant,

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import inspect
 import types
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from smelt.records import defaults_of_fields, fields, is_dataclass
 from smelt.types.definitions import Scalar, Type, Weak, boolean, weak_complex, weak_float, weak_int
 from smelt.types.dtypes import scalar_of_dtype
 
@@ -24,16 +24,16 @@ def is_value_class(cls: type) -> bool:
 
 def field_names(cls: Any) -> tuple[str, ...]:
     """The fields of a value class, in the order of their declaration."""
-    if dataclasses.is_dataclass(cls):
-        return tuple(field.name for field in dataclasses.fields(cls) if field.init)
+    if is_dataclass(cls):
+        return tuple(field.name for field in fields(cls) if field.init)
     names: tuple[str, ...] = cls._fields
     return names
 
 
 def field_defaults(cls: Any) -> dict[str, Any]:
     """The defaults of the fields that have one."""
-    if dataclasses.is_dataclass(cls):
-        return {f.name: f.default for f in dataclasses.fields(cls) if f.default is not dataclasses.MISSING}
+    if is_dataclass(cls):
+        return defaults_of_fields(cls)
     defaults: dict[str, Any] = cls._field_defaults
     return defaults
 
@@ -44,12 +44,12 @@ _TUPLE_REPR = typing.NamedTuple("_Probe", []).__repr__.__code__
 
 def is_generated_repr(cls: Any, method: object) -> bool:
     """Whether `method`, a value class's `__repr__`, is the one that its class was given, which shows every field."""
-    if not dataclasses.is_dataclass(cls):
+    if not is_dataclass(cls):
         return isinstance(method, types.FunctionType) and method.__code__ is _TUPLE_REPR
     # What `dataclass` makes is compiled from a string, and wrapped so that it does not recur.
     inner = getattr(method, "__wrapped__", None)
     is_generated = isinstance(inner, types.FunctionType) and inner.__code__.co_filename == "<string>"
-    return is_generated and all(field.init and field.repr for field in dataclasses.fields(cls))
+    return is_generated and all(field.init and field.repr for field in fields(cls))
 
 
 PYTHON_NUMBERS: dict[object, Type] = {bool: boolean, int: weak_int, float: weak_float, complex: weak_complex}

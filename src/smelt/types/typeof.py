@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import functools
 import sys
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from smelt.records import is_dataclass
 from smelt.types.definitions import (
     Array,
     Constant,
@@ -126,6 +126,6 @@ def _advice(value: object) -> str:
         return "; use a tuple"
     if isinstance(value, dict):
         return "; use a frozen dataclass or a named tuple"
-    if dataclasses.is_dataclass(value):
+    if is_dataclass(type(value)):
         return "; make the dataclass frozen: @dataclass(frozen=True)"
     return "; use numbers, arrays, tuples, named tuples or frozen dataclasses"

@@ -21,8 +21,8 @@ from PIL import Image
 import smelt
 from smelt.cli.demo import programs
 from smelt.cli.demo.gallery import Gallery, Photograph
-from smelt.cli.demo.screen import Screen
 from smelt.cli.output import duration
+from smelt.cli.screen import Screen
 
 PROGRAMS = ("pipeline.py", "patterns.py")
 PICTURES = ("drawing.png", "patterns.png", "redrawn.png")

@@ -12,6 +12,7 @@ from smelt.inference.overlays import (
     complex_functions,
     elementary,
     library,
+    metal_functions,
     numbers,
     numpy_functions,
     threadgroups,
@@ -39,6 +40,14 @@ def standard_overlays() -> MethodTable:
     return table
 
 
-def table_of(overlays: MethodTable, functions: FunctionTable) -> StackedMethodTable:
-    """Where calls in kernels are looked up: the overlays of users, those of smelt, and below them Python's functions."""
-    return StackedMethodTable(overlays, standard_overlays(), functions, name="kernels")
+@functools.cache
+def metal_overlays() -> MethodTable:
+    """The overlay methods of Metal, for above those that every target has."""
+    table = MethodTable("Metal", timeless=True)
+    metal_functions.define(table)
+    return table
+
+
+def table_of(overlays: MethodTable, functions: FunctionTable, *own: MethodTable) -> StackedMethodTable:
+    """Where calls in kernels are looked up: the overlays of users, those of a target, those of smelt, and below them Python's functions."""
+    return StackedMethodTable(overlays, *own, standard_overlays(), functions, name="kernels")

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The elementary functions of `math` and NumPy: those of `runtime.elementary`, and the operations that those are made of.
 
-A target that has them itself puts a table with `define_operations` above this one.
+A target that has some itself puts a table with `define_operations` above this one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -58,11 +58,20 @@ def define(table: MethodTable) -> None:
             _define(table, name, names[name], count, Primitive(_computed_by(*functions)))
 
 
-def define_operations(table: MethodTable) -> None:
-    """Add methods to `table` by which the elementary functions are operations, for a target that has those."""
+def define_operations(table: MethodTable, wanted: Container[str]) -> None:
+    """Add methods to `table` by which those of the elementary functions are operations that a target has itself."""
     for _, count, names in _FUNCTIONS:
         for name in names:
-            _define(table, name, names[name], count, Primitive(operation_of_floats(name)))
+            if name in wanted:
+                _define(table, name, names[name], count, Primitive(operation_of_floats(name)))
+
+
+def define_runtime_functions(table: MethodTable, functions: Mapping[str, Callable[..., Any]]) -> None:
+    """Add methods to `table` by which elementary functions are functions of the runtime library on float32, for a target without float64."""
+    for _, count, names in _FUNCTIONS:
+        for name in names:
+            if name in functions:
+                _define(table, name, names[name], count, Primitive(_computed_by(functions[name], functions[name])))
 
 
 def _define(table: MethodTable, name: str, name_in_numpy: str | None, count: int, primitive: Primitive) -> None:

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from smelt.caching import MethodTable
 from smelt.inference.overlays.elementary import define_operations, define_runtime_functions
-from smelt.runtime.elementary import single
+from smelt.runtime.elementary import error_functions, exponentials, logarithms, powers
 
 _OPERATIONS = frozenset(
     (
@@ -13,13 +16,13 @@ _OPERATIONS = frozenset(
         *("sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "pow", "atan2"),
     )
 )
-_RUNTIME = {
-    "expm1": single.expm1,
-    "log1p": single.log1p,
-    "cbrt": single.cbrt,
-    "hypot": single.hypot,
-    "erf": single.erf,
-    "erfc": single.erfc,
+_RUNTIME: dict[str, Callable[..., Any]] = {
+    "expm1": exponentials.expm1_without_double,
+    "log1p": logarithms.log1p_without_double,
+    "cbrt": powers.cbrt_without_double,
+    "hypot": powers.hypot_without_double,
+    "erf": error_functions.erf_single,
+    "erfc": error_functions.erfc_without_double,
 }
 
 

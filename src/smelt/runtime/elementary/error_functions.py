@@ -26,6 +26,7 @@ from smelt.runtime.elementary.exponentials import (
     reduced,
     reduced_single,
     scaled,
+    scaled_single,
     whole_power_of_two,
     whole_power_of_two_single,
 )
@@ -229,3 +230,24 @@ def _narrow_complement(size: Any) -> Any:
     x = np.where(size > 11.0, 11.0, size)
     argument = (x - 4.0) / (x + 4.0)
     return narrow_exp(-x * x) * polynomial(argument, _SCALED_ERFC_NARROW) / multiply_add(2.0, x, 1.0)
+
+
+@elementary
+def erfc_without_double(x: Any) -> Any:
+    """`math.erfc` of a float32, without float64."""
+    size = abs(x)
+    far = _complement_without_double(np.where(size > 11.0, 11.0, size))
+    total, missing = exact_sum(1.0, -x)
+    near = total + multiply_add(-x, polynomial(x * x, _ERF_SINGLE), missing)
+    return np.where(size < 0.625, near, np.where(x < 0.0, 2.0 - far, far))
+
+
+@elementary
+def _complement_without_double(x: Any) -> Any:
+    """`erfc(x)` for `x` from 5/8 to 11."""
+    square, square_lost = exact_product(x, x)
+    shifted, rest, lost = reduced_single(-square)
+    power, missing = exponential_of_rest_single(rest, lost - square_lost)
+    argument = (x - 4.0) / (x + 4.0)
+    scaled_complement = polynomial(argument, _SCALED_ERFC_NARROW) / multiply_add(2.0, x, 1.0)
+    return scaled_single((power + missing) * scaled_complement, shifted)

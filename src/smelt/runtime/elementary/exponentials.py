@@ -7,12 +7,20 @@ loss: `multiply_add(n, -_LN2, x)` is exact, and what the second part of `ln 2` t
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from smelt.runtime.bits import bits_of, with_bits
-from smelt.runtime.elementary.exact import elementary, exact_product, multiply_add, polynomial, sum_of_ordered
+from smelt.runtime.elementary.exact import (
+    elementary,
+    exact_product,
+    exact_sum,
+    multiply_add,
+    polynomial,
+    sum_of_ordered,
+)
 
 _LN2, _LN2_REST = 0.6931471805599453, 2.3190468138462996e-17
 _LN2_SINGLE, _LN2_REST_SINGLE = 0.6931471824645996, -1.9046542121259336e-09
@@ -152,7 +160,7 @@ def exp_single(x: Any) -> Any:
     bounded = np.where(x > 89.0, 89.0, np.where(x < -104.0, -104.0, x))
     shifted, rest, lost = reduced_single(bounded)
     power, missing = exponential_of_rest_single(rest, lost)
-    return _scaled_single(power + missing, shifted)
+    return scaled_single(power + missing, shifted)
 
 
 @elementary
@@ -163,7 +171,7 @@ def exp2_single(x: Any) -> Any:
     rest = bounded - (shifted - SHIFT_SINGLE)
     exponent, missing = exact_product(rest, _LN2_SINGLE)
     power, missing = exponential_of_rest_single(exponent, multiply_add(rest, _LN2_REST_SINGLE, missing))
-    return _scaled_single(power + missing, shifted)
+    return scaled_single(power + missing, shifted)
 
 
 @elementary
@@ -184,7 +192,8 @@ def exponential_of_rest_single(rest: Any, lost: Any) -> tuple[Any, Any]:
 
 
 @elementary
-def _scaled_single(number: Any, shifted: Any) -> Any:
+def scaled_single(number: Any, shifted: Any) -> Any:
+    """`number * 2**n` where `shifted` is `n + SHIFT_SINGLE`, by two factors: 2**n alone may be too small or too large."""
     exponent = shifted - SHIFT_SINGLE
     first = multiply_add(exponent, 0.5, SHIFT_SINGLE)
     second = (exponent - (first - SHIFT_SINGLE)) + SHIFT_SINGLE
@@ -230,3 +239,16 @@ def narrow_expm1(x: Any) -> Any:
     rest = multiply_add(shifted - SHIFT, -_LN2, bounded)
     factor = whole_power_of_two(shifted)
     return multiply_add(factor, multiply_add(rest * rest, polynomial(rest, _EXP_NARROW), rest), factor - 1.0)
+
+
+@elementary
+def expm1_without_double(x: Any) -> Any:
+    """`math.expm1` of a float32, without float64."""
+    bounded = np.where(x > 80.0, 80.0, np.where(x < -18.0, -18.0, x))
+    shifted, rest, lost = reduced_single(bounded)
+    power, missing = exponential_of_rest_single(rest, lost)
+    factor = whole_power_of_two_single(shifted)
+    total, rest = exact_sum(power * factor, -1.0)
+    near = total + multiply_add(missing, factor, rest)
+    # From there on 1 is less than half of the last digit; and -0 is -0.
+    return np.where(x > 80.0, math.exp(x), np.where(abs(x) < 2.0**-26, x, near))

@@ -240,3 +240,13 @@ def _narrow_log_of_mantissa(above: Any) -> Any:
     s = above / (2.0 + above)
     square = s * s
     return s * multiply_add(square, polynomial(square, _LOG_NARROW), 2.0)
+
+
+@elementary
+def log1p_without_double(x: Any) -> Any:
+    """`math.log1p` of a float32, without float64."""
+    total, missing = exact_sum(1.0, x)
+    logarithm = math.log(total)
+    # What is missing from the sum counts by the slope of the logarithm there.
+    corrected = np.where(missing == 0.0, logarithm, logarithm + missing / total)
+    return np.where((abs(x) < 2.0**-26) | (x == math.inf), x, corrected)

@@ -10,7 +10,13 @@ import numpy as np
 
 from smelt.runtime.bits import bits_of, with_bits
 from smelt.runtime.elementary.exact import elementary, exact_product, exact_sum, multiply_add, polynomial
-from smelt.runtime.elementary.exponentials import SHIFT, narrow_exp2, power_of_two
+from smelt.runtime.elementary.exponentials import (
+    SHIFT,
+    SHIFT_SINGLE,
+    narrow_exp2,
+    power_of_two,
+    whole_power_of_two_single,
+)
 from smelt.runtime.elementary.logarithms import binary_logarithm, narrow_log2
 
 # m**(-1/3) for m from 1 to 2, by tools/minimax.py.
@@ -121,3 +127,51 @@ def hypot_single(x: Any, y: Any) -> Any:
     first, second = np.float64(x), np.float64(y)
     result = np.sqrt(multiply_add(first, first, second * second))
     return np.float32(np.where((abs(first) == math.inf) | (abs(second) == math.inf), math.inf, result))
+
+
+@elementary
+def cbrt_without_double(x: Any) -> Any:
+    """`math.cbrt` of a float32, without float64."""
+    size = abs(x)
+    number = np.where(size < 2.0**-126, size * 2.0**24, size)
+    bias = np.where(size < 2.0**-126, 2.0**23 + 151.0, 2.0**23 + 127.0)
+    bits = bits_of(number)
+    exponent = with_bits(x, (bits >> 23) | 0x4B000000) - bias
+    mantissa = with_bits(x, (bits & 0x007FFFFF) | 0x3F800000)
+    # The exponent is three times a whole number, and -1, 0 or 1.
+    shifted = multiply_add(exponent, 1.0 / 3.0, SHIFT_SINGLE)
+    third = shifted - SHIFT_SINGLE
+    over = multiply_add(third, -3.0, exponent)
+    argument = mantissa * np.where(over == 0.0, 1.0, np.where(over < 0.0, 0.5, 2.0))
+    factor = np.where(over == 0.0, 1.0, np.where(over < 0.0, 2.0 ** (1.0 / 3.0), 0.5 ** (1.0 / 3.0)))
+    # The inverse of the root, by a step that triples the digits, and from it the root, by one that doubles them.
+    near = polynomial(mantissa, _CUBE_ROOT) * factor
+    error = multiply_add(-argument * near, near * near, 1.0)
+    inverse = multiply_add(near * error, multiply_add(error, 2.0 / 9.0, 1.0 / 3.0), near)
+    root = argument * inverse * inverse
+    square, lost = exact_product(root, root)
+    rest = multiply_add(-root, lost, multiply_add(-root, square, argument))
+    root = multiply_add(rest, inverse * inverse * (1.0 / 3.0), root)
+    scaled = root * whole_power_of_two_single(shifted)
+    return np.where((size > 0.0) & (size < math.inf), np.copysign(scaled, x), x)
+
+
+@elementary
+def hypot_without_double(x: Any, y: Any) -> Any:
+    """`math.hypot` of two float32, without float64.
+
+    Source: Borges, "An improved algorithm for hypot(a, b)" (2019), the fused variant.
+    """
+    first, second = abs(x), abs(y)
+    large, small = np.where(first < second, second, first), np.where(first < second, first, second)
+    # By a power of two to where squares and what they round away are normal numbers.
+    is_tiny, is_huge = large < 2.0**-40, large > 2.0**60
+    factor = np.where(is_tiny, 2.0**100, np.where(is_huge, 2.0**-70, 1.0))
+    back = np.where(is_tiny, 2.0**-100, np.where(is_huge, 2.0**70, 1.0))
+    large, small = large * factor, small * factor
+    root = np.sqrt(multiply_add(large, large, small * small))
+    square, rest = exact_product(root, root)
+    large_square, large_rest = exact_product(large, large)
+    wrong = multiply_add(-small, small, square - large_square) + (rest - large_rest)
+    result = np.where(large > 0.0, root - wrong / (2.0 * root), large + small) * back
+    return np.where((first == math.inf) | (second == math.inf), math.inf, result)

@@ -19,10 +19,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from smelt.compiler.sites import SiteTuple
 from smelt.compiler.texts import Template
+from smelt.records import Record
 
 WORD_BYTES = 8
 
@@ -33,8 +33,7 @@ PRINT_BUFFER = "smelt_print"
 """The relocation of the buffer that kernels print to."""
 
 
-@dataclass(frozen=True)
-class MetalArtifact:
+class MetalArtifact(Record):
     """A kernel for Metal.
 
     Attributes
@@ -85,7 +84,10 @@ def arguments_index(arrays: Sequence[tuple[int, bool]], argument_words: int) -> 
 
 
 def state_index(
-    arrays: Sequence[tuple[int, bool]], argument_words: int, error_sites: Sequence[SiteTuple], relocations: Sequence[str]
+    arrays: Sequence[tuple[int, bool]],
+    argument_words: int,
+    error_sites: Sequence[SiteTuple],
+    relocations: Sequence[str],
 ) -> int | None:
     """The index of the buffer with the kernel's state; None if it can't fail and needs no addresses."""
     if not error_sites and not relocations:

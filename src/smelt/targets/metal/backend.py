@@ -9,10 +9,9 @@ from smelt.caching import Results
 from smelt.compiler.config import CompilerJob
 from smelt.lowering import LoweredModule
 from smelt.lowering.function import FunctionLowering
-from smelt.lowering.llvm import module_of_bitcode
 from smelt.targets.metal.compilation import compile_artifact, compile_function, compile_module
 from smelt.targets.metal.lowering import MetalLowering
-from smelt.targets.metal.restrictions import refused
+from smelt.targets.metal.restrictions import RESTRICTIONS
 from smelt.targets.metal.results import MetalResults
 from smelt.types import Type
 
@@ -22,7 +21,7 @@ class MetalBackend:
 
     results_class: type[Results] = MetalResults
     lowering: type[FunctionLowering] = MetalLowering
-    refused = staticmethod(refused)
+    restrictions = RESTRICTIONS
 
     def compile(
         self, job: CompilerJob, lowered: LoweredModule, parameters: tuple[Type, ...], results: MetalResults
@@ -38,7 +37,3 @@ class MetalBackend:
     def bitcode(self, job: CompilerJob, lowered: LoweredModule) -> bytes:
         """LLVM's bitcode of a function that kernels link."""
         return compile_function(lowered, job.config)
-
-    def air(self, job: CompilerJob, lowered: LoweredModule, parameters: tuple[Type, ...]) -> str:
-        """AIR as text: what is in the metallib, as the LLVM at hand reads it."""
-        return str(module_of_bitcode(compile_artifact(lowered, parameters, job.config).air))

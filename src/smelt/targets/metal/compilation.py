@@ -16,8 +16,8 @@ from smelt.compiler.results import InferenceResults
 from smelt.lowering import LoweredModule
 from smelt.lowering.llvm import link, module_of_text, run_passes
 from smelt.targets.metal.air import downgrade, wrapped
-from smelt.targets.metal.artifact import PRINT_BUFFER, MetalArtifact
-from smelt.targets.metal.entry_point import EntryPoint, entry_point
+from smelt.targets.metal.artifact import MetalArtifact
+from smelt.targets.metal.entry_point import EntryPoint, entry_point, relocations_of
 from smelt.targets.metal.functions import with_definitions
 from smelt.targets.metal.metallib import Function, Library, write_metallib
 from smelt.targets.metal.passes import PASSES
@@ -59,7 +59,7 @@ def compile_artifact(lowered: LoweredModule, parameters: Sequence[Type], config:
         metallib=write_metallib(Library([function], system=target.macos)),
         entry=name,
         logging_enabled=bool(lowered.prints),
-        relocations=(PRINT_BUFFER,) if lowered.prints else (),
+        relocations=relocations_of(lowered),
         arrays=tuple((array.word, array.is_written) for array in entry.arrays),
         argument_words=entry.argument_words,
         error_sites=tuple(site.as_tuple() for site in lowered.errors),
@@ -90,9 +90,7 @@ def entry_name(lowered: LoweredModule, config: CompilerConfig) -> str:
     return name if re.match(r"[A-Za-z_]", name) else f"_{name}"
 
 
-def _compiled(
-    lowered: LoweredModule, parameters: Sequence[Type], config: CompilerConfig
-) -> tuple[Any, EntryPoint]:
+def _compiled(lowered: LoweredModule, parameters: Sequence[Type], config: CompilerConfig) -> tuple[Any, EntryPoint]:
     code, name, target = lowered.functions[0], entry_name(lowered, config), metal_versions(config.target)
     inferred = code.results(InferenceResults)
     python_code = code.instance.source.__code__

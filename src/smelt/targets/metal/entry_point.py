@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from smelt.lowering import LoweredModule
 from smelt.lowering.layout import row_types
-from smelt.lowering.threadgroups import LANE, LAUNCH_MEMORY, LAUNCH_MEMORY_BYTES, STATE_WORDS
-from smelt.targets.metal.artifact import WORD_BYTES, arguments_index, state_index
+from smelt.lowering.threadgroups import LANE, LAUNCH_MEMORY, LAUNCH_MEMORY_BYTES, PRINTER, STATE_WORDS
+from smelt.targets.metal.artifact import ERROR_RECORD_BYTES, PRINT_BUFFER, WORD_BYTES, arguments_index, state_index
 from smelt.targets.metal.lowering import CONSTANT, DEVICE, THREADGROUP, THREADGROUP_VARIABLE, MetalLowering
 from smelt.targets.metal.target import MetalCompilerTarget
 from smelt.types import Array, Iteration, Kind, Scalar, Struct, Tuple, Type
@@ -80,20 +80,25 @@ def entry_point(
     kinds: list[str] = []
     arrays: list[ArrayArgument] = []
     for number, (parameter, argument) in enumerate(zip(parameters, names, strict=True)):
-        for array, word in _arrays(parameter):
+        for array, word in arrays_in(parameter):
             arrays.append(ArrayArgument(len(kinds) + word, array, argument, number in written and array.writeable))
         kinds += _row(parameter)
     threadgroups = lowered.threadgroups
     is_sized_at_launch = threadgroups is not None and threadgroups.is_sized_at_launch
     words = len(kinds) + is_sized_at_launch
+    relocations = relocations_of(lowered)
     bound = [(array.word, array.is_written) for array in arrays]
     arguments = arguments_index(bound, words)
-    state = state_index(bound, words, [site.as_tuple() for site in lowered.errors], lowered.prints)
+    state = state_index(bound, words, [site.as_tuple() for site in lowered.errors], relocations)
     described = [_described_array(number, array) for number, array in enumerate(arrays)]
     passed = [f"{DEVICE} noundef %array{number}" for number in range(len(arrays))]
     if arguments is not None:
         passed.append(f"{CONSTANT} noundef align {WORD_BYTES} dereferenceable({words * WORD_BYTES}) %arguments")
-        described.append(_described_buffer(arguments, arguments, "ulong", "arguments", WORD_BYTES, space=2, nbytes=words * WORD_BYTES))
+        described.append(
+            _described_buffer(
+                arguments, arguments, "ulong", "arguments", WORD_BYTES, space=2, nbytes=words * WORD_BYTES
+            )
+        )
     if state is not None:
         passed.append(f"{DEVICE} noundef %kernel_state")
         described.append(_described_buffer(state, state, "uint", "kernel_state", 4, space=1, is_written=True))
@@ -107,9 +112,11 @@ def entry_point(
     passed.append("i32 noundef %thread_index_in_simdgroup")
     text = _DEFINITION.format(
         shared=_shared(lowered),
+        # What the kernel declares too is declared once.
+        declared="" if _EXCHANGE in lowered.text else f"{_EXCHANGE}\n",
         name=name,
         passed=", ".join(passed),
-        state=_thread_state(words, is_sized_at_launch=is_sized_at_launch),
+        state=_thread_state(words, relocations, is_sized_at_launch=is_sized_at_launch),
         loads="\n".join(_loads(kinds, {array.word: number for number, array in enumerate(arrays)})),
         result=lowered.result_type,
         function=lowered.name,
@@ -119,11 +126,16 @@ def entry_point(
     return EntryPoint(text + _metadata(name, described, target), tuple(arrays), words)
 
 
+def relocations_of(lowered: LoweredModule) -> tuple[str, ...]:
+    """What a kernel needs the addresses of, in the order in which they stand behind its error record."""
+    return (PRINT_BUFFER,) if lowered.prints else ()
+
+
 def _row(parameter: Type) -> list[str]:
     return row_types(parameter, has_doubles=False, pointers=MetalLowering.pointers)
 
 
-def _arrays(kind: Type) -> list[tuple[Array, int]]:
+def arrays_in(kind: Type) -> list[tuple[Array, int]]:
     """The arrays in a value, and where in its row their addresses stand."""
     if isinstance(kind, Array):
         return [(kind, 0)]
@@ -134,7 +146,7 @@ def _arrays(kind: Type) -> list[tuple[Array, int]]:
         items = [field for _, field in kind.fields]
     found, before = [], 0
     for item in items:
-        found += [(array, before + word) for array, word in _arrays(item)]
+        found += [(array, before + word) for array, word in arrays_in(item)]
         before += len(_row(item))
     return found
 
@@ -149,7 +161,7 @@ def _shared(lowered: LoweredModule) -> str:
     )
 
 
-def _thread_state(words: int, *, is_sized_at_launch: bool) -> str:
+def _thread_state(words: int, relocations: Sequence[str], *, is_sized_at_launch: bool) -> str:
     lines = [f"  %state = alloca [{STATE_WORDS} x i64], align 8"]
 
     def keep(word: int, kind: str, value: str) -> None:
@@ -169,6 +181,11 @@ def _thread_state(words: int, *, is_sized_at_launch: bool) -> str:
         lines.append(f"  %launch_bytes = load i64, {CONSTANT} %launch_bytes_place, align 8")
         keep(LAUNCH_MEMORY, THREADGROUP, "%launch_memory")
         keep(LAUNCH_MEMORY_BYTES, "i64", "%launch_bytes")
+    if PRINT_BUFFER in relocations:
+        offset = ERROR_RECORD_BYTES + WORD_BYTES * relocations.index(PRINT_BUFFER)
+        lines.append(f"  %print_buffer_place = getelementptr i8, {DEVICE} %kernel_state, i64 {offset}")
+        lines.append(f"  %print_buffer = load {DEVICE}, {DEVICE} %print_buffer_place, align 8")
+        keep(PRINTER, DEVICE, "%print_buffer")
     return "\n".join(lines)
 
 
@@ -186,6 +203,8 @@ def _loads(kinds: Sequence[str], arrays: dict[int, int]) -> list[str]:
             lines.append(f"  %argument{number} = load {kind}, {CONSTANT} %place{number}, align 8")
     return lines
 
+
+_EXCHANGE = f"declare i32 @air.atomic.global.xchg.i32({DEVICE}, i32, i32, i32, i1)"
 
 # The first thread that fails is recorded: straight on, since loops on such a way slow the whole kernel down (Metal.jl).
 _RECORD = f"""\
@@ -208,8 +227,7 @@ records:
 ends:"""
 
 _DEFINITION = """
-{shared}declare i32 @air.atomic.global.xchg.i32(ptr addrspace(1), i32, i32, i32, i1)
-
+{shared}{declared}
 define void @{name}({passed}) {{
 {state}
 {loads}
@@ -255,7 +273,9 @@ def _described_buffer(
 
 
 def _described_input(parameter: int, quantity: str, type_name: str) -> str:
-    return f'!{{i32 {parameter}, !"air.{quantity}", !"air.arg_type_name", !"{type_name}", !"air.arg_name", !"{quantity}"}}'
+    return (
+        f'!{{i32 {parameter}, !"air.{quantity}", !"air.arg_type_name", !"{type_name}", !"air.arg_name", !"{quantity}"}}'
+    )
 
 
 _FIRST_NODE = 1000
@@ -279,7 +299,9 @@ def _metadata(name: str, described: Sequence[str], target: MetalCompilerTarget) 
         "llvm.module.flags": flags,
         "llvm.ident": [node('!{!"smelt"}')],
         "air.version": [node(f"!{{i32 {target.air.major}, i32 {target.air.minor}, i32 0}}")],
-        "air.language_version": [node(f'!{{!"Metal", i32 {language.major}, i32 {language.minor}, i32 {language.patch}}}')],
+        "air.language_version": [
+            node(f'!{{!"Metal", i32 {language.major}, i32 {language.minor}, i32 {language.patch}}}')
+        ],
         "air.compile_options": [node(f'!{{!"air.compile.{option}"}}') for option in _OPTIONS],
         "air.kernel": [kernel],
     }

@@ -104,7 +104,15 @@ def _written(template: str) -> _Define:
         bits = int(re.sub(r"\D", "", groups[-1]))
         least, most = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
         body = template.format(
-            *groups, T=kind, S=groups[-1], name=name, bits=bits, last=bits - 1, least=least, most=most, all=(1 << bits) - 1
+            *groups,
+            T=kind,
+            S=groups[-1],
+            name=name,
+            bits=bits,
+            last=bits - 1,
+            least=least,
+            most=most,
+            all=(1 << bits) - 1,
         )
         return f"\n{body}\n"
 
@@ -131,11 +139,16 @@ def _counting(air: str) -> _Define:
     )
 
 
-_BITS_OF_FLOAT = {"f16": ("i16", "half"), "bf16": ("i16", "bfloat"), "f32": ("i32", "float")}
+# Of each format: the word of its bits, the least normal number, infinity, and the bit of a quiet NaN.
+_FORMATS = {
+    "f16": ("i16", 0x400, 0x7C00, 0x200),
+    "bf16": ("i16", 0x80, 0x7F80, 0x40),
+    "f32": ("i32", 0x800000, 0x7F800000, 0x400000),
+}
 
 
 def _magnitude(name: str, found: re.Match[str]) -> str:
-    word, kind = _BITS_OF_FLOAT[found[1]]
+    word, kind = _FORMATS[found[1]][0], _kind(found[1])
     return f"""
 define internal {kind} @{name}({kind} %number) alwaysinline nounwind {{
   %bits = bitcast {kind} %number to {word}
@@ -147,7 +160,7 @@ define internal {kind} @{name}({kind} %number) alwaysinline nounwind {{
 
 
 def _copysign(name: str, found: re.Match[str]) -> str:
-    word, kind = _BITS_OF_FLOAT[found[1]]
+    word, kind = _FORMATS[found[1]][0], _kind(found[1])
     most = (1 << (int(word[1:]) - 1)) - 1
     return f"""
 define internal {kind} @{name}({kind} %number, {kind} %signed) alwaysinline nounwind {{
@@ -185,6 +198,37 @@ define internal {integer} @{name}({kind} %number) alwaysinline nounwind {{
 """
 
 
+def _is_of_class(name: str, found: re.Match[str]) -> str:
+    """Whether a number is of one of the classes of a mask; those are numbered as LLVM's llvm.is.fpclass does."""
+    word, least_normal, infinity, quiet = _FORMATS[found[1]]
+    kind = _kind(found[1])
+    return f"""
+define internal i1 @{name}({kind} %number, i32 %classes) alwaysinline nounwind {{
+  %bits = bitcast {kind} %number to {word}
+  %size = and {word} %bits, {(1 << (int(word[1:]) - 1)) - 1}
+  %is_negative = icmp slt {word} %bits, 0
+  %is_zero = icmp eq {word} %size, 0
+  %is_subnormal = icmp ult {word} %size, {least_normal}
+  %is_finite = icmp ult {word} %size, {infinity}
+  %is_nan = icmp ugt {word} %size, {infinity}
+  %quiet_bit = and {word} %bits, {quiet}
+  %is_quiet = icmp ne {word} %quiet_bit, 0
+  %finite_above = select i1 %is_finite, i32 256, i32 512
+  %small_above = select i1 %is_subnormal, i32 128, i32 %finite_above
+  %above = select i1 %is_zero, i32 64, i32 %small_above
+  %finite_below = select i1 %is_finite, i32 8, i32 4
+  %small_below = select i1 %is_subnormal, i32 16, i32 %finite_below
+  %below = select i1 %is_zero, i32 32, i32 %small_below
+  %of_sign = select i1 %is_negative, i32 %below, i32 %above
+  %of_nan = select i1 %is_quiet, i32 2, i32 1
+  %class = select i1 %is_nan, i32 %of_nan, i32 %of_sign
+  %common = and i32 %class, %classes
+  %result = icmp ne i32 %common, 0
+  ret i1 %result
+}}
+"""
+
+
 def _bytes_reversed(name: str, found: re.Match[str]) -> str:
     kind = found[1]
     size = int(kind[1:]) // 8
@@ -202,7 +246,7 @@ def _bytes_reversed(name: str, found: re.Match[str]) -> str:
 
 
 def _atomic(name: str, found: re.Match[str]) -> str:
-    space, operation, kind = found.groups()
+    space, operation, _ = found.groups()
     number, scope = (1, 2) if space == "global" else (3, 1)
     return ATOMICS[operation].format(name=name, space=space, pointer=f"ptr addrspace({number})", scope=scope)
 
@@ -213,20 +257,26 @@ define internal {T} @{name}({T} %upper, {T} %lower, {T} %asked) alwaysinline nou
   %amount = and {T} %asked, {last}
   %rest = sub {T} {last}, %amount
 """
-_FUNNEL_LEFT = _FUNNEL + """\
+_FUNNEL_LEFT = (
+    _FUNNEL
+    + """\
   %high = shl {T} %upper, %amount
   %half = lshr {T} %lower, 1
   %low = lshr {T} %half, %rest
   %result = or {T} %high, %low
   ret {T} %result
 }}"""
-_FUNNEL_RIGHT = _FUNNEL + """\
+)
+_FUNNEL_RIGHT = (
+    _FUNNEL
+    + """\
   %twice = shl {T} %upper, 1
   %high = shl {T} %twice, %rest
   %low = lshr {T} %lower, %amount
   %result = or {T} %high, %low
   ret {T} %result
 }}"""
+)
 _UNSIGNED_SATURATED = {
     "add": """\
 define internal {T} @{name}({T} %a, {T} %b) alwaysinline nounwind {{
@@ -280,6 +330,7 @@ _DEFINITIONS: tuple[tuple[re.Pattern[str], _Define], ...] = tuple(
         (rf"llvm\.(?:minnum|minimumnum)\.{_FLOAT}", _same("air.fmin.{S}", operands=2)),
         (rf"llvm\.(?:maxnum|maximumnum)\.{_FLOAT}", _same("air.fmax.{S}", operands=2)),
         (r"llvm\.fabs\.(f16|bf16|f32)", _magnitude),
+        (r"llvm\.is\.fpclass\.(f16|bf16|f32)", _is_of_class),
         (r"llvm\.copysign\.(f16|bf16|f32)", _copysign),
         (rf"llvm\.([su])(min|max)\.{_INTEGER}", _same("air.{1}.{0}.{S}", operands=2)),
         (rf"llvm\.abs\.{_INTEGER}", _same("air.abs.s.{S}", dropped="i1 %is_least_undefined")),
@@ -292,7 +343,10 @@ _DEFINITIONS: tuple[tuple[re.Pattern[str], _Define], ...] = tuple(
         (rf"llvm\.fshr\.{_INTEGER}", _written(_FUNNEL_RIGHT)),
         *((rf"llvm\.u{word}\.sat\.{_INTEGER}", _written(body)) for word, body in _UNSIGNED_SATURATED.items()),
         *(
-            (rf"llvm\.s{word}\.sat\.{_INTEGER}", _written(_SIGNED.replace("OPERATION", operation).replace("SIGNS", signs)))
+            (
+                rf"llvm\.s{word}\.sat\.{_INTEGER}",
+                _written(_SIGNED.replace("OPERATION", operation).replace("SIGNS", signs)),
+            )
             for word, (operation, signs) in _SIGNED_SATURATED.items()
         ),
         (rf"llvm\.([su])cmp\.(i\d+)\.{_INTEGER}", _written(_THREE_WAY)),

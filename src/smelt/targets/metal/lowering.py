@@ -15,7 +15,7 @@ from smelt.ir.typed import Instruction
 from smelt.lowering import memory
 from smelt.lowering.function import FunctionLowering
 from smelt.lowering.layout import register_type
-from smelt.lowering.threadgroups import LANE, LAUNCH_MEMORY, LAUNCH_MEMORY_BYTES
+from smelt.lowering.threadgroups import LANE, LAUNCH_MEMORY, LAUNCH_MEMORY_BYTES, PRINTER
 from smelt.targets.metal.functions import air_name
 from smelt.types import Kind, Memory, Scalar, part_type
 
@@ -31,6 +31,8 @@ _SPACES = {Memory.DEVICE: "global", Memory.THREADGROUP: "local"}
 _BARRIERS = {"threadgroup": "air.wg.barrier", "simdgroup": "air.simdgroup.barrier"}
 # Memory of the device and of the threadgroup is what was written there, for the threads of the group.
 _BARRIER_OPERANDS = "i32 3, i32 1"
+
+_NO_ROOM = "this could not be printed: there is no room for more in one launch"
 
 _REDUCTIONS = {"add": "sum", "mul": "product", "min": "min", "max": "max", "and": "and", "or": "or", "xor": "xor"}
 _VOTES = {"and": "air.simd_all", "or": "air.simd_any"}
@@ -119,6 +121,33 @@ class MetalLowering(FunctionLowering):
         result = self._call(f"air.simd_shuffle.{moved[1]}", moved[0], (moved[0], given), narrow)
         return self.emit(f"bitcast {moved[0]} {result} to {kind}")
 
+    # Printing: a record is the number of the text and the words of its values, behind those that other threads have written.
+
+    def _lower_print(self, instruction: Instruction) -> list[str]:
+        number = self.module.print_site(instruction.attributes["template"])
+        words = [("i64", str(number))]
+        for operand in instruction.operands:
+            words += list(zip(self._row_types(operand.type), self._row(operand), strict=True))
+        buffer = self._load(PRINTER, DEVICE)
+        taken = self._call(
+            "air.atomic.global.add.u.i32", "i32", (DEVICE, buffer), ("i32", str(len(words))), *_order("global")
+        )
+        used = self.emit(f"zext i32 {taken} to i64")
+        capacity_place = self.emit(f"getelementptr i32, {DEVICE} {buffer}, i64 1")
+        capacity = self.emit(f"zext i32 {self.emit(f'load i32, {DEVICE} {capacity_place}, align 4')} to i64")
+        begin = self.emit(f"add i64 {used}, 1")
+        end = self.emit(f"add i64 {used}, {len(words)}")
+        for place, (kind, name) in enumerate(words):
+            if place < 2:
+                # The number alone tells the host where the record would have ended.
+                fits = self.emit(f"icmp ule i64 {begin if place == 0 else end}, {capacity}")
+                self._require(fits, "RuntimeError", _NO_ROOM, instruction.position)
+            address = self.emit(f"getelementptr i64, {DEVICE} {buffer}, i64 {begin}")
+            address = self.emit(f"getelementptr i64, {DEVICE} {address}, i64 {place}")
+            stored = f"i8 {self.emit(f'zext i1 {name} to i8')}" if kind == "i1" else f"{kind} {name}"
+            self.do(f"store {stored}, {DEVICE} {address}, align 8")
+        return []
+
     # Memory
 
     def _lower_threadgroup_array(self, instruction: Instruction) -> list[str]:
@@ -158,9 +187,7 @@ class MetalLowering(FunctionLowering):
         array, expected, value, *indices = instruction.operands
         kind, address = self._element(array, indices)
         number, pointer = register_type(self._scalar(kind.element)), self.pointers[kind.memory]
-        words = [
-            ("i32", self.emit(f"bitcast {number} {self._row(given)[0]} to i32")) for given in (expected, value)
-        ]
+        words = [("i32", self.emit(f"bitcast {number} {self._row(given)[0]} to i32")) for given in (expected, value)]
         name = f"smelt.atomic.{_SPACES[kind.memory]}.compare_exchange.i32"
         return [self.emit(f"bitcast i32 {self._call(name, 'i32', (pointer, address), *words)} to {number}")]
 

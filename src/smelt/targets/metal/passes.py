@@ -24,7 +24,9 @@ def legal_functions(text: str, target: MetalCompilerTarget) -> str:  # noqa: ARG
 
 _UNREACHABLE = re.compile(r"^  unreachable$", re.MULTILINE)
 _FUNCTION = re.compile(r"^define [^\n]*?\{$.*?^\}$", re.MULTILINE | re.DOTALL)
-_RESULT = re.compile(r"define (?:[a-z_]+ )*?((?:void|\{.*?\}|<[^>]*>|i\d+|float|half|bfloat|ptr(?: addrspace\(\d+\))?)) @")
+_RESULT = re.compile(
+    r"define (?:[a-z_]+ )*?((?:void|\{.*?\}|<[^>]*>|i\d+|float|half|bfloat|ptr(?: addrspace\(\d+\))?)) @"
+)
 
 
 def no_unreachable(text: str, target: MetalCompilerTarget) -> str:  # noqa: ARG001 - the same for all

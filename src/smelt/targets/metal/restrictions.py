@@ -3,12 +3,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from smelt.compiler.restrictions import Refusal, Restrictions
 from smelt.ir.typed import Instruction, Value
+from smelt.targets.metal.entry_point import MOST_BUFFERS, arrays_in
 from smelt.types import Array, Iteration, Kind, Range, Scalar, Struct, Tuple, Type
+
+_OTHER_BUFFERS = 2
+"""Those of the row of arguments and of the kernel's state."""
 
 _ATOMIC = ("atomic", "atomic_compare_exchange")
 _FUNCTIONS = {"tgamma": "math.gamma", "lgamma": "math.lgamma"}
+
+
+def _parameters(parameters: Sequence[Value]) -> Refusal | None:
+    arrays = sum(len(arrays_in(parameter.type)) for parameter in parameters)
+    if arrays + _OTHER_BUFFERS <= MOST_BUFFERS:
+        return None
+    return Refusal(
+        f"the kernel takes {arrays} arrays, captured ones included; a kernel on Metal has {MOST_BUFFERS - _OTHER_BUFFERS} at most",
+        "put several into one array, with one more axis or as fields of records",
+    )
 
 
 def _parameter(parameter: Value) -> Refusal | None:
@@ -18,7 +34,10 @@ def _parameter(parameter: Value) -> Refusal | None:
     what = f"the parameter {parameter.name} is a {parameter.type}"
     if isinstance(parameter.type, Scalar):
         return Refusal(f"{what}, and Metal has no {missing}", f"pass a Python number or a {_INSTEAD[missing.bits]}")
-    return Refusal(f"{what}, and Metal has no {missing}", f"pass an array of {_INSTEAD[missing.bits]}: a.astype({_NUMPY[missing.bits]})")
+    return Refusal(
+        f"{what}, and Metal has no {missing}",
+        f"pass an array of {_INSTEAD[missing.bits]}: a.astype({_NUMPY[missing.bits]})",
+    )
 
 
 def _instruction(instruction: Instruction) -> Refusal | None:
@@ -65,4 +84,4 @@ def _missing(kind: Type) -> Scalar | None:
     return None
 
 
-RESTRICTIONS = Restrictions(_parameter, _instruction)
+RESTRICTIONS = Restrictions(_parameters, _parameter, _instruction)

@@ -9,9 +9,8 @@ Source of the versions: Metal.jl (https://github.com/JuliaGPU/Metal.jl), and lib
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from smelt.compiler.config import Target
+from smelt.records import Record
 from smelt.targets.metal.metallib import Version
 
 _SYSTEMS = {
@@ -26,8 +25,7 @@ _FLOORS = {language: air for air, language in _SYSTEMS.values()}
 """The oldest AIR that a version of the language can be written in."""
 
 
-@dataclass(frozen=True)
-class MetalCompilerTarget:
+class MetalCompilerTarget(Record):
     """What AIR is generated for; as text it is as in a target's `cpu`.
 
     Attributes
@@ -85,7 +83,6 @@ def metal_target(
         name="metal",
         has_doubles=False,
         has_recursion=False,
-        has_printing=False,
         cpu=str(MetalCompilerTarget(system, chosen, language)),
         abi="air",
     )

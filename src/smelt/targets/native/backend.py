@@ -8,6 +8,7 @@ from typing import Any
 from smelt.compiler.config import CompilerJob
 from smelt.lowering import LoweredModule
 from smelt.lowering.debugging import first_line
+from smelt.lowering.function import FunctionLowering
 from smelt.lowering.llvm import emit_object
 from smelt.targets.native.kernels.compilation import ENTRY, compile_function, compile_module
 from smelt.targets.native.machine_code.flattening import flatten
@@ -19,6 +20,8 @@ class NativeBackend:
     """Compiles kernels to flat code and loads it."""
 
     results_class = NativeResults
+    lowering = FunctionLowering
+    restrictions = None
 
     def compile(
         self, job: CompilerJob, lowered: LoweredModule, parameters: tuple[Type, ...], results: NativeResults

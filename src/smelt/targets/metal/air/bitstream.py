@@ -18,6 +18,7 @@ _FIXED, _VBR, _ARRAY, _CHAR6, _BLOB = 1, 2, 3, 4, 5
 _CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._"
 
 _MOST_DEPTH = 64
+_MOST_BITS = 64
 
 
 class BitstreamError(ValueError):
@@ -139,6 +140,8 @@ class _Reader:
                 continue
             encoding = self._fixed(3)
             width = self._vbr(5) if encoding in (_FIXED, _VBR) else 0
+            if width > _MOST_BITS:
+                raise BitstreamError(f"an abbreviation has numbers of {width} bits")
             # Numbers of no bits are zeros.
             operands.append((encoding, width) if width or encoding not in (_FIXED, _VBR) else 0)
         return operands
@@ -154,7 +157,10 @@ class _Reader:
         pending = iter(abbreviations[kind - 4])
         for operand in pending:
             if operand == (_ARRAY, 0):
-                element = next(pending)
+                element = next(pending, 0)
+                if isinstance(element, int):
+                    # As many as one likes would take no room at all.
+                    raise BitstreamError("an abbreviation has an array of nothing")
                 values += [self._operand(element) for _ in range(self._checked(self._vbr(6)))]
             elif operand == (_BLOB, 0):
                 blob = self._blob()

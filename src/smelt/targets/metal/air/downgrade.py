@@ -7,9 +7,8 @@ import re
 import struct
 from typing import Any
 
-from smelt.targets.metal.air.bitstream import BitstreamError
 from smelt.targets.metal.air.pointers import type_pointers
-from smelt.targets.metal.air.program import DowngradeError, Module
+from smelt.targets.metal.air.program import Module, refusing_damage
 from smelt.targets.metal.air.reading import read_module
 from smelt.targets.metal.air.reading_functions import DROPPED
 from smelt.targets.metal.air.writing import write_module
@@ -27,17 +26,12 @@ def downgrade(module: Any) -> bytes:
     Raises `BitstreamError` for what is no bitcode, `DowngradeError` for what has no counterpart in LLVM 14 or in AIR.
     """
     bitcode = module if isinstance(module, bytes) else module.as_bitcode()
-    try:
-        program = read_module(bitcode)
+    program = read_module(bitcode)
+    with refusing_damage():
         _drop_declarations(program)
         _name_intrinsics(program)
         type_pointers(program)
         return write_module(program)
-    except (BitstreamError, DowngradeError):
-        raise
-    except (AssertionError, AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
-        # A record that is too short, or that names what isn't there or is something else.
-        raise BitstreamError(f"the bitcode is damaged: {type(error).__name__}: {error}") from error
 
 
 def wrapped(bitcode: bytes) -> bytes:

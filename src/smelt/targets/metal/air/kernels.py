@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,10 +17,14 @@ from smelt.targets.metal.air.program import (
     Node,
     Text,
     ValueNode,
+    refusing_damage,
 )
 
 THREADGROUP_SPACE = 3
 """The address space of what the threads of a group share."""
+
+_BUFFER_INDICES = 31
+"""How many buffers can be bound."""
 
 
 @dataclass(frozen=True)
@@ -106,18 +111,24 @@ class ConstantOfFunction:
 
 
 def kernels_of(module: Module) -> tuple[Kernel, ...]:
-    """The kernels of a module. Raises `DowngradeError` for descriptions of arguments that are not known."""
-    return tuple(_kernel(node) for node in _named(module, b"air.kernel"))
+    """The kernels of a module.
+
+    Raises `DowngradeError` for descriptions of arguments that are not known or can't be, `BitstreamError` for damaged ones.
+    """
+    with refusing_damage():
+        return tuple(_kernel(node) for node in _named(module, b"air.kernel"))
 
 
 def constants_of(module: Module) -> tuple[ConstantOfFunction, ...]:
-    """The function constants of a module."""
-    found = []
-    for node in _named(module, b"air.function_constants"):
-        variable, type_name, name, index, *_ = node.operands
-        assert isinstance(variable, ValueNode)
-        found.append(ConstantOfFunction(variable.value.name or "", _text(type_name), _text(name), _number(index)))
-    return tuple(found)
+    """The function constants of a module. Raises as `kernels_of`."""
+    with refusing_damage():
+        return tuple(_constant(node) for node in _named(module, b"air.function_constants"))
+
+
+def _constant(node: Node) -> ConstantOfFunction:
+    variable, type_name, name, index, *_ = node.operands
+    assert isinstance(variable, ValueNode)
+    return ConstantOfFunction(variable.value.name or "", _text(type_name), _text(name), _number(index))
 
 
 def _named(module: Module, name: bytes) -> list[Node]:
@@ -136,6 +147,8 @@ def _number(node: Metadata | None) -> int:
     constant = node.value
     if constant.code == ConstantCode.NULL:
         return 0
+    if constant.code != ConstantCode.INTEGER:
+        raise DowngradeError("the description of a kernel has something else where a number should be")
     value = constant.numbers[0]
     return -(value >> 1) if value & 1 else value >> 1
 
@@ -145,20 +158,37 @@ def _kernel(node: Node) -> Kernel:
     assert isinstance(function, ValueNode)
     assert isinstance(function.value, Function)
     assert isinstance(arguments, Node)
+    name, taken = function.value.name or "", len(function.value.signature.parameters)
+    if len(arguments.operands) != taken:
+        raise DowngradeError(f"{name} has {taken} parameters, and {len(arguments.operands)} are described")
     buffers: list[Buffer] = []
     inputs: list[Input] = []
-    for argument in arguments.operands:
+    for place, argument in enumerate(arguments.operands):
         assert isinstance(argument, Node)
         described = _argument(argument)
+        if described.parameter != place:
+            raise DowngradeError(f"parameter {place} of {name} is described as number {described.parameter}")
         if isinstance(described, Buffer):
-            buffers.append(described)
+            buffers.append(_checked(described))
         else:
             inputs.append(described)
     most_threads = None
     for attribute in attributes:
         if isinstance(attribute, Node) and _text(attribute.operands[0]) == "air.max_work_group_size":
             most_threads = _number(attribute.operands[1])
-    return Kernel(function.value.name or "", tuple(buffers), tuple(inputs), most_threads)
+            if most_threads < 1:
+                raise DowngradeError(f"{name} has at most {most_threads} threads in a threadgroup")
+    return Kernel(name, tuple(buffers), tuple(inputs), most_threads)
+
+
+def _checked(buffer: Buffer) -> Buffer:
+    if not 0 <= buffer.index < _BUFFER_INDICES:
+        raise DowngradeError(f"the argument {buffer.name} is buffer {buffer.index}; there are {_BUFFER_INDICES}")
+    if buffer.size_bytes < 0 or buffer.align_bytes < 1 or buffer.align_bytes & buffer.align_bytes - 1:
+        raise DowngradeError(
+            f"the argument {buffer.name} points to {buffer.size_bytes} bytes, aligned to {buffer.align_bytes}"
+        )
+    return buffer
 
 
 def _argument(node: Node) -> Buffer | Input:
@@ -204,7 +234,7 @@ _DETAILS = {
 def _said(parts: Iterator[Metadata | None]) -> Iterator[tuple[str, tuple[Metadata | None, ...]]]:
     for part in parts:
         key = _text(part)
-        yield key, tuple(next(parts) for _ in range(_DETAILS.get(key, 0)))
+        yield key, tuple(itertools.islice(parts, _DETAILS.get(key, 0)))
 
 
 def _first_text(said: dict[str, tuple[Metadata | None, ...]], key: str) -> str:

@@ -6,14 +6,38 @@ Codes and flags are those of LLVM's bitcode (llvm/Bitcode/LLVMBitCodes.h), where
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from smelt.targets.metal.air.bitstream import Record
+from smelt.targets.metal.air.bitstream import BitstreamError, Record
 
 
 class DowngradeError(ValueError):
     """A module that uses what LLVM 14, or AIR, has no words for."""
+
+
+@contextmanager
+def refusing_damage() -> Iterator[None]:
+    """Raise `BitstreamError` for what goes wrong with a module that was not written by LLVM.
+
+    A record that is too short, that names what isn't there, or that names something of another sort is found where it is used.
+    """
+    try:
+        yield
+    except (BitstreamError, DowngradeError):
+        raise
+    except (
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise BitstreamError(f"the bitcode is damaged: {type(error).__name__}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from smelt.targets.metal.air.program import (
     Type,
     Value,
     ValueNode,
+    refusing_damage,
 )
 from smelt.targets.metal.air.reading_functions import FunctionReader
 
@@ -45,6 +46,10 @@ _PRIMITIVES = {
 
 _IS_EXPLICIT = 2
 """The bit of a global variable that says that its type is that of what it holds."""
+
+_MOST_PARTS = 1 << 16
+_MOST_PARAMETERS = 1 << 17
+"""What no module has that isn't made to take up all memory."""
 
 _KEPT_OF_MODULE = (ModuleCode.TRIPLE, ModuleCode.DATALAYOUT, ModuleCode.SECTIONNAME, ModuleCode.SOURCE_FILENAME)
 _REFUSED_OF_MODULE = {
@@ -63,10 +68,11 @@ def read_module(bitcode: bytes, *, is_outline: bool = False) -> Module:
 
     Raises `BitstreamError` if it is no bitcode, `DowngradeError` for what there are no words for in LLVM 14 or AIR.
     """
-    blocks = read_bitstream(bitcode)
-    (block,) = (found for found in blocks if found.number == BlockId.MODULE)
-    names = next((found.records()[0].blob for found in blocks if found.number == BlockId.STRTAB), b"")
-    return ModuleReader(block, names or b"", is_outline=is_outline).module
+    with refusing_damage():
+        blocks = read_bitstream(bitcode)
+        (block,) = (found for found in blocks if found.number == BlockId.MODULE)
+        names = next((found.records()[0].blob for found in blocks if found.number == BlockId.STRTAB), b"")
+        return ModuleReader(block, names or b"", is_outline=is_outline).module
 
 
 class ModuleReader:
@@ -75,6 +81,7 @@ class ModuleReader:
     def __init__(self, block: bitstream.Block, names: bytes, *, is_outline: bool) -> None:
         self.module = Module()
         self.types: list[Type] = []
+        self._parts_of_types: list[int] = []
         self.values: list[Value] = []
         self.metadata: list[Metadata | None] = []
         self._names = names
@@ -107,7 +114,19 @@ class ModuleReader:
                 if record.code == TypeCode.STRUCT_NAME:
                     name = bytes(record.operands).decode()
                     continue
-                self.types.append(self._type(record, name))
+                kind = self._type(record, name)
+                self._parts_of_types.append(self._parts(record, kind))
+                self.types.append(kind)
+
+    def _parts(self, record: Record, kind: Type) -> int:
+        """Of how many types a type consists, itself included, each counted as often as it is there."""
+        if not isinstance(kind, Structure | Sequence):
+            return 1
+        parts = 1 + sum(self._parts_of_types[number] for number in record.operands[1:])
+        if parts > _MOST_PARTS:
+            # It would take for ever to look at all of them.
+            raise DowngradeError(f"the module has a type of more than {_MOST_PARTS} parts")
+        return parts
 
     def _type(self, record: Record, name: str) -> Type:
         operands = record.operands
@@ -117,7 +136,7 @@ class ModuleReader:
             case TypeCode.OPAQUE_POINTER:
                 return Pointer(operands[0])
             case TypeCode.POINTER if self._is_outline:
-                return Pointer(operands[1], self.types[operands[0]] if operands[0] < len(self.types) else None)
+                return Pointer(operands[1])
             case TypeCode.ARRAY | TypeCode.VECTOR:
                 return Sequence(operands[0], self.types[operands[1]], record.code == TypeCode.VECTOR)
             case TypeCode.STRUCT_ANON | TypeCode.STRUCT_NAMED:
@@ -135,6 +154,7 @@ class ModuleReader:
     def _read_globals(self) -> None:
         self._initial: list[tuple[Global, int]] = []
         self._bodies: list[Function] = []
+        self._parameters = 0
         for record in self._block.records():
             if record.code in _REFUSED_OF_MODULE:
                 raise DowngradeError(f"the module has {_REFUSED_OF_MODULE[ModuleCode(record.code)]}, which AIR has not")
@@ -166,7 +186,11 @@ class ModuleReader:
         function = Function(
             Pointer(0), name, signature, bool(is_declaration), attributes, [convention, linkage, *operands]
         )
-        function.parameters = [Value(parameter) for parameter in signature.parameters]
+        if not self._is_outline:
+            self._parameters += len(signature.parameters)
+            if self._parameters > _MOST_PARAMETERS:
+                raise DowngradeError(f"the functions of the module have more than {_MOST_PARAMETERS} parameters")
+            function.parameters = [Value(parameter) for parameter in signature.parameters]
         if not is_declaration:
             self._bodies.append(function)
         self.module.functions.append(function)

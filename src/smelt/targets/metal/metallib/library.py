@@ -7,10 +7,14 @@ Metal.jl (https://github.com/JuliaGPU/Metal.jl) and MetalLibraryArchive (https:/
 
 from __future__ import annotations
 
+import difflib
 import struct
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
+
+_MOST_NAMES = 10
+"""How many names of functions an error tells."""
 
 
 class MetallibError(ValueError):
@@ -85,6 +89,8 @@ class Function:
         A FlatBuffer that describes its arguments; None without.
     source
         Which of the archives of the library's sources it comes from; None without.
+    others, order
+        Tags of which nothing is known here, those of graphics functions say, and the order of all where there are such.
     """
 
     name: str
@@ -96,6 +102,8 @@ class Function:
     private: list[Tag] = field(default_factory=list)
     reflection: bytes | None = None
     source: int | None = None
+    others: list[Tag] = field(default_factory=list)
+    order: tuple[str, ...] = ()
 
     @property
     def constants(self) -> tuple[FunctionConstant, ...]:
@@ -204,9 +212,15 @@ class Library:
     extension: tuple[str, ...] = ()
 
     def function(self, name: str) -> Function:
-        """The function of that name. Raises `MetallibError`, naming those that there are."""
+        """The function of that name. Raises `MetallibError`, naming those that there are; of many, some with similar names."""
         for function in self.functions:
             if function.name == name:
                 return function
-        names = ", ".join(function.name for function in self.functions) or "none"
-        raise MetallibError(f"the library has no function {name!r}; it has {names}")
+        names = [function.name for function in self.functions]
+        if len(names) > _MOST_NAMES:
+            similar = difflib.get_close_matches(name, names, _MOST_NAMES)
+            named = [*similar, *(other for other in names if other not in similar)][:_MOST_NAMES]
+            more = f" and {len(names) - len(named)} more"
+        else:
+            named, more = names, ""
+        raise MetallibError(f"the library has no function {name!r}; it has {', '.join(named) or 'none'}{more}")

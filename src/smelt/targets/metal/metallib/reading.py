@@ -127,6 +127,7 @@ class _Reader:
             is_macos=bool(major & MACOS_BIT),
         )
         self._others: dict[str, _Section] = {}
+        self._taken = 0
 
     def library(self) -> Library:
         library = self._library
@@ -205,9 +206,10 @@ class _Reader:
         return places
 
     def _function(self, tags: list[Tag], archives: dict[int, int]) -> Function:
-        if [tag.name for tag in tags] != [name for name in FUNCTION_TAGS if name in dict(tags)]:
-            raise MetallibError(f"a function has tags that are not known: {', '.join(tag.name for tag in tags)}")
         contents = dict(tags)
+        known = [tag.name for tag in tags if tag.name in FUNCTION_TAGS]
+        if known != [name for name in FUNCTION_TAGS if name in contents] or len(contents) != len(tags):
+            raise MetallibError(f"a function has tags in another order: {', '.join(tag.name for tag in tags)}")
         missing = [name for name in FUNCTION_TAGS[:6] if name not in contents]
         if missing:
             raise MetallibError(f"a function has no {', '.join(missing)}")
@@ -229,6 +231,8 @@ class _Reader:
             self._part(self._public, public, what, lambda cursor: self._group(cursor, what)),
             self._part(self._private, private, what, lambda cursor: self._group(cursor, what)),
         )
+        function.others = [tag for tag in tags if tag.name not in FUNCTION_TAGS]
+        function.order = tuple(tag.name for tag in tags) if function.others else ()
         if "RFLT" in contents:
             function.reflection = self._reflection(_unpacked("<Q", contents["RFLT"], what)[0], what)
         if "SOFF" in contents:
@@ -240,7 +244,13 @@ class _Reader:
 
     def _part(self, section: _Section, offset: int, what: str, read: Callable[[_Cursor], _Read]) -> _Read:
         begin, size = section
-        return read(_Cursor(self._data, begin + offset, size - offset, what))
+        cursor = _Cursor(self._data, begin + offset, size - offset, what)
+        found = read(cursor)
+        # Parts that lie on one another would make a small file a large library.
+        self._taken += cursor.at - (begin + offset)
+        if self._taken > len(self._data):
+            raise MetallibError("the parts of the functions are larger than the file")
+        return found
 
     def _reflection(self, offset: int, what: str) -> bytes:
         if "RLST" not in self._others:

@@ -126,7 +126,10 @@ class _Writer:
             tags.append(Tag("SOFF", struct.pack("<Q", archives[function.source])))
         if function.reflection is not None:
             tags.append(Tag("RFLT", struct.pack("<Q", reflection)))
-        return _group(tags)
+        tags += function.others
+        # Those that no order is told of are the last.
+        places = {name: place for place, name in enumerate(function.order)}
+        return _group(sorted(tags, key=lambda tag: places.get(tag.name, len(places))))
 
     def _extension(self, places: dict[str, bytes]) -> bytes:
         """The header extension; without places one of the same length."""

@@ -45,8 +45,7 @@ def row_entry_point(lowered: LoweredModule, entry: str, loads: str, arguments: s
         call = f"call {LIMITS} @{lowered.limits}({arguments}, i64 %begin_x, i64 %end_x)"
         row, row_begin = _ROW_WITH_LIMITS.format(type=LIMITS, call=call), begin
     texts.append(_ENTRY.format(entry=entry, words=loads_of_words(*BOX), begin=row_begin, row=row))
-    # What the kernel declares too is declared once.
-    return "".join(texts if _MEMCPY in lowered.text else (_MEMCPY, *texts))
+    return "".join((_COPY, *texts))
 
 
 def _begin(lowered: LoweredModule, loads: str) -> str:
@@ -65,7 +64,8 @@ def _begin(lowered: LoweredModule, loads: str) -> str:
     return _BEGIN.format(state_words=ALONE_WORDS, words=known, loads=loads, stores=stores)
 
 
-_MEMCPY = "declare void @llvm.memcpy.inline.p0.p0.i64(ptr, ptr, i64, i1)"
+# Never a call, which code that isn't optimised would be without `inline`.
+_COPY = "declare void @llvm.memcpy.inline.p0.p0.i64(ptr, ptr, i64, i1)\n"
 
 _BEGIN = """\
   %state = alloca [{state_words} x i64], align 8

@@ -15,11 +15,11 @@ from math import prod
 from typing import Any
 
 from smelt.caching import CodeInstance, Guard, Word
-from smelt.targets.native.launching.dispatch_records import SUSPENSIONS, EntryRecord, LauncherRecord
+from smelt.targets.native.launching.dispatch_records import SUSPENSIONS, EntryRecord, GuardRecord, LauncherRecord
 from smelt.targets.native.loader.symbols import provide
 from smelt.targets.native.words import LAUNCH_WORDS, THREADGROUP_MEMORY_WORD
 
-__all__ = ["Entry", "EntryTable", "Launch", "suspended"]
+__all__ = ["CompiledGuard", "Entry", "EntryTable", "Launch", "suspended"]
 
 Sizes = tuple[int, int, int]
 
@@ -71,6 +71,22 @@ class Launch(LauncherRecord):
         self._table = table
 
 
+def guard_words(words: Sequence[Word]) -> ctypes.Array[ctypes.c_void_p]:
+    """The words of a guard as compiled code reads them: three addresses for each, as in a `Word`."""
+    parts = [part for word in words for part in (word.address, ctypes.addressof(word.expected), word.bindings)]
+    return (ctypes.c_void_p * len(parts))(*parts)
+
+
+class CompiledGuard(GuardRecord):
+    """Some code and the guard that it has now, to be checked by a builtin that `stubs.Stubs` makes of it."""
+
+    def __init__(self, code: CodeInstance, guard: Guard | None, words: Sequence[Word]) -> None:
+        addresses = guard_words(words)
+        super().__init__(guard=ctypes.addressof(addresses), guard_words=len(words))
+        # LIFETIME: the record has addresses of these, or of what they hold.
+        self._held = (addresses, code, guard, tuple(words))
+
+
 class Entry(EntryRecord):
     """A kernel that is ready to run, for one tuple of argument types.
 
@@ -111,12 +127,9 @@ class Entry(EntryRecord):
         failed: Callable[[bytes], None],
         holds: Sequence[object],
     ) -> None:
-        guard_words = [
-            part for word in words for part in (word.address, ctypes.addressof(word.expected), word.bindings)
-        ]
         records = (
             (ctypes.c_void_p * len(objects))(*map(id, objects)),
-            (ctypes.c_void_p * len(guard_words))(*guard_words),
+            guard_words(words),
             (ctypes.c_int64 * len(written))(*written),
         )
         super().__init__(

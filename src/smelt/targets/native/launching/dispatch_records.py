@@ -35,6 +35,12 @@ class LauncherRecord(ctypes.Structure):
     )
 
 
+class GuardRecord(ctypes.Structure):
+    """What a guard compares: `guard_words` triples of addresses, the parts of a `smelt.caching.Word` each, at `guard`."""
+
+    _fields_ = (("guard", ctypes.c_void_p), ("guard_words", ctypes.c_int64))
+
+
 class EntryRecord(ctypes.Structure):
     """One kernel that is ready to run, for one tuple of argument types.
 

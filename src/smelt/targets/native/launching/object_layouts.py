@@ -76,7 +76,12 @@ def scalar_classes(element: str) -> tuple[type[np.generic], ...]:
 
 
 def _codes_of(element: str) -> list[str]:
-    return [character for character in "?bBhHiIlLqQefdFD" if np.dtype(character).name == element]
+    return [character for character, name in _names().items() if name == element]
+
+
+@functools.cache
+def _names() -> dict[str, str]:
+    return {character: np.dtype(character).name for character in "?bBhHiIlLqQefdFD"}
 
 
 def _has_interpreter_lock() -> bool:

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from smelt.caching import ResultStore
+from smelt.caching import CodeInstance, ResultStore
 from smelt.targets.native.launching import object_layouts as layouts
 from smelt.targets.native.launching.builtin_methods import BuiltinMethod
-from smelt.targets.native.launching.dispatch import Launch
+from smelt.targets.native.launching.dispatch import CompiledGuard, Launch
 from smelt.targets.native.launching.dispatch_code import LAUNCH, dispatch_text
+from smelt.targets.native.launching.guard_code import IS_CURRENT
 from smelt.targets.native.launching.stub_code import UNPACK, unpack_text
 from smelt.targets.native.launching.stub_shapes import arrays_of, shapes_of
 from smelt.targets.native.loader.helper_code import Compile, HelperCode
@@ -70,11 +71,24 @@ class Stubs:
         """A builtin that launches, or calls `launch` where it can't."""
         return self._method.of(launch)
 
+    def is_current(self, code: CodeInstance) -> Callable[[], bool]:
+        """A function that says whether code is valid still: fast, and as good as `CacheView.get`, but that it may say no without need."""
+        guard, words = code.guard, code.words()
+        return (lambda: False) if words is None else self._check.of(CompiledGuard(code, guard, words))
+
     @functools.cached_property
     def _method(self) -> BuiltinMethod:
+        return BuiltinMethod(self._dispatch_code, LAUNCH)
+
+    @functools.cached_property
+    def _check(self) -> BuiltinMethod:
+        return BuiltinMethod(self._dispatch_code, IS_CURRENT)
+
+    @property
+    def _dispatch_code(self) -> MappedCode:
         code = self._code.mapped(dispatch_text, 1)
         assert code is not None
-        return BuiltinMethod(code, LAUNCH)
+        return code
 
 
 _INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))

@@ -12,8 +12,7 @@ There is no data that can be written: a kernel has no state of its own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
+from smelt.records import Record, field
 from smelt.targets.native.errors import FlatError
 
 WORD_BYTES = 8
@@ -22,8 +21,7 @@ MOST_ALIGNMENT = 4096
 """The smallest page of any system: what is mapped is aligned to that, and no more."""
 
 
-@dataclass(frozen=True)
-class FlatCode:
+class FlatCode(Record):
     """Machine code that lies flat. Raises `FlatError` if it doesn't hold together.
 
     Attributes

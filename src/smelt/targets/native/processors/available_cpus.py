@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: PTH123 - a warm process doesn't import pathlib
 """How many processors this process may keep busy: those that it may run on, and no more than its share of time pays for."""
 
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
 
 
 def available_cpus() -> int:
@@ -25,7 +26,7 @@ def allowed_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def cpu_quota(root: Path = Path("/")) -> float | None:
+def cpu_quota(root: str = "/") -> float | None:
     """The time that Linux gives the control groups of this process, in processors; None where nothing is limited, or known.
 
     Both versions of control groups are looked at, since a system may have both. A group is limited by all that it is in. See
@@ -35,9 +36,9 @@ def cpu_quota(root: Path = Path("/")) -> float | None:
     return min(quotas, default=None)
 
 
-def _quota_of(directory: Path) -> float | None:
-    words = _words(directory / "cpu.max") or [
-        word for name in ("cpu.cfs_quota_us", "cpu.cfs_period_us") for word in _words(directory / name)
+def _quota_of(directory: str) -> float | None:
+    words = _words(f"{directory}/cpu.max") or [
+        word for name in ("cpu.cfs_quota_us", "cpu.cfs_period_us") for word in _words(f"{directory}/{name}")
     ]
     try:
         time, period = map(int, words)
@@ -47,49 +48,50 @@ def _quota_of(directory: Path) -> float | None:
     return time / period if time > 0 and period > 0 else None
 
 
-def _group_directories(root: Path) -> Iterator[Path]:
+def _group_directories(root: str) -> Iterator[str]:
     """Where the groups of this process that have to do with processors are found, each followed by those that it is in."""
     for mounted_group, mount, kind, options in _mounts(root):
         for controllers, group in _own_groups(root):
             is_of_mount = not controllers if kind == "cgroup2" else "cpu" in options and "cpu" in controllers
             if is_of_mount:
                 inner = _relative(group, mounted_group)
-                directory = root / mount.lstrip("/")
+                directory = posixpath.join(root, mount.lstrip("/"))
                 yield directory
                 for part in inner:
-                    directory /= part
+                    directory = posixpath.join(directory, part)
                     yield directory
 
 
-def _own_groups(root: Path) -> Iterator[tuple[list[str], str]]:
+def _own_groups(root: str) -> Iterator[tuple[list[str], str]]:
     """The controllers of each hierarchy, none for that of version 2, and the group of this process in it. See cgroups(7)."""
-    for line in _lines(root / "proc/self/cgroup"):
+    for line in _lines(posixpath.join(root, "proc/self/cgroup")):
         _, controllers, group = [*line.split(":", 2), "", ""][:3]
         yield controllers.split(",") if controllers else [], group
 
 
-def _mounts(root: Path) -> Iterator[tuple[str, str, str, list[str]]]:
+def _mounts(root: str) -> Iterator[tuple[str, str, str, list[str]]]:
     """Each mounted hierarchy: the group that is seen there, where, its kind and its options. See proc_pid_mountinfo(5)."""
-    for line in _lines(root / "proc/self/mountinfo"):
+    for line in _lines(posixpath.join(root, "proc/self/mountinfo")):
         before, _, behind = line.partition(" - ")
         fields, (kind, _, options) = before.split(), [*behind.split(" ", 2), "", "", ""][:3]
         if kind in ("cgroup", "cgroup2") and len(fields) > 4:
             yield fields[3], fields[4], kind, options.split(",")
 
 
-def _relative(group: str, mounted_group: str) -> tuple[str, ...]:
+def _relative(group: str, mounted_group: str) -> list[str]:
     """The path from a mounted group to one that it holds; to itself where the two are seen from different namespaces."""
-    own, outer = PurePosixPath(group), PurePosixPath(mounted_group)
-    is_inside = own.is_relative_to(outer) and ".." not in own.parts
-    return own.relative_to(outer).parts if is_inside else ()
+    own, outer = ([part for part in path.split("/") if part not in ("", ".")] for path in (group, mounted_group))
+    is_inside = own[: len(outer)] == outer and ".." not in own
+    return own[len(outer) :] if is_inside else []
 
 
-def _words(path: Path) -> list[str]:
+def _words(path: str) -> list[str]:
     return " ".join(_lines(path)).split()
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: str) -> list[str]:
     try:
-        return path.read_text("utf-8").splitlines()
+        with open(path, encoding="utf-8") as file:
+            return file.read().splitlines()
     except (OSError, UnicodeDecodeError):
         return []

@@ -40,6 +40,7 @@ _LOAD = re.compile(_RESULT + r"load (?:atomic )?(?:volatile )?(?P<rest>.*)$")
 _STORE = re.compile(_RESULT + r"store (?:atomic )?(?:volatile )?(?P<rest>.*)$")
 _EXCHANGE = re.compile(_RESULT + r"(?:atomicrmw (?:volatile )?\w+|cmpxchg (?:weak )?(?:volatile )?) ?(?P<rest>.*)$")
 _COPY = re.compile(r"^  (?:tail )?call void @llvm\.mem(?P<what>cpy|move|set)[\w.]*\((?P<rest>.*)\)[^()]*$")
+_LOG = re.compile(r"^  (?:tail )?call void @air\.os_log\((?P<rest>.*)\)[^()]*$")
 _POINTER = re.compile(
     r"^(?P<type>ptr(?: addrspace\(\d+\))?) (?:(?:noundef|nonnull|align \d+|captures\([^)]*\)|nocapture|noalias|readonly|writeonly"
     r"|dereferenceable\(\d+\)) )*(?P<value>%[^ ]+|@[\w.$-]+|@\"[^\"]+\"|null|undef|poison|zeroinitializer|\w+ \(.*\)|getelementptr .*\))"
@@ -66,12 +67,16 @@ def accesses_of(line: str) -> tuple[Access, ...]:
         size = count.rsplit(" ", maxsplit=1)[-1]
         written = _access(WRITE, target, size)
         return (written,) if copy["what"] == "set" else (written, _access(READ, source, size))
+    log = _LOG.match(line)
+    if log is not None:
+        *_, arguments, count = split_list(log["rest"])
+        return (_access(READ, arguments, count.rsplit(" ", maxsplit=1)[-1]),)
     return ()
 
 
-def is_copy(line: str) -> bool:
-    """Whether an instruction copies or fills memory, as much of it as one of its operands says."""
-    return _COPY.match(line) is not None
+def has_size(line: str) -> bool:
+    """Whether one of the operands of an instruction says how much memory it accesses."""
+    return _COPY.match(line) is not None or _LOG.match(line) is not None
 
 
 def _access(kind: int, pointer: str, size: str) -> Access:

@@ -42,8 +42,6 @@ class KernelSource:
         What they are, by the names of their variables, as numbers of LLVM IR.
     shared
         How many bytes the variables have that a threadgroup shares, by their names.
-    tables
-        The same of all other variables.
     """
 
     bitcode: bytes = field(repr=False)
@@ -51,7 +49,6 @@ class KernelSource:
     constants: tuple[ConstantOfFunction, ...]
     values: Mapping[str, str]
     shared: Mapping[str, int]
-    tables: Mapping[str, int]
 
 
 class SoftwareResults(FlatResults):
@@ -101,9 +98,7 @@ class KernelCode:
         self._table = FunctionTable("kernels of AIR", cache=CodeCache())
         target = host_target()
         owner = ("kernels of AIR", target.cpu, target.abi)
-        self._view: CacheView[SoftwareResults] = CacheView(
-            owner, SoftwareResults, cache=self._table.cache, store=store
-        )
+        self._view: CacheView[SoftwareResults] = CacheView(owner, SoftwareResults, cache=self._table.cache, store=store)
 
     def compiled(self, source: KernelSource, checks: Checks) -> SoftwareResults:
         """The code of a kernel. Raises `DeviceError` for what can't be compiled."""

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from smelt.targets.metal.devices.software import records, tracking
-from smelt.targets.metal.devices.software.accesses import PRIVATE, READ, Access, Roots, accesses_of, is_copy
+from smelt.targets.metal.devices.software.accesses import PRIVATE, READ, Access, Roots, accesses_of, has_size
 from smelt.targets.metal.devices.software.checks import Checks
 
 DEVICE_SPACES = ("ptr addrspace(1)", "ptr addrspace(3)")
@@ -75,7 +75,8 @@ class Watching:
     def _watched(self, line: str) -> tuple[list[str], str]:
         before: list[str] = []
         clear: list[str] = []
-        for access in accesses_of(line):
+        original, accesses = line, accesses_of(line)
+        for access in accesses:
             roots = self._pointers.of(access.pointer)
             if roots == (PRIVATE,):
                 continue
@@ -84,19 +85,28 @@ class Watching:
             before.append(f"  {own} = ptrtoint {access.pointer_type} {access.pointer} to i64")
             root = self._root(before, own, access, roots)
             clear.append(f"{own}.is_clear")
-            before.append(
-                f"  {clear[-1]} = call i1 @smelt.is_clear(ptr %smelt.state, i64 {own}, i64 {root.base}, i64 {root.size}, "
-                f"i64 {access.size}, i64 {root.number}, i64 {access.kind})"
-            )
-            if self._checks.tracks and access.pointer_type in DEVICE_SPACES:
-                before.append(tracking.noting(own, access, root.base, root.number, root.shadow))
+            before += self._test(own, access, root)
             line = self._safe(before, own, access, line)
-        if clear and is_copy(line):
+        if clear and has_size(line):
             line = self._safe_size(before, clear, line)
         elif clear and "atomic" not in line and "cmpxchg" not in line:
             # A pointer may have been cast from one with less alignment.
             line = re.sub(r", align \d+", ", align 1", line) if ", align " in line else f"{line}, align 1"
-        return before, line
+        return before, self._done(line, original, accesses) if clear else line
+
+    def _test(self, own: str, access: Access, root: Root) -> list[str]:
+        """LLVM IR that finds out whether an access is in its memory, and tells of it if it isn't."""
+        lines = [
+            f"  {own}.is_clear = call i1 @smelt.is_clear(ptr %smelt.state, i64 {own}, i64 {root.base}, i64 {root.size}, "
+            f"i64 {access.size}, i64 {root.number}, i64 {access.kind})"
+        ]
+        if self._checks.tracks and access.pointer_type in DEVICE_SPACES:
+            lines.append(tracking.noting(own, access, root.base, root.number, root.shadow))
+        return lines
+
+    def _done(self, line: str, original: str, accesses: Sequence[Access]) -> str:  # noqa: ARG002
+        """The instruction, given as it was, and with safe pointers."""
+        return line
 
     def _root(self, before: list[str], own: str, access: Access, names: Sequence[str]) -> Root:
         """The memory that an access has to be in: if its pointer may come from several, the one that it is in."""
@@ -110,7 +120,9 @@ class Watching:
         words = {word: f"{own}.{word}" for word in ("base", "size", "root", "shadow")}
         for number, root in enumerate(root for root in known if not root.is_in_rows):
             inside = f"{own}.is_in{number}"
-            before.append(f"  {inside} = call i1 @smelt.is_in(i64 {own}, i64 {root.base}, i64 {root.size}, i64 {access.size})")
+            before.append(
+                f"  {inside} = call i1 @smelt.is_in(i64 {own}, i64 {root.base}, i64 {root.size}, i64 {access.size})"
+            )
             values = {"base": root.base, "size": root.size, "root": root.number, "shadow": root.shadow}
             for word, value in values.items():
                 before.append(f"  {own}.{word}{number} = select i1 {inside}, i64 {value}, i64 {words[word]}")
@@ -121,12 +133,17 @@ class Watching:
         spare = "zeros" if access.kind == READ else "junk"
         kind, value = access.pointer_type, access.pointer
         before.append(f"  {own}.spare = call ptr @smelt.{spare}(ptr %smelt.state)")
-        cast = f"addrspacecast ptr {own}.spare to {kind}" if kind != "ptr" else f"getelementptr i8, ptr {own}.spare, i64 0"
+        cast = (
+            f"addrspacecast ptr {own}.spare to {kind}" if kind != "ptr" else f"getelementptr i8, ptr {own}.spare, i64 0"
+        )
         before.append(f"  {own}.elsewhere = {cast}")
         before.append(f"  {own}.safe = select i1 {own}.is_clear, {kind} {value}, {kind} {own}.elsewhere")
         attributes = r"(?:(?:noundef|nonnull|align \d+|captures\([^)]*\)|nocapture|noalias|readonly|writeonly|dereferenceable\(\d+\)) )*"
         return re.sub(
-            rf"{re.escape(kind)} {attributes}{re.escape(value)}(?=[, )]|$)", lambda _: f"{kind} {own}.safe", line, count=1
+            rf"{re.escape(kind)} {attributes}{re.escape(value)}(?=[, )]|$)",
+            lambda _: f"{kind} {own}.safe",
+            line,
+            count=1,
         )
 
     def _safe_size(self, before: list[str], clear: Sequence[str], line: str) -> str:
@@ -135,8 +152,7 @@ class Watching:
         if len(clear) > 1:
             together = f"{clear[0]}.both"
             before.append(f"  {together} = and i1 {clear[0]}, {clear[1]}")
-        found = re.search(r"i64 ([^,]+), i1 \w+\)", line)
+        found = re.search(r"i64 ([^, ]+)(, i1 \w+)?\)[^()]*$", line)
         assert found is not None
         before.append(f"  {clear[0]}.size = select i1 {together}, i64 {found[1]}, i64 0")
-        return line.replace(f"i64 {found[1]}, i1", f"i64 {clear[0]}.size, i1", 1)
-
+        return f"{line[: found.start(1)]}{clear[0]}.size{line[found.end(1) :]}"

@@ -1,303 +1,184 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a module of AIR to code for the processor that this runs on.
-
-A kernel becomes a function `run(launch, buffers)` that runs a box of its grid: thread by thread, x fastest, or group by group if threads wait
-for each other. `launch` is an array of the words of `targets.native.words`; `buffers` one of the addresses that its parameters
-point to, a word for each parameter.
-"""
+"""From a module of AIR to code for the processor that this runs on."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from smelt.lowering import LoweredModule
-from smelt.lowering.llvm import emit_object, module_of_bitcode, optimise, parsed
-from smelt.lowering.lowered import Threadgroups
-from smelt.targets.metal.air.kernels import ConstantOfFunction, Kernel
+from smelt.lowering.llvm import emit_object, optimise, parsed
+from smelt.targets.metal.air.kernels import THREADGROUP_SPACE
 from smelt.targets.metal.devices.errors import DeviceError
-from smelt.targets.metal.devices.software.cooperation import RESULT, made_cooperative
-from smelt.targets.metal.devices.software.functions import ATTRIBUTES, declaration_of, definition_of
-from smelt.targets.metal.devices.software.listings import split_list
-from smelt.targets.native.kernels.boxes import loops_begin, loops_end
-from smelt.targets.native.kernels.threadgroups import group_entry_point
+from smelt.targets.metal.devices.software import logs, records, shared_memory, tracking
+from smelt.targets.metal.devices.software.accesses import ATOMIC, accesses_of, size_of
+from smelt.targets.metal.devices.software.artifacts import KernelSource, SoftwareResults
+from smelt.targets.metal.devices.software.bounds import Root, Watching
+from smelt.targets.metal.devices.software.checks import Checks
+from smelt.targets.metal.devices.software.cooperation import RESULT, Cooperating, cooperating, waits
+from smelt.targets.metal.devices.software.address_spaces import without_address_spaces
+from smelt.targets.metal.devices.software.divisions import with_safe_divisions
+from smelt.targets.metal.devices.software.entry_points import cooperative_entry_point, entry_point, unknown_inputs
+from smelt.targets.metal.devices.software.inlining import OneFunction, as_one_function
+from smelt.targets.metal.devices.software.listings import leading_type
+from smelt.targets.metal.devices.software.probing import OUTSIDE, Probing, can_be_probed
+from smelt.targets.metal.devices.software.watching_code import WATCHING
+from smelt.targets.native.errors import FlatError
 from smelt.targets.native.machine_code.code_generation import machine_for, missing_conversions
-from smelt.targets.native.machine_code.flat import FlatCode
 from smelt.targets.native.machine_code.flattening import flatten
 from smelt.targets.native.target import host_target
-from smelt.targets.native.words import BOX, SIZES, loads_of_words
-
-ENTRY = "run"
-
-_AXES = "xyz"
 
 _OPT_LEVEL = 2
 
 
-@dataclass(frozen=True)
-class CompiledKernel:
-    """A kernel for the processor.
+def compile_kernel(source: KernelSource, checks: Checks, results: SoftwareResults) -> None:
+    """Compile a kernel, and keep its code and what is to know of it in `results`.
 
-    Attributes
-    ----------
-    code
-        Its code. The variables that a threadgroup shares are outside of it.
-    sites
-        How many places there are where threads wait for each other; 0 if none does. A thread that waits where others don't ends
-        the launch with the number of its place, one group that there is no memory for with one more than all.
+    Raises `DeviceError`, naming what this device doesn't know, what it refuses to run, and what LLVM can't compile.
     """
-
-    code: FlatCode
-    sites: int
-
-
-def compile_kernel(
-    bitcode: bytes,
-    kernel: Kernel,
-    constants: tuple[ConstantOfFunction, ...],
-    values: Mapping[str, str],
-    shared: Sequence[str],
-) -> CompiledKernel:
-    """Compile a kernel of the module that `bitcode` holds.
-
-    `values` gives its function constants, by the names of their variables, as numbers of LLVM IR; `shared` the names of the variables
-    that a threadgroup shares.
-
-    Raises `DeviceError`, naming what this device doesn't know, and `RuntimeError` for what LLVM can't compile.
-    """
-    text = str(module_of_bitcode(bitcode))
-    text = _with_constants(text, constants, values)
-    for variable in shared:
-        line = re.compile(
-            rf"^(@\"?{re.escape(variable)}\"? = ).*?addrspace\(3\) global (.*?) (?:undef|poison|zeroinitializer)",
-            re.MULTILINE,
-        )
-        text = line.sub(r"\1external addrspace(3) global \2", text)
-    signature = _signature(text, kernel)
-    cooperative = made_cooperative(text, kernel.name)
-    text = _with_definitions(text if cooperative is None else cooperative.text, kernel)
-    if cooperative is None:
-        text += _entry_point(kernel, signature)
-    else:
-        text += _group_entry_point(kernel, signature, text, cooperative.sites)
-    machine = machine_for(host_target(), opt_level=_OPT_LEVEL)
-    module = parsed(text + missing_conversions(text, host_target()), machine)
-    optimise(module, machine, _OPT_LEVEL)
-    return CompiledKernel(flatten(emit_object(module, machine)), 0 if cooperative is None else cooperative.sites)
-
-
-def _signature(text: str, kernel: Kernel) -> tuple[str, ...]:
-    """The LLVM types of the parameters of a kernel."""
-    for line in text.splitlines():
-        if line.startswith("define") and f"@{kernel.name}(" in line:
-            return _parameter_types(line)
-    raise DeviceError(f"the module of the kernel {kernel.name} has no function of that name")
-
-
-def _with_constants(text: str, constants: tuple[ConstantOfFunction, ...], values: Mapping[str, str]) -> str:
-    """The module with the values of its function constants in place of what the device would write there."""
-    for constant in constants:
-        line = re.compile(
-            rf"^(@{re.escape(constant.variable)} = .*?)externally_initialized (constant (?:\w+|<[^>]+>)) undef", re.MULTILINE
-        )
-        value = values.get(constant.variable)
-        if value is not None:
-            text = line.sub(rf"\1\2 {value}", text)
-    return text
-
-
-def _with_definitions(text: str, kernel: Kernel) -> str:
-    """The module with AIR's functions defined and its target left out."""
-    lines, definitions, needed, unknown = [], [], {}, []
-    for line in text.splitlines():
-        declared = declaration_of(line)
-        if declared is not None:
-            defined = definition_of(declared)
-            if defined is None:
-                unknown.append(declared.name)
-            else:
-                definitions.append(defined[0])
-                needed.update(dict.fromkeys(defined[1]))
-            continue
-        if line.startswith("declare") and "@llvm." in line:
-            # Without attributes, as what is added declares them; LLVM knows its own functions.
-            lines.append(re.sub(rf"({ATTRIBUTES.pattern})+(?=[,)])| #\\d+$|local_unnamed_addr ", "", line))
-            continue
-        if line.startswith(("target ", "@llvm.compiler.used", "@llvm.used")):
-            continue
-        if line.startswith("define") and not line.startswith("define internal") and f"@{kernel.name}(" in line:
-            # Only what is run is left in the end.
-            lines.append(re.sub(r"^define (?:weak_odr )?(?:dso_local )?", "define internal ", line))
-        else:
-            lines.append(_without_aliases(line))
+    name = source.kernel.name
+    unknown = unknown_inputs(source.kernel)
     if unknown:
-        names = ", ".join(sorted(unknown))
-        raise DeviceError(f"the kernel {kernel.name} calls {names}, which this device doesn't know")
-    body = "\n".join(lines)
-    declarations = [line for line in needed if f"@{line.split('@')[1].split('(')[0]}(" not in body]
-    return "\n".join([body, *declarations, *definitions]) + "\n"
+        raise DeviceError(f"the kernel {name} takes {', '.join(unknown)}, which this device doesn't know")
+    try:
+        text = _program(source, checks, results)
+        machine = machine_for(host_target(), opt_level=_OPT_LEVEL)
+        module = parsed(text + missing_conversions(text, host_target()), machine)
+        optimise(module, machine, _OPT_LEVEL)
+        results.keep_flat_code(flatten(emit_object(module, machine)))
+    except (FlatError, RuntimeError, ValueError) as error:
+        if isinstance(error, DeviceError):
+            raise
+        raise DeviceError(f"{name} can't be compiled for the processor: {error}") from error
 
 
-def _without_aliases(line: str) -> str:
-    """A host may bind one buffer twice, whatever the compiler thought."""
-    return re.sub(r", !(?:alias\.scope|noalias) !\d+", "", line)
+def _program(source: KernelSource, checks: Checks, results: SoftwareResults) -> str:
+    """The LLVM IR of a kernel with its entry point."""
+    kernel = source.kernel
+    one = as_one_function(source)
+    places, results.shared_bytes = shared_memory.places_of(source.shared)
+    shares = bool(places) or any(buffer.space == THREADGROUP_SPACE for buffer in kernel.buffers)
+    results.works_together = shares or waits(one.body)
+    results.is_serial = checks.tracks or _shows_its_order(one)
+    cooperative = cooperating(one.body, counts_barriers=checks.tracks)
+    results.sites, results.has_loops = cooperative.sites, cooperative.has_loops
+    body, computed = shared_memory.with_own_variables(cooperative.body, source.shared, kernel.name)
+    prologue = [*shared_memory.addresses(places), *computed]
+    functions = []
+    sizes = _table_sizes(one)
+    if checks.bounds or checks.tracks:
+        roots = _roots(one, source, places)
+        bases = _bases(roots, one, source)
+        whole = [*prologue, *body]
+        if _is_probed(one, source, checks, results, body):
+            probing = Probing(whole, roots, checks)
+            functions.append(_function(one, f"{kernel.name}.clear", prologue, body, sizes))
+            probe = probing.body(body)
+            functions.append(_function(one, f"{kernel.name}.probe", [*prologue, *bases, OUTSIDE], probe, sizes))
+            functions += probing.unknown
+        body = Watching(whole, roots, checks).body(body)
+        prologue += bases
+    if checks.tracks:
+        prologue.append(tracking.PASSED)
+    is_probed = bool(functions)
+    functions.append(_function(one, kernel.name, prologue, body, sizes))
+    text = _module(one, functions, cooperative, checks)
+    if not results.works_together:
+        whole_text = text + entry_point(kernel, one.parameters, is_probed=is_probed)
+    else:
+        whole_text = text + cooperative_entry_point(
+            kernel, one.parameters, text, shared_bytes=results.shared_bytes, sites=results.sites
+        )
+    return without_address_spaces(whole_text)
 
 
-def _parameter_types(line: str) -> tuple[str, ...]:
-    """The types of the parameters of a definition."""
-    parts = split_list(line[line.index("(") + 1 :])
-    found = [re.match(r"(ptr(?: addrspace\(\d+\))?|<[^>]*>|\w+)", part) for part in parts]
-    return tuple(match[1] for match in found if match is not None)
+def _is_probed(
+    one: OneFunction, source: KernelSource, checks: Checks, results: SoftwareResults, body: Sequence[str]
+) -> bool:
+    """Whether rows of threads are looked at before they run, so that each access need not be."""
+    if results.works_together or results.has_loops or checks.tracks:
+        return False
+    buffers = {buffer.parameter for buffer in source.kernel.buffers}
+    return can_be_probed(body, [name for number, (_, name) in enumerate(one.parameters) if number in buffers])
 
 
-# What each input is, of `position`, `inner` (the position in the threadgroup), `outer` (that of the threadgroup), `grid`, `group`
-# (threads per threadgroup, as asked for), `actual` (fewer at an edge of the grid) and `groups`.
-_VECTORS = {
-    "thread_position_in_grid": "position",
-    "thread_position_in_threadgroup": "inner",
-    "threadgroup_position_in_grid": "outer",
-    "threads_per_grid": "grid",
-    "grid_size": "grid",
-    "threads_per_threadgroup": "actual",
-    "dispatch_threads_per_threadgroup": "group",
-    "threadgroups_per_grid": "groups",
-}
-_NUMBERS = {
-    "thread_index_in_threadgroup": "index",
-    "thread_index_in_simdgroup": "lane",
-    "simdgroup_index_in_threadgroup": "simdgroup",
-    "simdgroups_per_threadgroup": "simdgroups",
-    "thread_index_in_quadgroup": "quad_lane",
-    "quadgroup_index_in_threadgroup": "quadgroup",
-    "threads_per_simdgroup": "simd_width",
-    "thread_execution_width": "simd_width",
-}
+def _shows_its_order(one: OneFunction) -> bool:
+    """Whether one sees in which order the groups of a kernel run: by what they log, or by atomic operations on a device's memory."""
+    for line in one.body:
+        if f"@{logs.FUNCTION}(" in line:
+            return True
+        if any(access.kind == ATOMIC and access.pointer_type != "ptr addrspace(3)" for access in accesses_of(line)):
+            return True
+    return False
 
 
-def _arguments(kernel: Kernel, signature: tuple[str, ...], buffers_name: str) -> tuple[str, str, str]:
-    """LLVM IR that loads the buffers, LLVM IR that computes the inputs, and the arguments."""
-    buffers = {buffer.parameter for buffer in kernel.buffers}
-    inputs = {one.parameter: one for one in kernel.inputs}
-    loads, computed, arguments = [], [], []
-    for number, kind in enumerate(signature):
-        if number in buffers:
-            loads.append(f"  %place{number} = getelementptr i64, ptr %{buffers_name}, i64 {number}")
-            loads.append(f"  %a{number} = load {kind}, ptr %place{number}")
-        elif number in inputs:
-            computed += _input(inputs[number].quantity, kind, number, kernel.name)
-        else:
-            raise DeviceError(f"nothing is said of parameter {number} of the kernel {kernel.name}")
-        arguments.append(f"{kind} %a{number}")
-    return "\n".join(loads), "\n".join(computed), ", ".join(arguments)
+def _function(one: OneFunction, name: str, prologue: Sequence[str], body: Sequence[str], sizes: dict[str, str]) -> str:
+    parameters = "".join(f", {kind} {parameter}" for kind, parameter in one.parameters)
+    head = f'define internal {RESULT} @"{name}"(ptr %smelt.state, ptr %smelt.words{parameters}) alwaysinline {{'
+    first = body[0].partition(":")[0]
+    lines = with_safe_divisions(logs.with_loggers(body, sizes))
+    return "\n".join((head, "smelt.entry:", *prologue, f"  br label %{first}", *lines, "}"))
 
 
-def _entry_point(kernel: Kernel, signature: tuple[str, ...]) -> str:
-    loads, computed, arguments = _arguments(kernel, signature, "buffers")
-    return _TEMPLATE.format(
-        entry=ENTRY,
-        loops_begin=loops_begin("position_", before="entry", inside="thread"),
-        loops_end=loops_end("position_", steps=("1", "1", "1")),
-        words=loads_of_words(*BOX, *SIZES),
-        groups=_GROUPS,
-        loads=loads,
-        inputs=f"{_QUANTITIES}\n{computed}",
-        call=f'call void @"{kernel.name}"({arguments})',
-    )
+def _module(one: OneFunction, functions: Sequence[str], cooperative: Cooperating, checks: Checks) -> str:
+    rest = [line for line in one.rest if not re.match(r"declare .*@air\.|@.* external addrspace\(3\) ", line)]
+    helpers = [WATCHING, logs.DECLARATION, *cooperative.helpers]
+    if checks.tracks:
+        helpers.append(tracking.noting_text(races=checks.races, uninitialised=checks.uninitialised))
+    return "\n".join((*rest, *functions, *helpers)) + "\n"
 
 
-def _group_entry_point(kernel: Kernel, signature: tuple[str, ...], text: str, sites: int) -> str:
-    """The entry point of a kernel whose threads wait for each other: the one that smelt's own have."""
-    loads, computed, arguments = _arguments(kernel, signature, "arguments")
-    words = (*(f"position_{axis}" for axis in _AXES), *SIZES)
-    state = "\n".join(
-        f"  %{name}_word = getelementptr i64, ptr %state, i64 {number}\n  %{name} = load i64, ptr %{name}_word"
-        for number, name in enumerate(words)
-    )
-    lowered = LoweredModule(
-        text=text,
-        name=f'"{kernel.name}"',
-        result_type=RESULT,
-        functions=(),
-        sources=(),
-        errors=(),
-        prints=(),
-        symbols=(),
-        threadgroups=Threadgroups(0, is_sized_at_launch=False, exhausted=sites + 1),
-    )
-    prepared = f"{state}\n{_GROUPS}\n{loads}\n{_QUANTITIES}\n{computed}"
-    passed = f"ptr %state, {arguments}" if arguments else "ptr %state"
-    return group_entry_point(lowered, ENTRY, prepared, passed)
+def _roots(one: OneFunction, source: KernelSource, places: dict[str, int]) -> dict[str, Root]:
+    """The memory that a kernel may access, beside that of its threads."""
+    roots = {}
+    by_parameter = {buffer.parameter: buffer for buffer in source.kernel.buffers}
+    for number, (_, name) in enumerate(one.parameters):
+        if number in by_parameter:
+            is_in_rows = by_parameter[number].space != THREADGROUP_SPACE
+            words = (f"%smelt.{word}{number}" for word in ("base", "size"))
+            roots[name] = Root(*words, str(number), f"%smelt.shadow{number}", is_in_rows)
+    for number, variable in enumerate(places):
+        value = shared_memory.value_of(number)
+        shadow = f"%smelt.known{number}"
+        roots[value] = Root(f"{value}.base", str(source.shared[variable]), str(records.GROUP), shadow)
+    for name, (pointer, size) in _tables(one).items():
+        roots[name] = Root(f"ptrtoint ({pointer} {name} to i64)", size, str(records.TABLE))
+    return roots
 
 
-def _input(quantity: str, kind: str, number: int, kernel: str) -> list[str]:
-    """LLVM IR that computes the argument of that number."""
-    if quantity in _NUMBERS:
-        return [f"  %a{number} = {_narrowed('%' + _NUMBERS[quantity], kind)}"]
-    if quantity not in _VECTORS:
-        raise DeviceError(f"the kernel {kernel} takes {quantity}, which this device doesn't know")
-    source = _VECTORS[quantity]
-    vector = re.fullmatch(r"<(\d) x (i\d+)>", kind)
-    if vector is None:
-        return [f"  %a{number} = {_narrowed(f'%{source}_x', kind)}"]
-    lines, result = [], "poison"
-    for place, axis in enumerate(_AXES[: int(vector[1])]):
-        name = f"%a{number}" if place + 1 == int(vector[1]) else f"%a{number}_{axis}"
-        lines.append(f"  %part{number}_{axis} = {_narrowed(f'%{source}_{axis}', vector[2])}")
-        lines.append(f"  {name} = insertelement {kind} {result}, {vector[2]} %part{number}_{axis}, i32 {place}")
-        result = name
+def _tables(one: OneFunction) -> dict[str, tuple[str, str]]:
+    """The variables of a module that are no group's: the types of their addresses, and their bytes."""
+    found = {}
+    for line in one.rest:
+        table = re.match(r"(@[\w.$-]+|@\"[^\"]+\") = (?P<linkage>.*?)\b(?:constant|global) (?P<rest>.*)$", line)
+        if table is not None and "external" not in table["linkage"]:
+            space = re.search(r"addrspace\((\d+)\)", table["linkage"])
+            pointer = f"ptr addrspace({space[1]})" if space is not None else "ptr"
+            found[table[1]] = (pointer, size_of(leading_type(table["rest"])))
+    return found
+
+
+def _table_sizes(one: OneFunction) -> dict[str, str]:
+    return {name: size for name, (_, size) in _tables(one).items()}
+
+
+def _bases(roots: dict[str, Root], one: OneFunction, source: KernelSource) -> list[str]:
+    """LLVM IR that computes where memory begins, how large it is, and where what is known of it is."""
+    lines = []
+    buffers = {buffer.parameter for buffer in source.kernel.buffers}
+    count = len(one.parameters)
+    for number, (kind, name) in enumerate(one.parameters):
+        if number not in buffers:
+            continue
+        lines.append(f"  %smelt.base{number} = ptrtoint {kind} {name} to i64")
+        for row, word in enumerate(("size", "shadow"), 1):
+            place = f"%smelt.{word}_place{number}"
+            lines.append(f"  {place} = getelementptr i64, ptr %smelt.words, i64 {row * count + number}")
+            lines.append(f"  %smelt.{word}{number} = load i64, ptr {place}, !invariant.load !{{}}")
+    variables = [name for name in roots if name.startswith("%smelt.shared")]
+    if variables:
+        lines.append("  %smelt.group_shadow = call i64 @smelt.group_shadow(ptr %smelt.state)")
+    places, _ = shared_memory.places_of(source.shared)
+    for number, (name, place) in enumerate(zip(variables, places.values(), strict=True)):
+        lines.append(f"  {name}.base = ptrtoint ptr addrspace(3) {name} to i64")
+        lines.append(f"  %smelt.known{number} = add i64 %smelt.group_shadow, {8 * tracking.SHADOW_WORDS * place}")
     return lines
-
-
-def _narrowed(value: str, kind: str) -> str:
-    return f"add i64 {value}, 0" if kind == "i64" else f"trunc i64 {value} to {kind}"
-
-
-_GROUPS = "\n".join(
-    f"  %padded_{axis} = add i64 %grid_{axis}, %group_{axis}\n  %last_{axis} = sub i64 %padded_{axis}, 1\n"
-    f"  %groups_{axis} = udiv i64 %last_{axis}, %group_{axis}"
-    for axis in _AXES
-)
-
-_POSITION = """\
-  %outer_{axis} = udiv i64 %position_{axis}, %group_{axis}
-  %first_{axis} = mul i64 %outer_{axis}, %group_{axis}
-  %inner_{axis} = sub i64 %position_{axis}, %first_{axis}
-  %rest_{axis} = sub i64 %grid_{axis}, %first_{axis}
-  %is_edge_{axis} = icmp ult i64 %rest_{axis}, %group_{axis}
-  %actual_{axis} = select i1 %is_edge_{axis}, i64 %rest_{axis}, i64 %group_{axis}
-"""
-
-_QUANTITIES = (
-    "".join(_POSITION.format(axis=axis) for axis in _AXES)
-    + """\
-  %row_before = mul i64 %inner_z, %actual_y
-  %in_plane = add i64 %row_before, %inner_y
-  %in_rows = mul i64 %in_plane, %actual_x
-  %index = add i64 %in_rows, %inner_x
-  %lane = and i64 %index, 31
-  %simdgroup = lshr i64 %index, 5
-  %quad_lane = and i64 %index, 3
-  %quadgroup = lshr i64 %index, 2
-  %simd_width = add i64 0, 32
-  %threads_of_plane = mul i64 %actual_x, %actual_y
-  %threads_of_group = mul i64 %threads_of_plane, %actual_z
-  %threads_padded = add i64 %threads_of_group, 31
-  %simdgroups = lshr i64 %threads_padded, 5"""
-)
-
-_TEMPLATE = """
-define void @{entry}(ptr %launch, ptr %buffers) {{
-entry:
-{words}
-{groups}
-{loads}
-{loops_begin}
-{inputs}
-  {call}
-  br label %end_of_x
-{loops_end}
-done:
-  ret void
-}}
-"""

@@ -3,112 +3,124 @@
 
 A call of AIR's that waits, for the threadgroup or for the lanes of the simdgroup, becomes what smelt's own kernels do there (see
 `lowering.threadgroups`): the thread notes where it waits and suspends itself; what goes from lane to lane goes through the exchange area of
-its simdgroup. A kernel gets the thread's state as its first parameter, and returns a status.
+its simdgroup. The kernel has the thread's state as `%smelt.state`, and returns a status.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from smelt.lowering.threadgroups import LEFT, SLOT_BYTES, WAITS_AT
-from smelt.targets.metal.devices.errors import DeviceError
-from smelt.targets.metal.devices.software import lanes, matrices
+from smelt.targets.metal.devices.software import lanes, matrices, tracking
+from smelt.targets.metal.devices.software.artifacts import STOPPED
 from smelt.targets.metal.devices.software.listings import split_list
 
 RESULT = "{ i32 }"
 
+_MATRIX = "simdgroup_matrix_8x8_"
+
+COOPERATIVE = re.compile(
+    rf"air\.(?:wg\.barrier|simdgroup\.barrier|(?:{'|'.join(lanes.OPERATIONS)})(?:\.[su])?(?:\.\w+)?"
+    rf"|{_MATRIX}(?:multiply_accumulate|init_filled|load|store)\.[\w.]+)"
+)
+"""The functions for which threads wait for each other."""
+
 _CALL = re.compile(
     r"^  (?:(?P<result>%[\w.\"$-]+) = )?(?:tail |musttail |notail )?call (?:[a-z]+ )*?(?P<kind>void|<[^>]+>|\w+) "
-    r"@air\.(?P<name>wg\.barrier|(?:simdgroup\.barrier|simd_\w+|quad_\w+|simdgroup_matrix_8x8_\w+)[\w.]*)\((?P<arguments>.*?)\)[^()]*$"
+    r"@(?P<name>air\.[\w.]+)\((?P<arguments>.*?)\)[^()]*$"
 )
 _LABEL = re.compile(r"^([\w.$-]+|\"[^\"]+\"):")
 
-_MATRIX = "simdgroup_matrix_8x8_"
-
 
 @dataclass(frozen=True)
-class Cooperative:
-    """A kernel whose threads wait for each other.
+class Cooperating:
+    """A kernel in which what waits is written out.
 
     Attributes
     ----------
-    text
-        Its module, in which it takes the thread's state, and returns a status.
+    body
+        The lines of the function, which returns a status.
     sites
-        How many places there are where its threads wait.
+        How many places there are where its threads wait; 0 if none does.
+    has_loops
+        Whether it has loops.
+    helpers
+        The functions that it calls for that.
     """
 
-    text: str
+    body: tuple[str, ...]
     sites: int
+    has_loops: bool
+    helpers: tuple[str, ...]
 
 
-def made_cooperative(text: str, kernel: str) -> Cooperative | None:
-    """The module of a kernel with what waits in it written out; None if nothing does.
+def waits(body: Iterable[str]) -> bool:
+    """Whether the threads of the kernel with this body wait for each other."""
+    calls = (_CALL.match(line) for line in body)
+    return any(call is not None and COOPERATIVE.fullmatch(call["name"]) for call in calls)
 
-    Raises `DeviceError` for functions of AIR's that are not known.
+
+def cooperating(body: Sequence[str], *, counts_barriers: bool) -> Cooperating:
+    """The kernel with this body, whose first line is a label, with what waits written out.
+
+    A thread looks in each loop whether to stop. With `counts_barriers` it counts those that it has passed, see `tracking`.
     """
-    lines = text.splitlines()
-    begin = next(n for n, line in enumerate(lines) if line.startswith("define") and f"@{kernel}(" in line)
-    end = next(n for n in range(begin, len(lines)) if lines[n] == "}")
-    if not any(_CALL.match(line) for line in lines):
-        return None
-    rewriting = _Rewriting(kernel)
-    body = rewriting.body(lines[begin + 1 : end])
-    head = _head(lines[begin])
-    rest = [line for line in lines[end + 1 :] if not _is_declared(line)]
-    before = [line for line in lines[:begin] if not _is_declared(line)]
-    for line in (*before, *rest):
-        if _CALL.match(line):
-            raise DeviceError(
-                f"the kernel {kernel} calls a function that waits for other threads, which was not inlined"
-            )
-    whole = [*before, head, *body, "}", *rest, *rewriting.helpers.values()]
-    return Cooperative("\n".join(whole) + "\n", rewriting.sites)
+    rewriting = _Rewriting(_loop_heads(body), counts_barriers=counts_barriers)
+    lines = rewriting.body(body)
+    return Cooperating(tuple(lines), rewriting.sites, rewriting.stops > 0, tuple(rewriting.helpers.values()))
 
 
-def _is_declared(line: str) -> bool:
-    return (
-        line.startswith("declare")
-        and re.search(r"@air\.(?:wg\.barrier|simdgroup\.barrier|simd_|quad_|simdgroup_matrix_)", line) is not None
-    )
-
-
-def _head(line: str) -> str:
-    """The head of the kernel, with the state as its first parameter and a status as its result."""
-    named, _, parameters = line.partition("(")
-    name = named[named.index("@") :]
-    state = "ptr %smelt.state" + ("" if parameters.startswith(")") else ", ")
-    attributes = re.sub(r" #\d+", "", parameters)
-    closing = attributes.rindex("{")
-    return f"define internal {RESULT} {name}({state}{attributes[:closing]}alwaysinline {{"
+def _loop_heads(body: Sequence[str]) -> frozenset[str]:
+    """The blocks that the control flow goes back to. Each cycle has one that a block behind it, or itself, goes to."""
+    begun: set[str] = set()
+    heads: set[str] = set()
+    for line in body:
+        label = _LABEL.match(line)
+        if label is not None:
+            begun.add(label[1])
+        elif not line.startswith("  br ") and not line.startswith(("  switch ", "    ", "  ]")):
+            continue
+        else:
+            heads.update(begun.intersection(re.findall(r"label %([\w.$-]+|\"[^\"]+\")", line)))
+    return frozenset(heads)
 
 
 class _Rewriting:
     """The body of a kernel, line by line."""
 
-    def __init__(self, kernel: str) -> None:
-        self._kernel = kernel
+    def __init__(self, heads: frozenset[str], *, counts_barriers: bool) -> None:
+        self._heads = heads
+        self._counts_barriers = counts_barriers
         self.sites = 0
+        self.stops = 0
         self.helpers: dict[str, str] = {}
         self._lines: list[str] = []
         # The name that a block has where it ends, by the one where it begins.
         self._ends: dict[str, str] = {}
         self._label = ""
+        self._matrices = 0
 
-    def body(self, lines: list[str]) -> list[str]:
-        first = _LABEL.match(lines[0]) if lines else None
-        self._label = first[1] if first is not None else "0"
+    def body(self, lines: Sequence[str]) -> list[str]:
+        is_head = False
         for line in lines:
             label = _LABEL.match(line)
             if label is not None:
                 self._label = label[1]
+                is_head = self._label in self._heads
+            elif is_head and " = phi " not in line:
+                is_head = False
+                self._look()
             call = _CALL.match(line)
-            if call is None:
-                self._lines.append(re.sub(r"^  ret void.*", f"  ret {RESULT} zeroinitializer", line))
-            else:
+            if call is not None and COOPERATIVE.fullmatch(call["name"]):
                 self._rewrite(call)
-        self._lines += ["smelt.left:", f"  ret {RESULT} {{ i32 {LEFT} }}"]
+            else:
+                self._lines.append(re.sub(r"^  ret void.*", f"  ret {RESULT} zeroinitializer", line))
+        if self.sites:
+            self._lines += ["smelt.left:", f"  ret {RESULT} {{ i32 {LEFT} }}"]
+        if self.stops:
+            self._lines += ["smelt.stopped:", f"  ret {RESULT} {{ i32 {self.sites + STOPPED} }}"]
         return [self._with_ends(line) for line in self._lines]
 
     def _with_ends(self, line: str) -> str:
@@ -116,6 +128,17 @@ class _Rewriting:
         if " = phi " not in line:
             return line
         return re.sub(r", %([\w.$-]+|\"[^\"]+\") \]", lambda found: f", %{self._ends.get(found[1], found[1])} ]", line)
+
+    def _look(self) -> None:
+        """Whether to stop."""
+        self.stops += 1
+        stops, goes = f"%smelt.stops{self.stops}", f"%smelt.goes{self.stops}"
+        self._lines += [
+            f"  {stops} = call i1 @smelt.is_stopped(ptr %smelt.state)",
+            f"  br i1 {stops}, label %smelt.stopped, label {goes}",
+            f"{goes[1:]}:",
+        ]
+        self._ends[self._label] = goes[1:]
 
     def _wait(self, *, is_simdgroup: bool) -> None:
         self.sites += 1
@@ -130,12 +153,12 @@ class _Rewriting:
         self._ends[self._label] = resumed[1:]
 
     def _rewrite(self, call: re.Match[str]) -> None:
-        name = call["name"]
-        if name == "wg.barrier":
-            self._wait(is_simdgroup=False)
-            return
-        if name.startswith("simdgroup.barrier"):
-            self._wait(is_simdgroup=True)
+        name = call["name"].removeprefix("air.")
+        if name in ("wg.barrier", "simdgroup.barrier"):
+            is_simdgroup = name != "wg.barrier"
+            self._wait(is_simdgroup=is_simdgroup)
+            if self._counts_barriers:
+                self._lines += tracking.passing(self.sites, is_simdgroup=is_simdgroup)
             return
         kind = call["kind"]
         arguments = [_operand(part) for part in split_list(call["arguments"])]
@@ -146,12 +169,14 @@ class _Rewriting:
         if operation in lanes.FILLS:
             self._fill(operation, call["result"], kind, arguments)
             return
-        helper = self._helper(operation, kind, is_unsigned="u" in suffix[:1])
-        given_kind, given = arguments[0]
-        self._give(given_kind, given)
+        helper = f'"smelt.{operation}.{"u" if "u" in suffix[:1] else "s"}.{kind}"'
+        given = arguments[0] if operation not in lanes.GIVE_NOTHING else ("i1", "true")
+        others = arguments[1:] if operation not in lanes.GIVE_NOTHING else arguments
+        self.helpers.setdefault(helper, lanes.reading(helper, operation, kind, is_unsigned="u" in suffix[:1]))
+        self._give(*given)
         self._wait(is_simdgroup=True)
-        others = "".join(f", {other_kind} {other}" for other_kind, other in arguments[1:])
-        self._lines.append(f"  {call['result']} = call {kind} @{helper}(ptr %smelt.state{others})")
+        passed = "".join(f", {other_kind} {other}" for other_kind, other in others)
+        self._lines.append(f"  {call['result']} = call {kind} @{helper}(ptr %smelt.state{passed})")
 
     def _matrix(self, operation: str, result: str | None, kind: str, arguments: list[tuple[str, str]]) -> None:
         kinds = tuple(argument_kind for argument_kind, _ in arguments)
@@ -170,16 +195,41 @@ class _Rewriting:
         elif operation == "init_filled":
             self.helpers[helper] = matrices.filling(helper, kind)
             self._lines.append(f"  {result} = call {kind} @{helper}({passed})")
-        elif operation == "load":
-            self.helpers[helper] = matrices.loading(helper, lanes.AFTER, kind, kinds[0], kinds[1:])
-            self._lines.append(f"  {result} = call {kind} @{helper}(ptr %smelt.state, {passed})")
-        elif operation == "store":
-            self.helpers[helper] = matrices.storing(helper, lanes.AFTER, kinds[0], kinds[1], kinds[2:])
-            self._lines.append(f"  call void @{helper}(ptr %smelt.state, {passed})")
         else:
-            raise DeviceError(
-                f"the kernel {self._kernel} calls air.{_MATRIX}{operation}, which this device doesn't know"
-            )
+            value = None if operation == "load" else arguments[0]
+            pointer, *operands = arguments if value is None else arguments[1:]
+            self._matrix_in_memory(result, value, kind, pointer, operands)
+
+    def _matrix_in_memory(
+        self,
+        result: str | None,
+        stored: tuple[str, str] | None,
+        kind: str,
+        pointer: tuple[str, str],
+        operands: list[tuple[str, str]],
+    ) -> None:
+        """A lane loads or stores its two elements, each by an instruction of its own, which is looked after as any."""
+        self._matrices += 1
+        own = f"%smelt.matrix{self._matrices}"
+        kinds = tuple(operand_kind for operand_kind, _ in operands)
+        passed = "".join(f", {operand_kind} {value}" for operand_kind, value in operands)
+        matrix = kind if stored is None else stored[0]
+        scalar = matrices.scalar(matrix)
+        before = "poison"
+        for element in range(2):
+            helper = '"smelt.matrix.place.' + ".".join((*kinds, str(element))) + '"'
+            self.helpers[helper] = matrices.placing(helper, lanes.AFTER, kinds, element)
+            place, address, value = (f"{own}.{word}{element}" for word in ("place", "address", "value"))
+            self._lines.append(f"  {place} = call i64 @{helper}(ptr %smelt.state{passed})")
+            self._lines.append(f"  {address} = getelementptr {scalar}, {pointer[0]} {pointer[1]}, i64 {place}")
+            if stored is not None:
+                self._lines.append(f"  {value} = extractelement {matrix} {stored[1]}, i32 {element}")
+                self._lines.append(f"  store {scalar} {value}, {pointer[0]} {address}")
+                continue
+            self._lines.append(f"  {value} = load {scalar}, {pointer[0]} {address}")
+            name = f"{own}.first" if element == 0 else str(result)
+            self._lines.append(f"  {name} = insertelement {matrix} {before}, {scalar} {value}, i32 {element}")
+            before = name
 
     def _fill(self, operation: str, result: str, kind: str, arguments: list[tuple[str, str]]) -> None:
         """A shuffle among so many lanes that takes what comes from outside of them from a second value: two exchanges."""
@@ -204,21 +254,11 @@ class _Rewriting:
         self.helpers[helper] = lanes.giving(helper, kind)
         self._lines.append(f"  call void @{helper}(ptr %smelt.state, {kind} {value})")
 
-    def _helper(self, operation: str, kind: str, *, is_unsigned: bool) -> str:
-        helper = f'"smelt.{operation}.{"u" if is_unsigned else "s"}.{kind}"'
-        if helper not in self.helpers:
-            self.helpers[helper] = self._defined(helper, operation, kind, is_unsigned=is_unsigned)
-        return helper
-
-    def _defined(self, helper: str, operation: str, kind: str, *, is_unsigned: bool) -> str:
-        text = lanes.reading(helper, operation, kind, is_unsigned=is_unsigned)
-        if text is None:
-            raise DeviceError(f"the kernel {self._kernel} calls air.{operation}, which this device doesn't know")
-        return text
-
 
 def _operand(text: str) -> tuple[str, str]:
     """An argument as its type and its value, without attributes."""
-    found = re.match(r"(<[^>]+>|\w+(?: addrspace\(\d+\))?) (?:(?:noundef|zeroext|signext) )*(.+)", text)
+    found = re.match(
+        r"(<[^>]+>|\w+(?: addrspace\(\d+\))?) (?:(?:noundef|zeroext|signext|nonnull|align \d+) )*(.+)", text
+    )
     assert found is not None
     return found[1], found[2]

@@ -17,7 +17,6 @@ from smelt.targets.metal.air.kernels import THREADGROUP_SPACE, Kernel
 from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.devices.software.artifacts import NO_MEMORY
 from smelt.targets.metal.devices.software.cooperation import RESULT
-from smelt.targets.native.kernels.boxes import loops_begin, loops_end
 from smelt.targets.native.kernels.threadgroups import group_entry_point
 from smelt.targets.native.words import BOX, SIZES, loads_of_words, places_of_words
 
@@ -58,25 +57,38 @@ def unknown_inputs(kernel: Kernel) -> list[str]:
     return [one.quantity for one in kernel.inputs if one.quantity not in _VECTORS and one.quantity not in _NUMBERS]
 
 
-def entry_point(kernel: Kernel, parameters: tuple[tuple[str, str], ...]) -> str:
-    """The LLVM IR of the entry point of a kernel whose threads are alone."""
+def entry_point(kernel: Kernel, parameters: tuple[tuple[str, str], ...], *, is_probed: bool) -> str:
+    """The LLVM IR of the entry point of a kernel whose threads are alone.
+
+    If `is_probed`, there are three kernels: `name`, `name.clear`, which looks after nothing, and `name.probe`, which only looks whether
+    that will do.
+    """
     loads, computed, arguments = _arguments(kernel, parameters, "words")
-    return _TEMPLATE.format(
+    rows = [
+        _ROW.format(
+            name=f"run_row{variant}",
+            grid=_GRID,
+            groups=_GROUPS,
+            loads=loads,
+            position=_POSITION_STORED if not variant else "",
+            inputs=f"{_QUANTITIES}\n{computed}",
+            call=f'call {RESULT} @"{kernel.name}{variant}"(ptr %state, ptr %words{arguments})',
+            result=RESULT,
+            ends_at_once=str(variant != ".probe").lower(),
+        )
+        for variant in (("", ".clear", ".probe") if is_probed else ("",))
+    ]
+    words = {**dict(enumerate(SIZES, 3)), PRINTER: "printer"}
+    entry = _ENTRY.format(
         entry=ENTRY,
-        loops_begin=loops_begin("position_", before="entry", inside="thread"),
-        loops_end=loops_end("position_", steps=("1", "1", "1")),
         words=loads_of_words(*BOX, *SIZES, "printer"),
         status_place=places_of_words("status"),
         state_words=ALONE_WORDS,
-        printer=PRINTER,
-        sizes=_stored(dict(enumerate(SIZES, 3))),
-        position=_stored({number: f"position_{axis}" for number, axis in enumerate(_AXES)}),
-        groups=_GROUPS,
-        loads=loads,
-        inputs=f"{_QUANTITIES}\n{computed}",
-        call=f'call {RESULT} @"{kernel.name}"(ptr %state, ptr %words{arguments})',
-        result=RESULT,
+        state=_stored(words),
+        row_threads=_ROW_THREADS,
+        row=_PROBED_ROW if is_probed else _CHECKED_ROW,
     )
+    return "".join((*rows, entry))
 
 
 def _stored(words: dict[int, str]) -> str:
@@ -201,25 +213,106 @@ _QUANTITIES = (
   %dispatched_quadgroups = lshr i64 %dispatched_in_quads, 2"""
 )
 
-_TEMPLATE = """
+_POSITION_STORED = _stored({number: f"position_{axis}" for number, axis in enumerate(_AXES)})
+
+_GRID = "\n".join(
+    f"  %{name}_word = getelementptr i64, ptr %state, i64 {number}\n  %{name} = load i64, ptr %{name}_word"
+    for number, name in enumerate(SIZES, 3)
+)
+
+_ROW_THREADS = 16384
+"""So many threads of a row are run at once: what they read and write stays near the processor, and they end soon if they have to stop."""
+
+# A position fits into 31 bits on any grid that one waits for; then LLVM knows more of addresses.
+_ROW = """
+define internal i32 @{name}(
+  ptr noalias %state, ptr noalias readonly %words, i64 %begin, i64 %end, i64 %position_y, i64 %position_z
+) noinline {{
+entry:
+{grid}
+{groups}
+{loads}
+  br label %loop
+loop:
+  %position_x = phi i64 [ %begin, %entry ], [ %next, %thread ]
+  %total = phi i32 [ 0, %entry ], [ %together, %thread ]
+  %is_left = icmp slt i64 %position_x, %end
+  %has_ended = icmp ne i32 %total, 0
+  %ends = and i1 %has_ended, {ends_at_once}
+  %goes_on = xor i1 %ends, true
+  %more = and i1 %is_left, %goes_on
+  br i1 %more, label %thread, label %done
+thread:
+{position}
+{inputs}
+  %returned = {call}
+  %status = extractvalue {result} %returned, 0
+  %together = or i32 %total, %status
+  %next = add nuw nsw i64 %position_x, 1
+  br label %loop
+done:
+  ret i32 %total
+}}
+"""
+
+_CHECKED_ROW = """\
+  %status = call i32 @run_row(ptr %state, ptr %words, i64 %x, i64 %row_end, i64 %y, i64 %z)
+  br label %row_done
+row_done:"""
+
+_PROBED_ROW = """\
+  %is_outside = call i32 @run_row.probe(ptr %state, ptr %words, i64 %x, i64 %row_end, i64 %y, i64 %z)
+  %is_inside = icmp eq i32 %is_outside, 0
+  %changes = call i1 @smelt.changes(ptr %state)
+  %is_clear = icmp ugt i1 %is_inside, %changes
+  br i1 %is_clear, label %clear, label %checked
+clear:
+  %clear_status = call i32 @run_row.clear(ptr %state, ptr %words, i64 %x, i64 %row_end, i64 %y, i64 %z)
+  br label %row_done
+checked:
+  %checked_status = call i32 @run_row(ptr %state, ptr %words, i64 %x, i64 %row_end, i64 %y, i64 %z)
+  br label %row_done
+row_done:
+  %status = phi i32 [ %clear_status, %clear ], [ %checked_status, %checked ]"""
+
+_ENTRY = """
 define void @{entry}(ptr noalias %launch, ptr noalias readonly %words) {{
 entry:
   %state = alloca [{state_words} x i64], align 8
 {words}
 {status_place}
-  %record_word = getelementptr i64, ptr %state, i64 {printer}
-  store i64 %printer, ptr %record_word
-{sizes}
-{groups}
-{loads}
-{loops_begin}
-{position}
-{inputs}
-  %returned = {call}
-  %status = extractvalue {result} %returned, 0
+{state}
+  br label %loop_z
+loop_z:
+  %z = phi i64 [ %begin_z, %entry ], [ %next_z, %end_of_z ]
+  %more_z = icmp slt i64 %z, %end_z
+  br i1 %more_z, label %loop_y, label %done
+loop_y:
+  %y = phi i64 [ %begin_y, %loop_z ], [ %next_y, %end_of_y ]
+  %more_y = icmp slt i64 %y, %end_y
+  br i1 %more_y, label %loop_x, label %end_of_z
+loop_x:
+  %x = phi i64 [ %begin_x, %loop_y ], [ %row_end, %goes_on ]
+  %more_x = icmp slt i64 %x, %end_x
+  br i1 %more_x, label %looks, label %end_of_y
+looks:
+  %is_stopped = call i1 @smelt.is_stopped(ptr %state)
+  br i1 %is_stopped, label %done, label %row
+row:
+  %far = add i64 %x, {row_threads}
+  %is_last = icmp slt i64 %end_x, %far
+  %row_end = select i1 %is_last, i64 %end_x, i64 %far
+{row}
   %has_stopped = icmp ne i32 %status, 0
-  br i1 %has_stopped, label %stopped, label %end_of_x
-{loops_end}
+  br i1 %has_stopped, label %stopped, label %goes_on
+goes_on:
+  br label %loop_x
+end_of_y:
+  %next_y = add nsw i64 %y, 1
+  br label %loop_y
+end_of_z:
+  %next_z = add nsw i64 %z, 1
+  br label %loop_z
 stopped:
   %wide_status = zext i32 %status to i64
   store i64 %wide_status, ptr %status_place

@@ -7,18 +7,24 @@ What then is in the kernel is all that will run. It is looked at here, before an
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import llvmlite.binding as llvm
 
-from smelt.lowering.llvm import module_of_bitcode, module_of_text
+from smelt.lowering.llvm import module_of_text
 from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.devices.software import logs
 from smelt.targets.metal.devices.software.artifacts import KernelSource
 from smelt.targets.metal.devices.software.cooperation import COOPERATIVE
+from smelt.targets.metal.devices.software.disassembly import disassembled
+from smelt.targets.metal.devices.software.disassembly import disassembled
 from smelt.targets.metal.devices.software.functions import ATTRIBUTES, declaration_of, definition_of
 from smelt.targets.metal.devices.software.listings import split_list
+from smelt.targets.native.machine_code.code_generation import machine_for
+from smelt.targets.native.target import host_target
+
+_OPT_LEVEL = 1
 
 MOST_PRIVATE_BYTES = 1 << 20
 """The most memory of its own that a thread may have: a part of the stack."""
@@ -45,38 +51,40 @@ class OneFunction:
 
 def as_one_function(source: KernelSource) -> OneFunction:
     """The kernel with all that it calls. Raises `DeviceError` for what this device doesn't know or refuses to run."""
-    module = module_of_bitcode(source.bitcode)
-    module.verify()
     name = source.kernel.name
-    if not any(function.name == name and not function.is_declaration for function in module.functions):
+    text = disassembled(source.bitcode, name)
+    if not re.search(rf'^define [^@]*@"?{re.escape(name)}"?\(', text, re.MULTILINE):
         raise DeviceError(f"the module of the kernel {name} has no function of that name")
-    text = logs.with_packed_arguments(_with_constants(str(module), source))
-    inlined = module_of_text(_with_definitions(text, name))
+    text = logs.with_packed_arguments(_with_constants(text, source))
+    text, of_library = _with_definitions(text, name)
+    inlined = module_of_text(text)
     inlined.verify()
     passes = llvm.create_new_module_pass_manager()
     # Function constants are computed by functions that run before the kernel; LLVM runs those itself.
     for add in ("always_inliner", "global_opt", "sroa", "global_dead_code_eliminate"):
         getattr(passes, f"add_{add}_pass")()
-    builder = llvm.create_pass_builder(_any_machine(), llvm.create_pipeline_tuning_options(speed_level=1))
-    passes.run(inlined, builder)
-    return _cut(str(inlined), name)
-
-
-def _any_machine() -> object:
-    # These passes ask nothing of it.
-    llvm.initialize_all_targets()
-    return llvm.Target.from_default_triple().create_target_machine()
+    machine = machine_for(host_target(), opt_level=_OPT_LEVEL)
+    passes.run(inlined, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=1)))
+    return _cut(str(inlined), name, of_library)
 
 
 def _with_constants(text: str, source: KernelSource) -> str:
     """The module with the values of its function constants in place of what the device would write there."""
     for constant in source.constants:
         line = re.compile(
-            rf"^(@{re.escape(constant.variable)} = .*?)externally_initialized (constant (?:\w+|<[^>]+>)) undef", re.MULTILINE
+            rf"^(@{re.escape(constant.variable)} = .*?)externally_initialized (constant (?:\w+|<[^>]+>)) undef",
+            re.MULTILINE,
         )
         value = source.values.get(constant.variable)
         if value is not None:
             text = line.sub(rf"\1\2 {value}", text)
+    for variable in source.shared:
+        # What a group shares is no constant, whatever it begins with.
+        line = re.compile(
+            rf"^(@\"?{re.escape(variable)}\"? = ).*?addrspace\(3\) global (.*?) (?:undef|poison|zeroinitializer)",
+            re.MULTILINE,
+        )
+        text = line.sub(r"\1external addrspace(3) global \2", text)
     return text
 
 
@@ -85,8 +93,8 @@ _TARGET_LINES = ("target ", "@llvm.compiler.used", "@llvm.used", "attributes #")
 _HEAD = re.compile(r"^define .*?@(?P<name>[\w.$-]+|\"[^\"]+\")\((?P<rest>.*)$")
 
 
-def _with_definitions(text: str, kernel: str) -> str:
-    """The module with AIR's functions defined, all functions to be inlined, and its target left out."""
+def _with_definitions(text: str, kernel: str) -> tuple[str, frozenset[str]]:
+    """The module with AIR's functions defined, all functions to be inlined, and its target left out; the functions that these call."""
     lines, definitions, needed, unknown = [], [], {}, []
     for line in text.splitlines():
         if line.startswith("declare"):
@@ -115,7 +123,7 @@ def _with_definitions(text: str, kernel: str) -> str:
         raise DeviceError(f"the kernel {kernel} calls {names}, which this device doesn't know")
     body = "\n".join(lines)
     declarations = [line for line in needed if f"@{_name_of(line)}(" not in body]
-    return "\n".join([body, *declarations, *definitions]) + "\n"
+    return "\n".join([body, *declarations, *definitions]) + "\n", frozenset(map(_name_of, needed))
 
 
 def _name_of(declaration: str) -> str:
@@ -159,15 +167,21 @@ _CALLEE = re.compile(r"^[^@%(]*(?:\([^()]*\)[^@%(]*)*(?P<sigil>[@%])(?P<name>[\w
 _REFUSED = re.compile(r"^  (?:%\S+ = )?(invoke|callbr|indirectbr|resume|landingpad|catch\w*|cleanup\w*|va_arg)\b")
 
 
-def _cut(text: str, kernel: str) -> OneFunction:
+def _cut(text: str, kernel: str, of_library: frozenset[str]) -> OneFunction:
     lines = text.splitlines()
     begin = next(n for n, line in enumerate(lines) if line.startswith("define") and _is_head_of(line, kernel))
     end = next(n for n in range(begin, len(lines)) if lines[n] == "}")
-    body = tuple(line for line in lines[begin + 1 : end] if line and not line.lstrip().startswith(";"))
-    _check(body, kernel)
+    parameters = _parameters(lines[begin])
+    body = [line for line in lines[begin + 1 : end] if line and not line.lstrip().startswith(";")]
+    # Names that begin so are smelt's own.
+    body = [re.sub(r"(?<=%)smelt\.|^smelt\.(?=[\w.$-]*:)", ".smelt.", line) for line in body]
+    _check(body, kernel, of_library)
+    if not re.match(r"[\w.$-]+:|\"", body[0]):
+        # A first block without a name has the number after those of the parameters.
+        body.insert(0, f"{sum(name[1:].isdigit() for _, name in parameters)}:")
     rest = [*lines[:begin], *lines[end + 1 :]]
     left = [line for line in _without_functions(rest) if not line.startswith((*_TARGET_LINES, "source_filename", ";"))]
-    return OneFunction(_parameters(lines[begin]), body, tuple(left))
+    return OneFunction(parameters, tuple(body), tuple(left))
 
 
 def _is_head_of(line: str, kernel: str) -> bool:
@@ -191,11 +205,11 @@ def _parameters(head: str) -> tuple[tuple[str, str], ...]:
     for part in split_list(head[head.index("(") + 1 :]):
         kind = re.match(r"ptr(?: addrspace\(\d+\))?|<[^>]*>|[\w.]+", part)
         assert kind is not None
-        found.append((kind[0], part.rsplit(" ", maxsplit=1)[-1]))
+        found.append((kind[0], part.rsplit(" ", maxsplit=1)[-1].replace("%smelt.", "%.smelt.")))
     return tuple(found)
 
 
-def _check(body: tuple[str, ...], kernel: str) -> None:
+def _check(body: Sequence[str], kernel: str, of_library: frozenset[str]) -> None:
     """Refuse what may do anything but compute, and access memory by instructions that can be watched."""
     private, is_entry = 0, True
     for number, line in enumerate(body):
@@ -205,7 +219,7 @@ def _check(body: tuple[str, ...], kernel: str) -> None:
             raise DeviceError(f"the kernel {kernel} has the instruction {refused[1]}, which no kernel has")
         call = _CALL.match(line)
         if call is not None:
-            _check_call(call["rest"], kernel)
+            _check_call(call["rest"], kernel, of_library)
         elif " = alloca " in line:
             if not is_entry or re.search(r"= alloca .*, i\d+ %", line):
                 raise DeviceError(f"the kernel {kernel} takes memory from the stack as it runs, which no kernel does")
@@ -216,18 +230,15 @@ def _check(body: tuple[str, ...], kernel: str) -> None:
         )
 
 
-def _check_call(call: str, kernel: str) -> None:
+def _check_call(call: str, kernel: str, of_library: frozenset[str]) -> None:
     callee = _CALLEE.match(call)
     if callee is None or callee["sigil"] == "%" or re.search(r"\basm\b", call.split("(")[0]):
         raise DeviceError(f"the kernel {kernel} calls what is only known when it runs, or assembly: {call}")
     name = callee["name"].strip('"')
-    if not (name.startswith(("air.", "llvm.")) or name in _OF_C_LIBRARY):
-        raise DeviceError(f"the kernel {kernel} calls {name}, which could not be made a part of it: does it call itself?")
-
-
-_OF_C_LIBRARY = frozenset(
-    f"{name}f" for name in ("acos", "asin", "atan", "atan2", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "tan", "nextafter")
-) | {"sin", "cos", "tan", "ilogbf", "erff"}
+    if not (name.startswith(("air.", "llvm.")) or name in of_library):
+        raise DeviceError(
+            f"the kernel {kernel} calls {name}, which could not be made a part of it: does it call itself?"
+        )
 
 
 def _rough_size(line: str) -> int:

@@ -32,7 +32,9 @@ def reading_moved(name: str, operation: str, kind: str, *, is_inside: bool) -> s
 
 def testing_moved(name: str, operation: str) -> str:
     """LLVM IR of a function that says whether the value that is moved to this lane comes from inside of so many lanes."""
-    return _IS_INSIDE.format(name=name, slot=AFTER, test=_IS_INSIDE_UP if operation.endswith("_up") else _IS_INSIDE_DOWN)
+    return _IS_INSIDE.format(
+        name=name, slot=AFTER, test=_IS_INSIDE_UP if operation.endswith("_up") else _IS_INSIDE_DOWN
+    )
 
 
 def reading(name: str, operation: str, kind: str, *, is_unsigned: bool) -> str:
@@ -65,7 +67,11 @@ def reading(name: str, operation: str, kind: str, *, is_unsigned: bool) -> str:
     if word == "broadcast_first":
         return _loop(name, kind, "poison", has="false", member=same_group, combine=f"%combined = freeze {kind} %total")
     return _MASK_FUNCTIONS[word].format(
-        name=name, kind=kind, slot=AFTER, group=_GROUP_MASK.format(size=size, lanes=(1 << size) - 1), resized=_resized(kind)
+        name=name,
+        kind=kind,
+        slot=AFTER,
+        group=_GROUP_MASK.format(size=size, lanes=(1 << size) - 1),
+        resized=_resized(kind),
     )
 
 
@@ -331,7 +337,9 @@ done:
 """,
 }
 
-GIVE_NOTHING = frozenset(f"{scope}_{word}" for scope in ("simd", "quad") for word in ("is_first", "active_threads_mask"))
+GIVE_NOTHING = frozenset(
+    f"{scope}_{word}" for scope in ("simd", "quad") for word in ("is_first", "active_threads_mask")
+)
 """The operations without a value that is given to the others."""
 
 OPERATIONS = (

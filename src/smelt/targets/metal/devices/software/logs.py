@@ -9,11 +9,11 @@ src/device/intrinsics/output.jl.
 from __future__ import annotations
 
 import re
-import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from smelt.lowering.threadgroups import PRINTER
 from smelt.targets.metal.devices.software.listings import split_list
+from smelt.targets.metal.devices.software.loggers import SYMBOL
 from smelt.targets.metal.devices.software.records import place_of
 
 FUNCTION = "air.os_log"
@@ -87,11 +87,8 @@ def _with_lists_first(lines: list[str]) -> list[str]:
 
 _LOG = re.compile(rf"^  (?:tail )?call void @{re.escape(FUNCTION)}\((?P<arguments>.*)\)[^()]*$")
 
-SYMBOL = "smelt_metal_log"
-"""What kernels call, on the host."""
-
 DECLARATION = f"""\
-declare void @{SYMBOL}(i64, i32, ptr, ptr, i64)
+declare void @{SYMBOL}(i64, i32, ptr, i64, ptr, i64)
 define internal i64 @smelt.logger(ptr %state) alwaysinline {{
   %record_at = getelementptr i64, ptr %state, i64 {PRINTER}
   %record = load ptr, ptr %record_at, !invariant.load !{{}}
@@ -102,8 +99,8 @@ define internal i64 @smelt.logger(ptr %state) alwaysinline {{
 """
 
 
-def with_loggers(lines: Iterable[str]) -> list[str]:
-    """The body of a kernel that gives what it logs to the logger of its launch.
+def with_loggers(lines: Iterable[str], sizes: Mapping[str, str]) -> list[str]:
+    """The body of a kernel that gives what it logs to the logger of its launch, given the bytes of the module's variables.
 
     Raises `ValueError` for a format that is not a constant of the module, which may be of any length.
     """
@@ -115,56 +112,12 @@ def with_loggers(lines: Iterable[str]) -> list[str]:
             continue
         _, _, kind, form, arguments, size = split_list(call["arguments"])
         constant = form.removeprefix("ptr addrspace(2) ").removeprefix("noundef ")
-        if not constant.startswith(("@", "getelementptr")):
+        if constant not in sizes:
             raise ValueError("it logs with a format that is only known when it runs")
         own = f"%smelt.log{number}"
         found += [
             f"  {own}.logger = call i64 @smelt.logger(ptr %smelt.state)",
             f"  {own}.format = addrspacecast ptr addrspace(2) {constant} to ptr",
-            f"  call void @{SYMBOL}(i64 {own}.logger, {kind}, ptr {own}.format, {arguments}, {size})",
+            f"  call void @{SYMBOL}(i64 {own}.logger, {kind}, ptr {own}.format, i64 {sizes[constant]}, {arguments}, {size})",
         ]
     return found
-
-
-_SPECIFIER = re.compile(r"%(?P<flags>[-+ #0]*)(?P<width>\d*)(?P<precision>\.\d+)?(?P<length>hh|h|ll|l|z|j|t|L)?(?P<kind>[a-zA-Z%])")
-
-
-def formatted(form: str, arguments: bytes) -> str:
-    """The text of a format and its arguments; a specifier that has none is left as it is."""
-    place = 0
-
-    def take(size: int) -> bytes | None:
-        nonlocal place
-        place = -(-place // size) * size + size
-        return arguments[place - size : place] if place <= len(arguments) else None
-
-    def shown(found: re.Match[str]) -> str:
-        kind = found["kind"]
-        if kind == "%":
-            return "%"
-        before = f"%{found['flags']}{found['width']}{found['precision'] or ''}"
-        if kind in "eEfFgGaA":
-            data = take(8)
-            if data is None:
-                return found[0]
-            (number,) = struct.unpack("<d", data)
-            return number.hex() if kind in "aA" else (before + kind) % number
-        if kind in "diuxXocp":
-            wide = kind == "p" or found["length"] in ("l", "ll", "z", "j", "t")
-            data = take(8 if wide else 4)
-            if data is None:
-                return found[0]
-            value = int.from_bytes(data, "little", signed=kind in "di")
-            if found["length"] in ("h", "hh"):
-                value = _narrowed(value, 16 if found["length"] == "h" else 8, is_signed=kind in "di")
-            if kind == "p":
-                return f"0x{value:x}"
-            return (before + ("c" if kind == "c" else kind.replace("u", "d"))) % (value & 0xFF if kind == "c" else value)
-        return found[0]
-
-    return _SPECIFIER.sub(shown, form)
-
-
-def _narrowed(value: int, bits: int, *, is_signed: bool) -> int:
-    low = value & ((1 << bits) - 1)
-    return low - (1 << bits) if is_signed and low >> (bits - 1) else low

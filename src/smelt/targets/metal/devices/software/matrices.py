@@ -27,7 +27,8 @@ PACKED = "<4 x float>"
 """What a lane gives the others of two matrices: its two elements of the one, and of the other."""
 
 
-def _scalar(kind: str) -> str:
+def scalar(kind: str) -> str:
+    """The type of the elements of a matrix."""
     return kind.removeprefix("<64 x ").removesuffix(">")
 
 
@@ -44,7 +45,7 @@ def packing(name: str, first: str, second: str) -> str:
     lines, packed = [], "poison"
     for number, (matrix, kind) in enumerate((("%a", first), ("%a", first), ("%b", second), ("%b", second))):
         lines.append(f"  %e{number} = extractelement {kind} {matrix}, i32 {number % 2}")
-        lines.append(_widened(f"%w{number}", _scalar(kind), f"%e{number}"))
+        lines.append(_widened(f"%w{number}", scalar(kind), f"%e{number}"))
         lines.append(f"  %p{number} = insertelement {PACKED} {packed}, float %w{number}, i32 {number}")
         packed = f"%p{number}"
     body = "\n".join(lines)
@@ -60,8 +61,8 @@ def multiplying(name: str, slot: str, slot_bytes: int, third: str, result: str) 
         "  %row_a = and i64 %row, 4\n  %row_b = shl i64 %row_a, 2\n  %row_c = shl i64 %row_3, 1\n  %row_lanes = or i64 %row_b, %row_c",
         "  %column_a = shl i64 %column_4, 1\n  %column_lanes = or i64 %column_a, %column_bit",
         f"  %c0 = extractelement {third} %c, i32 0\n  %c1 = extractelement {third} %c, i32 1",
-        _widened("%sum0", _scalar(third), "%c0"),
-        _widened("%sum1", _scalar(third), "%c1"),
+        _widened("%sum0", scalar(third), "%c0"),
+        _widened("%sum1", scalar(third), "%c1"),
     ]
     totals = ["%sum0", "%sum1"]
     for k in range(SIZE):
@@ -83,10 +84,10 @@ def multiplying(name: str, slot: str, slot_bytes: int, third: str, result: str) 
             ]
             totals[element] = f"%total{k}_{element}"
     for element in range(2):
-        lines.append(_narrowed(f"%d{element}", _scalar(result), totals[element]))
+        lines.append(_narrowed(f"%d{element}", scalar(result), totals[element]))
     lines += [
-        f"  %first = insertelement {result} poison, {_scalar(result)} %d0, i32 0",
-        f"  %both = insertelement {result} %first, {_scalar(result)} %d1, i32 1",
+        f"  %first = insertelement {result} poison, {scalar(result)} %d0, i32 0",
+        f"  %both = insertelement {result} %first, {scalar(result)} %d1, i32 1",
     ]
     body = "\n".join(lines)
     return f"\ndefine internal {result} @{name}(ptr %state, {third} %c) alwaysinline {{\n{slot}\n{_OWN_PLACE}\n{body}\n  ret {result} %both\n}}\n"
@@ -94,86 +95,49 @@ def multiplying(name: str, slot: str, slot_bytes: int, third: str, result: str) 
 
 def filling(name: str, kind: str) -> str:
     """LLVM IR of a function that makes a matrix whose elements are all the same."""
-    scalar = _scalar(kind)
+    element = scalar(kind)
     return f"""
-define internal {kind} @{name}({scalar} %value) alwaysinline {{
-  %first = insertelement {kind} poison, {scalar} %value, i32 0
-  %both = insertelement {kind} %first, {scalar} %value, i32 1
+define internal {kind} @{name}({element} %value) alwaysinline {{
+  %first = insertelement {kind} poison, {element} %value, i32 0
+  %both = insertelement {kind} %first, {element} %value, i32 1
   ret {kind} %both
 }}
 """
 
 
-def _places(operands: tuple[str, ...]) -> str:
-    """LLVM IR that makes `%index0` and `%index1`, where the two elements of a lane lie, of operands `%o0` to `%o2`.
+def placing(name: str, slot: str, operands: tuple[str, ...], element: int) -> str:
+    """LLVM IR of a function that says where an element of a lane lies in memory, of operands of these types.
 
     Up to AIR 2.7 they are the elements of a row, the origin, and whether it is transposed; from 2.8 on sizes, strides and origin.
     """
+    given = "".join(f", {operand} %o{number}" for number, operand in enumerate(operands))
     if operands[0] == "i64":
-        return "\n".join(
-            f"""\
-  %c{element} = add i64 %column, {element}
-  %down{element} = select i1 %o2, i64 %c{element}, i64 %row
-  %across{element} = select i1 %o2, i64 %row, i64 %c{element}
-  %ox{element} = extractelement <2 x i64> %o1, i32 0
-  %oy{element} = extractelement <2 x i64> %o1, i32 1
-  %y{element} = add i64 %oy{element}, %down{element}
-  %x{element} = add i64 %ox{element}, %across{element}
-  %line{element} = mul i64 %y{element}, %o0
-  %index{element} = add i64 %line{element}, %x{element}"""
-            for element in range(2)
-        )
-    return "\n".join(
-        f"""\
-  %c{element} = add i64 %column, {element}
-  %ox{element} = extractelement <2 x i64> %o2, i32 0
-  %oy{element} = extractelement <2 x i64> %o2, i32 1
-  %sx{element} = extractelement <2 x i64> %o1, i32 0
-  %sy{element} = extractelement <2 x i64> %o1, i32 1
-  %x{element} = add i64 %ox{element}, %c{element}
-  %y{element} = add i64 %oy{element}, %row
-  %xs{element} = mul i64 %x{element}, %sx{element}
-  %ys{element} = mul i64 %y{element}, %sy{element}
-  %index{element} = add i64 %xs{element}, %ys{element}"""
-        for element in range(2)
-    )
-
-
-def loading(name: str, slot: str, kind: str, pointer: str, operands: tuple[str, ...]) -> str:
-    """LLVM IR of a function that loads a matrix."""
-    scalar = _scalar(kind)
-    given = ", ".join(f"{operand} %o{number}" for number, operand in enumerate(operands))
+        place = """\
+  %down = select i1 %o2, i64 %c, i64 %row
+  %across = select i1 %o2, i64 %row, i64 %c
+  %ox = extractelement <2 x i64> %o1, i32 0
+  %oy = extractelement <2 x i64> %o1, i32 1
+  %y = add i64 %oy, %down
+  %x = add i64 %ox, %across
+  %line = mul i64 %y, %o0
+  %index = add i64 %line, %x"""
+    else:
+        place = """\
+  %ox = extractelement <2 x i64> %o2, i32 0
+  %oy = extractelement <2 x i64> %o2, i32 1
+  %sx = extractelement <2 x i64> %o1, i32 0
+  %sy = extractelement <2 x i64> %o1, i32 1
+  %x = add i64 %ox, %c
+  %y = add i64 %oy, %row
+  %xs = mul i64 %x, %sx
+  %ys = mul i64 %y, %sy
+  %index = add i64 %xs, %ys"""
     return f"""
-define internal {kind} @{name}(ptr %state, {pointer} %p, {given}) alwaysinline {{
+define internal i64 @{name}(ptr %state{given}) alwaysinline {{
 {slot}
 {_OWN_PLACE}
-{_places(operands)}
-  %place0 = getelementptr {scalar}, {pointer} %p, i64 %index0
-  %place1 = getelementptr {scalar}, {pointer} %p, i64 %index1
-  %e0 = load {scalar}, {pointer} %place0
-  %e1 = load {scalar}, {pointer} %place1
-  %first = insertelement {kind} poison, {scalar} %e0, i32 0
-  %both = insertelement {kind} %first, {scalar} %e1, i32 1
-  ret {kind} %both
-}}
-"""
-
-
-def storing(name: str, slot: str, kind: str, pointer: str, operands: tuple[str, ...]) -> str:
-    """LLVM IR of a function that stores a matrix."""
-    scalar = _scalar(kind)
-    given = ", ".join(f"{operand} %o{number}" for number, operand in enumerate(operands))
-    return f"""
-define internal void @{name}(ptr %state, {kind} %value, {pointer} %p, {given}) alwaysinline {{
-{slot}
-{_OWN_PLACE}
-{_places(operands)}
-  %e0 = extractelement {kind} %value, i32 0
-  %e1 = extractelement {kind} %value, i32 1
-  %place0 = getelementptr {scalar}, {pointer} %p, i64 %index0
-  %place1 = getelementptr {scalar}, {pointer} %p, i64 %index1
-  store {scalar} %e0, {pointer} %place0
-  store {scalar} %e1, {pointer} %place1
-  ret void
+  %c = add i64 %column, {element}
+{place}
+  ret i64 %index
 }}
 """

@@ -7,7 +7,7 @@ for whoever waits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn, Protocol
 
 import numpy as np
@@ -74,7 +74,12 @@ class RunsKernels(Pipeline, Protocol):
     @property
     def kernel(self) -> Kernel: ...
     def dispatch(
-        self, regions: Mapping[int, Region], threads: Sizes, group: Sizes, threadgroup_memory: Mapping[int, int]
+        self,
+        regions: Mapping[int, Region],
+        threads: Sizes,
+        group: Sizes,
+        threadgroup_memory: Mapping[int, int],
+        resources: Sequence[Region],
     ) -> None: ...
 
 
@@ -87,6 +92,7 @@ class SoftwareEncoder:
         self._pipeline: RunsKernels | None = None
         self._regions: dict[int, Region] = {}
         self._threadgroup_memory: dict[int, int] = {}
+        self._resources: list[Region] = []
         self._has_ended = False
 
     def set_pipeline(self, pipeline: RunsKernels) -> None:
@@ -113,8 +119,9 @@ class SoftwareEncoder:
         """How many bytes a group shares in an argument."""
         self._threadgroup_memory[index] = nbytes
 
-    def use_resource(self, buffer: SoftwareBuffer, *, is_written: bool) -> None:
-        """All memory can be reached."""
+    def use_resource(self, buffer: SoftwareBuffer, *, is_written: bool) -> None:  # noqa: ARG002 - all memory can be written
+        """Memory that kernels may reach through addresses."""
+        self._resources.append(Region(buffer.gpu_address, buffer.nbytes, buffer))
 
     def dispatch_threads(self, threads: Sizes, group: Sizes) -> None:
         """Run that many threads in all. Raises `DeviceError` for a grid that can't be."""
@@ -124,13 +131,13 @@ class SoftwareEncoder:
         if pipeline is None:
             self._refuse("no pipeline was set")
         # What is set later is for later dispatches.
-        regions, memory = dict(self._regions), dict(self._threadgroup_memory)
+        regions, memory, resources = dict(self._regions), dict(self._threadgroup_memory), tuple(self._resources)
         most_bytes = self._device.max_threadgroup_memory_length
         check_dispatch(pipeline.kernel, pipeline, threads, group, memory, most_threadgroup_bytes=most_bytes)
 
         def run() -> None:
             # LIFETIME: the buffers are there until it has run.
-            pipeline.dispatch(regions, threads, group, memory)
+            pipeline.dispatch(regions, threads, group, memory, resources)
 
         self._add(run)
 

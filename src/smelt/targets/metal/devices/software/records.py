@@ -17,6 +17,7 @@
 | 15, 16 | the address of the rows for all memory that the kernel may use, and how many they are |
 | 17 | the address of what is known of each byte of threadgroup memory, see `tracking` |
 | 18 | the number of the `Logger` |
+| 19 | whether constants may change while the kernel runs, since it writes to the same memory |
 
 A row is four words: address, bytes, parameter, and the address of what is known of each byte. The first row is for nothing.
 """
@@ -25,7 +26,7 @@ from __future__ import annotations
 
 NAMES = (
     *("stop", "lock", "count", "serial", "what", "kind", "root", "offset", "bytes", "x", "y", "z", "other"),
-    *("zeros", "junk", "rows", "row_count", "group_shadow", "logger"),
+    *("zeros", "junk", "rows", "row_count", "group_shadow", "logger", "changes"),
 )
 """The words, in their order."""
 

@@ -27,6 +27,14 @@ define internal i1 @smelt.is_stopped(ptr %state) alwaysinline {{
   ret i1 %is_stopped
 }}
 
+define internal i1 @smelt.changes(ptr %state) alwaysinline {{
+{_RECORD}
+{place_of("changes")}
+  %word = load i64, ptr %changes_place, !invariant.load !{{}}
+  %changes = icmp ne i64 %word, 0
+  ret i1 %changes
+}}
+
 define internal i64 @smelt.group_shadow(ptr %state) alwaysinline {{
 {_RECORD}
 {place_of("group_shadow")}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the demonstration looks: headings, tables, progress, and claims with a mark that says whether they hold.
+"""How commands look that show much: headings, tables, progress, and marks that say whether something holds or works.
 
 Where there is no terminal there is no colour and no progress; where the stream can't show a mark there is a word.
 """
@@ -7,7 +7,7 @@ Where there is no terminal there is no colour and no progress; where the stream 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from rich.console import Console
@@ -15,8 +15,15 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-_MARKS = {True: "✓", False: "✗"}
-_WORDS = {True: "ok", False: "WRONG"}
+from smelt.cli.finding import Finding
+
+_WIDE = 1000
+"""Of columns, where lines are not to be broken."""
+
+_HOLDS = {True: "works", False: "broken"}
+_MARKS = {"works": "✓", "limited": "!", "absent": "-", "broken": "✗"}
+_WORDS = {"works": "ok", "limited": "!", "absent": "-", "broken": "WRONG"}
+_COLOURS = {"works": "green", "limited": "yellow", "absent": "dim", "broken": "bold red"}
 
 
 class Screen:
@@ -24,6 +31,8 @@ class Screen:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._console = Console(quiet=quiet, highlight=False)
+        if not self._console.is_terminal:
+            self._console.width = _WIDE
         try:
             "".join(_MARKS.values()).encode(self._console.encoding)
             self._marks = _MARKS
@@ -45,17 +54,28 @@ class Screen:
 
     def claim(self, text: str, *, holds: bool) -> None:
         """A claim, and whether it holds."""
-        colour = "green" if holds else "bold red"
-        self._console.print(f"  [{colour}]{self._marks[holds]}[/{colour}] {escape(text)}", soft_wrap=True)
+        self._marked(_HOLDS[holds], text)
+
+    def finding(self, finding: Finding) -> None:
+        """Something that was looked at, and what mends it."""
+        self._marked(finding.state, f"{finding.subject}: {finding.detail}")
+        if finding.remedy:
+            self._console.print(f"    [bold]{escape(finding.remedy)}[/bold]", soft_wrap=True)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """A table, whose first column is text and whose others are figures."""
+        """A table, whose first column is text and whose others are figures. Without a terminal it is as wide as it needs."""
         table = Table(box=None, header_style="dim", pad_edge=True, padding=(0, 1))
         for number, column in enumerate(columns):
             table.add_column(column, justify="right" if number else "left", no_wrap=True)
         for row in rows:
             table.add_row(*map(escape, row))
         self._console.print(table)
+
+    @contextmanager
+    def waiting(self, what: str) -> Iterator[None]:
+        """Shows that something is going on, for as long as this lasts."""
+        with self._console.status(what) if self._console.is_terminal else nullcontext():
+            yield
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
@@ -72,3 +92,7 @@ class Screen:
         broken = sum(not holds for _, holds in claims)
         self.heading(f"{broken} of {len(claims)} claims do not hold" if broken else f"All {len(claims)} claims hold")
         self.path(directory, "has the programs and the pictures: change the programs, and run this again")
+
+    def _marked(self, state: str, text: str) -> None:
+        colour = _COLOURS[state]
+        self._console.print(f"  [{colour}]{self._marks[state]}[/{colour}] {escape(text)}", soft_wrap=True)

@@ -1,21 +1,61 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The directives `command-help`, which shows what every command of smelt says of itself, and `knobs`, a table of the environment variables."""
+# ruff: noqa: INP001 - read by Sphinx
+"""What the pages show of smelt itself: the directives `error-messages`, `command-help` and `knobs`."""
 
 from __future__ import annotations
 
 import argparse
 import ast
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from unittest import mock
 
 from docutils import nodes
+from error_messages import listed, messages
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+import smelt
 from smelt import cli, knobs
+
+
+class ErrorMessages(SphinxDirective):
+    """`{error-messages} KIND...`: a table of the messages of these kinds, in the modules whose names begin with one of `:in:`."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+    option_spec: ClassVar[dict[str, Any]] = {"in": str}
+
+    def run(self) -> list[nodes.Node]:
+        kinds, places = self.arguments[0].split(), self.options.get("in", "").split()
+        package = Path(str(smelt.__file__)).parent
+        shown = sorted({(one.text, one.help) for one in listed(messages(package), kinds, places)})
+        if not shown:
+            raise self.error(f"smelt has no message of {self.arguments[0]} in {' '.join(places)}")
+        with_help = any(instead for _, instead in shown)
+        rows = [(text, instead) if with_help else (text,) for text, instead in shown]
+        return [_table(("message", "what to do")[: 1 + with_help], rows)]
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> nodes.table:
+    group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in heads), cols=len(heads))
+    head, body = nodes.thead("", _row(heads)), nodes.tbody()
+    body += [_row(row) for row in rows]
+    group += [head, body]
+    return nodes.table("", group, classes=["error-messages"])
+
+
+def _row(texts: Iterable[str]) -> nodes.row:
+    return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", *_marked_up(text))) for text in texts))
+
+
+def _marked_up(text: str) -> Iterator[nodes.Node]:
+    """A text in which code stands between backticks."""
+    for number, part in enumerate(text.split("`")):
+        yield nodes.literal("", part) if number % 2 else nodes.Text(part)
 
 
 def commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
@@ -48,19 +88,22 @@ class Knobs(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         body = ast.parse(Path(str(knobs.__file__)).read_text(encoding="utf-8")).body
         listed = nodes.definition_list()
-        for assignment, text in zip(body, body[1:], strict=False):
+        for assignment, text in pairwise(body):
             if isinstance(assignment, ast.Assign | ast.AnnAssign) and isinstance(text, ast.Expr):
                 target = assignment.target if isinstance(assignment, ast.AnnAssign) else assignment.targets[0]
                 knob = getattr(knobs, ast.unparse(target))
                 said = " ".join(ast.literal_eval(text.value).split())
                 listed += nodes.definition_list_item(
-                    "", nodes.term("", "", nodes.literal("", knob.name)), nodes.definition("", nodes.paragraph("", said))
+                    "",
+                    nodes.term("", "", nodes.literal("", knob.name)),
+                    nodes.definition("", nodes.paragraph("", said)),
                 )
         return [listed]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """What Sphinx calls: adds the directives."""
+    app.add_directive("error-messages", ErrorMessages)
     app.add_directive("command-help", CommandHelp)
     app.add_directive("knobs", Knobs)
     return {"parallel_read_safe": True}
