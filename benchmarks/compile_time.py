@@ -105,7 +105,7 @@ def long_kernel(lines: int) -> str:
 def stages(kernel: Any, kinds: tuple[Any, ...]) -> dict[str, float]:
     """The time of each stage for a kernel that was not compiled yet."""
     job = CompilerJob(kernel.instance(kinds), kernel.config)
-    backend = driver().backends[job.config.target.name]
+    backend = driver().backend_of(job.config.target.name)
     results = backend.results_class()
     spent = {"frontend": milliseconds(lambda: untyped_program(kernel.function))}
     spent["inference"] = milliseconds(lambda: driver().inferred(job))
@@ -113,7 +113,7 @@ def stages(kernel: Any, kinds: tuple[Any, ...]) -> dict[str, float]:
     spent["lowering"] = milliseconds(lambda: driver().lowered(job, code))
     lowered = driver().lowered(job, code)
     spent["LLVM"] = milliseconds(lambda: backend.compile(job, lowered, passed_types(code), results))
-    spent["loading"] = milliseconds(lambda: NativeLinker().link(results))
+    spent["loading"] = milliseconds(lambda: NativeLinker().link(results, None))
     return spent
 
 

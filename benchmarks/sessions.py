@@ -10,14 +10,13 @@ rounds, and ratios to `import numpy` alone. What it does not show: the first lau
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 import os
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 ROUNDS = 15
@@ -118,53 +117,85 @@ def process_time(arguments: list[str], environment: dict[str, str]) -> float:
     return 1e3 * (after.children_user + after.children_system - before.children_user - before.children_system)
 
 
+LOOKUP = """
+import sys, time
+import numpy as np
+import smelt
+from smelt import _wiring
+import kernels
+
+out = np.zeros(1)
+session = _wiring.session()
+load, spent = session.load, []
+
+def timed(view, instance):
+    begin = time.perf_counter(), time.process_time()
+    found = load(view, instance)
+    spent.extend([time.perf_counter() - begin[0], time.process_time() - begin[1]])
+    return found
+
+session.load = timed
+kernels.fill[1](out)
+stats = smelt.stats()
+assert out[0] == 1.0 and (stats.store_hits, stats.image_hits)[sys.argv[1] == "image"] == 1
+print(*spent)
+"""
+
+KERNEL = """
+import smelt
+
+@smelt.kernel(signatures=[(smelt.float64[:],)])
+def fill(out):
+    out[smelt.grid(1)] = 1.0
+"""
+
+
 def lookups() -> None:
-    """The first hit of a fresh session, by how many entries there are."""
-    import numpy as np  # noqa: PLC0415 - not for the processes
-
-    import smelt  # noqa: PLC0415
-    from smelt import _wiring, knobs  # noqa: PLC0415
-    from smelt.caching.digests import digest  # noqa: PLC0415
+    """The first look-up of fresh processes, by how many entries there are, in the store and in an image."""
+    from smelt.caching.digests import digest  # noqa: PLC0415 - not for the processes
+    from smelt.records import replace  # noqa: PLC0415
     from smelt.sessions.contents import keyed_entries  # noqa: PLC0415
+    from smelt.sessions.directory import Directory  # noqa: PLC0415
     from smelt.sessions.entries import encode_entry  # noqa: PLC0415
-    from smelt.sessions.images import Image, image_bytes  # noqa: PLC0415
-    from smelt.sessions.store import Session  # noqa: PLC0415
-    from smelt.targets.native.results import NativeResults  # noqa: PLC0415
+    from smelt.sessions.fingerprints import remembered_fingerprints  # noqa: PLC0415
+    from smelt.sessions.images import image_bytes  # noqa: PLC0415
 
-    with tempfile.TemporaryDirectory() as folder, knobs.CACHE_DIRECTORY.set(folder):
-
-        @smelt.kernel
-        def fill(out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-            out[smelt.grid(1)] = 1.0
-
-        fill[1](np.zeros(1))
-        jobs, session = _wiring.jobs(), _wiring.session()
-        assert session is not None
-        directory = session.directory
-        assert directory is not None
-        (own,) = keyed_entries(directory)
-        instance, view = fill.instance(fill.compiled_for[0]), jobs.view(fill.config).frozen()
-        count, all_entries = 1, {own[0]: [own[1]]}
-        print(f"{'entries':>10}{'store':>12}{'image':>12}")
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "kernels.py").write_text(KERNEL)
+        Path(folder, "lookup.py").write_text(LOOKUP)
+        environment = {**os.environ, "SMELT_CACHE_DIR": f"{folder}/store"}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        first_launch = [sys.executable, "-c", "import kernels, numpy; kernels.fill[1](numpy.zeros(1))"]
+        subprocess.run(first_launch, cwd=folder, env=environment, check=True)  # noqa: S603 - itself
+        # Another one, in which there is what is remembered of smelt itself, and no entry.
+        emptied = environment | {"SMELT_CACHE_DIR": f"{folder}/emptied"}
+        directory, image = Directory(f"{folder}/store"), Path(folder, "kernels.smelt.image")
+        ((own_key, own),) = keyed_entries(directory)
+        fingerprints = remembered_fingerprints(directory)
+        all_entries = {own_key: [own]}
+        print(f"{'entries':>10}{'store':>22}{'image':>22}   elapsed, and time of the processor")
         for wanted in (10, 1000, 100_000):
-            while count < wanted:
-                key = digest(count.to_bytes(8, "little"))
-                entry = dataclasses.replace(own[1], text=f"another({count})")
+            for number in range(len(all_entries), wanted):
+                key = digest(number.to_bytes(8, "little"))
+                entry = replace(own, text=f"another({number})")
                 directory.write(f"entries/{key[:1].hex()}/{key.hex()}/{entry.name()}", encode_entry(key, entry))
                 all_entries[key] = [entry]
-                count += 1
-            in_store, in_image = [], []
-            buffer = image_bytes(all_entries, {})
-            for _ in range(ROUNDS):
-                begin = time.perf_counter()
-                found = Session(jobs.overlays, {"NativeResults": NativeResults}, directory=directory).load(view, instance)
-                in_store.append(time.perf_counter() - begin)
-                assert found is not None
-                begin = time.perf_counter()
-                image = Image(buffer, "")
-                assert image.entry(own[0], image.names(own[0])[0]) is not None
-                in_image.append(time.perf_counter() - begin)
-            print(f"{count:10}{1e3 * min(in_store):9.2f} ms{1e3 * min(in_image):9.2f} ms")
+            columns = []
+            for place in ("store", "image"):
+                if place == "image":
+                    image.write_bytes(image_bytes(all_entries, fingerprints))
+                    shutil.rmtree(f"{folder}/emptied/entries", ignore_errors=True)
+                found = [looked_up(folder, place, emptied if place == "image" else environment) for _ in range(ROUNDS)]
+                columns.append(" ".join(f"{1e3 * min(times):7.2f} ms" for times in zip(*found, strict=True)))
+                image.unlink(missing_ok=True)
+            print(f"{wanted:10}" + "".join(f"{column:>22}" for column in columns))
+
+
+def looked_up(folder: str, place: str, environment: dict[str, str]) -> list[float]:
+    """How many seconds the first look-up of a process took, and how many of the processor."""
+    command = [sys.executable, "lookup.py", place]
+    done = subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True)  # noqa: S603 - itself
+    return [float(number) for number in done.stdout.split()]
 
 
 if __name__ == "__main__":

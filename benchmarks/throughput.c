@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The yardsticks of throughput.py: what the kernels compute, as one would write it in C. */
+ * The yardsticks of throughput.py: what the kernels compute, as one would write it in C, on one core or, with -fopenmp, on all. */
 #include <math.h>
 #include <stdint.h>
 
 void saxpy(int64_t n, float *restrict out, float a, const float *restrict x, const float *restrict y)
 {
+#pragma omp parallel for
     for (int64_t i = 0; i < n; i++)
         out[i] = a * x[i] + y[i];
 }
 
 void stencil(int64_t height, int64_t width, float *restrict out, const float *restrict u)
 {
+#pragma omp parallel for
     for (int64_t y = 1; y < height - 1; y++)
         for (int64_t x = 1; x < width - 1; x++)
             out[y * width + x] = 0.5f * u[y * width + x] + 0.125f * (u[y * width + x - 1] + u[y * width + x + 1]
@@ -19,6 +21,7 @@ void stencil(int64_t height, int64_t width, float *restrict out, const float *re
 
 void matmul(int64_t n, float *restrict c, const float *restrict a, const float *restrict b)
 {
+#pragma omp parallel for
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j < n; j++) {
             float s = 0;
@@ -30,6 +33,7 @@ void matmul(int64_t n, float *restrict c, const float *restrict a, const float *
 
 void mandelbrot(int64_t height, int64_t width, int32_t *restrict out, int64_t limit)
 {
+#pragma omp parallel for schedule(dynamic, 4)
     for (int64_t y = 0; y < height; y++)
         for (int64_t x = 0; x < width; x++) {
             double cr = -2.0 + 3.0 * (double)x / (double)width, ci = -1.5 + 3.0 * (double)y / (double)height;
@@ -48,6 +52,7 @@ void mandelbrot(int64_t height, int64_t width, int32_t *restrict out, int64_t li
 void nbody(int64_t n, float *restrict ax, float *restrict ay, float *restrict az, const float *restrict x,
            const float *restrict y, const float *restrict z, const float *restrict mass)
 {
+#pragma omp parallel for
     for (int64_t i = 0; i < n; i++) {
         float sx = 0, sy = 0, sz = 0;
         for (int64_t j = 0; j < n; j++) {
@@ -72,6 +77,7 @@ static inline float normal(float x)
 void black_scholes(int64_t n, float *restrict call, float *restrict put, const float *restrict price,
                    const float *restrict strike, const float *restrict years, float rate, float volatility)
 {
+#pragma omp parallel for
     for (int64_t i = 0; i < n; i++) {
         float spread = volatility * sqrtf(years[i]);
         float d1 = (logf(price[i] / strike[i]) + (rate + 0.5f * volatility * volatility) * years[i]) / spread;
@@ -83,6 +89,7 @@ void black_scholes(int64_t n, float *restrict call, float *restrict put, const f
 
 void histogram(int64_t n, int32_t *restrict counts, const uint8_t *restrict values)
 {
+#pragma omp parallel for
     for (int64_t i = 0; i < n; i++)
         __atomic_fetch_add(&counts[values[i]], 1, __ATOMIC_RELAXED);
 }
@@ -90,6 +97,7 @@ void histogram(int64_t n, int32_t *restrict counts, const uint8_t *restrict valu
 /* Groups of 256 threads: what the barriers of the kernel separate are loops here. */
 void reduction(int64_t groups, float *restrict out, const float *restrict x)
 {
+#pragma omp parallel for
     for (int64_t group = 0; group < groups; group++) {
         float shared[256];
         for (int64_t i = 0; i < 256; i++)
@@ -103,6 +111,7 @@ void reduction(int64_t groups, float *restrict out, const float *restrict x)
 
 void tiled_matmul(int64_t n, float *restrict c, const float *restrict a, const float *restrict b)
 {
+#pragma omp parallel for collapse(2)
     for (int64_t row = 0; row < n; row += 16)
         for (int64_t column = 0; column < n; column += 16) {
             float left[16][16], right[16][16], sums[16][16] = {{0}};

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How fast generated code is on one core, against C by gcc -O3 -march=native and against peers where they are installed.
+"""How fast generated code is, against C by gcc -O3 -march=native and against peers where they are installed.
 
-    python benchmarks/throughput.py [--quick] [--only NAME ...]
+    python benchmarks/throughput.py [--quick] [--all-cores] [--only NAME ...]
 
-Every row is timed in turn with the C of throughput.c in the same round, on the same arrays, by the time that the process had of the
-processors. Three compilations of the C are yardsticks: as gcc does it by itself, where a * b + c becomes one rounding; with
--ffp-contract=off, which rounds as Python does and smelt too; and with -ffast-math, which is compared with fastmath=True.
+Every row is timed in turn with the C of throughput.c in the same round, on the same arrays: on one core by the time that the process had of
+the processors, and on all by the clock, with OpenMP for the C. Three compilations of the C are yardsticks: as gcc does it by itself, where
+a * b + c becomes one rounding; with -ffp-contract=off, which rounds as Python does and smelt too; and with -ffast-math, which is
+compared with fastmath=True.
 
-What it does not show: several cores; arrays that are larger than the caches; the first call.
+What it does not show: arrays that are larger than the caches; the first call. Warp is not among those on all cores: it uses one.
 """
 
 from __future__ import annotations
@@ -132,7 +133,7 @@ def workloads(*, quick: bool) -> list[Workload]:
 class Yardsticks:
     """The functions of throughput.c, compiled in several ways."""
 
-    def __init__(self, directory: pathlib.Path) -> None:
+    def __init__(self, directory: pathlib.Path, *, all_cores: bool) -> None:
         source = pathlib.Path(__file__).with_name("throughput.c")
         self._libraries = {}
         for number, (name, flags) in enumerate(FLAGS.items()):
@@ -142,6 +143,7 @@ class Yardsticks:
                 "-O3",
                 "-march=native",
                 *flags,
+                *(("-fopenmp",) if all_cores else ()),
                 "-shared",
                 "-fPIC",
                 "-o",
@@ -185,13 +187,15 @@ class Timing:
     speed: dict[str, float]
 
 
-def measure(bodies: dict[str, Callable[[], object]], *, rounds: int, seconds: float) -> dict[str, Timing]:
-    """Time all bodies in turn, each for about so many seconds a round."""
-    times = {name: _repetitions(body, seconds) for name, body in bodies.items()}
+def measure(
+    bodies: dict[str, Callable[[], object]], clock: Callable[[], int], *, rounds: int, seconds: float
+) -> dict[str, Timing]:
+    """Time all bodies in turn by a clock in nanoseconds, each for about so many seconds a round."""
+    times = {name: _repetitions(body, clock, seconds) for name, body in bodies.items()}
     samples: dict[str, list[float]] = {name: [] for name in bodies}
     for _ in range(rounds):
         for name, body in bodies.items():
-            samples[name].append(_microseconds(body, times[name]))
+            samples[name].append(_microseconds(body, clock, times[name]))
     yardsticks = {name: min(samples[name]) for name in FLAGS if name in samples}
     return {
         name: Timing(
@@ -203,17 +207,17 @@ def measure(bodies: dict[str, Callable[[], object]], *, rounds: int, seconds: fl
     }
 
 
-def _repetitions(body: Callable[[], object], seconds: float) -> int:
+def _repetitions(body: Callable[[], object], clock: Callable[[], int], seconds: float) -> int:
     body()
-    once = _microseconds(body, 1)
+    once = _microseconds(body, clock, 1)
     return max(1, int(seconds * 1e6 / max(once, 0.1)))
 
 
-def _microseconds(body: Callable[[], object], times: int) -> float:
-    start = time.process_time_ns()
+def _microseconds(body: Callable[[], object], clock: Callable[[], int], times: int) -> float:
+    start = clock()
     for _ in range(times):
         body()
-    return (time.process_time_ns() - start) / times / 1e3
+    return (clock() - start) / times / 1e3
 
 
 def check(workload: Workload, bodies: dict[str, Callable[[], object]]) -> None:
@@ -234,26 +238,32 @@ def check(workload: Workload, bodies: dict[str, Callable[[], object]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small arrays, few rounds: to see that it runs")
+    parser.add_argument("--all-cores", action="store_true", help="grids and loops are spread over all cores")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="only these kernels")
     options = parser.parse_args()
-    if hasattr(os, "sched_setaffinity"):
+    if hasattr(os, "sched_setaffinity") and not options.all_cores:
         # One processor, so that a grid is not spread over several.
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    threads = os.cpu_count() or 1 if options.all_cores else 1
+    clock = time.perf_counter_ns if options.all_cores else time.process_time_ns
     print(
         f"smelt {smelt.__version__}; microseconds for one run; speed in units of C compiled in three ways, the more the better"
     )
     if shutil.which("gcc") is None:
         print("there is no gcc, so there are no yardsticks")
     with tempfile.TemporaryDirectory() as directory:
-        yardsticks = Yardsticks(pathlib.Path(directory)) if shutil.which("gcc") is not None else None
+        yardsticks = None
+        if shutil.which("gcc") is not None:
+            yardsticks = Yardsticks(pathlib.Path(directory), all_cores=options.all_cores)
         for workload in workloads(quick=options.quick):
             if options.only and workload.name not in options.only:
                 continue
             bodies = yardsticks.bodies(workload) if yardsticks is not None else {}
             bodies |= smelt_bodies(workload, quick=options.quick)
-            bodies |= throughput_peers.bodies(workload.name, workload.arguments)
+            bodies |= throughput_peers.bodies(workload.name, workload.arguments, workload.grid, threads=threads)
             check(workload, bodies)
-            timings = measure(bodies, rounds=2 if options.quick else 11, seconds=0.0005 if options.quick else 0.02)
+            rounds, seconds = (2, 0.0005) if options.quick else (11, 0.02)
+            timings = measure(bodies, clock, rounds=rounds, seconds=seconds)
             print(f"\n{workload.name:<42} {'least':>10} {'median':>10}   " + " ".join(f"{name:>20}" for name in FLAGS))
             for name, timing in timings.items():
                 speeds = " ".join(f"{timing.speed[yardstick]:>20.2f}" for yardstick in timing.speed)

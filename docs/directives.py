@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # ruff: noqa: INP001 - read by Sphinx
-"""What the pages show of smelt itself: the directives `error-messages`, `command-help` and `knobs`."""
+"""What the pages show of smelt itself: docstrings, and the directives `error-messages`, `command-help` and `knobs`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from unittest import mock
 
+from docstrings import prose_first
 from docutils import nodes
 from error_messages import listed, messages
 from sphinx.application import Sphinx
@@ -101,8 +102,14 @@ class Knobs(SphinxDirective):
         return [listed]
 
 
+def order_docstring(_app: Sphinx, _what: str, _name: str, _found: Any, _options: Any, lines: list[str]) -> None:
+    """Have a docstring in the order that napoleon, which comes next, expects."""
+    lines[:] = prose_first(lines)
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """What Sphinx calls: adds the directives."""
+    app.connect("autodoc-process-docstring", order_docstring, priority=100)
     app.add_directive("error-messages", ErrorMessages)
     app.add_directive("command-help", CommandHelp)
     app.add_directive("knobs", Knobs)

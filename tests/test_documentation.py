@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import smelt
+import smelt.caching
 
 pytestmark = pytest.mark.once
 
@@ -48,7 +49,8 @@ def test_the_page_on_troubleshooting_lists_every_message():
         for message in error_messages.listed(MESSAGES, kinds, places)
     }
     assert len(shown) > 300
-    assert [message for message in MESSAGES if message not in shown] == []
+    missing = {f"{message.kind} of {message.module}" for message in MESSAGES if message not in shown}
+    assert missing == set(), "give each a place in one of the page's tables, {error-messages} KIND..."
 
 
 def test_no_error_is_raised_whose_message_is_not_found():
@@ -158,11 +160,35 @@ def test_the_reference_has_the_public_name(name):
     assert re.search(rf"\bsmelt\.{name}\b", REFERENCE), name
 
 
+@pytest.mark.parametrize("name", smelt.caching.__all__)
+def test_the_reference_has_the_public_name_of_the_caching_core(name):
+    # Of errors there is a list of all.
+    assert hasattr(smelt.caching.errors, name) or re.search(rf"\bsmelt\.caching\.{name}\b", REFERENCE), name
+
+
 @pytest.mark.parametrize("name", [name for name in smelt.__all__ if callable(getattr(smelt, name))])
 def test_what_is_public_has_a_docstring_of_its_own(name):
     found = getattr(smelt, name)
     assert inspect.getdoc(found)
     assert inspect.isclass(found) or found.__doc__
+
+
+# Docstrings
+
+
+def test_what_stands_behind_the_sections_of_a_docstring_is_shown_before_them():
+    lines = "One.\n\nParameters\n----------\na\n    What a is.\n\n    And more.\nb, c\n    Both.\n\nRaises `X` for a,\n`Y` for b.\n"
+    moved = program(ROOT / "docs" / "docstrings.py").prose_first(lines.split("\n"))
+    assert "\n".join(moved) == (
+        "One.\n\nRaises `X` for a,\n`Y` for b.\n\nParameters\n----------\na\n    What a is.\n\n    And more.\nb, c\n    Both.\n\n"
+    )
+
+
+def test_a_docstring_without_prose_behind_its_sections_stays_as_it_is():
+    prose_first = program(ROOT / "docs" / "docstrings.py").prose_first
+    for documented in (smelt.caching.CacheView, smelt.metal.MetalFunction.__call__, smelt.grid):
+        lines = inspect.getdoc(documented).split("\n")
+        assert [line for line in prose_first(lines) if line] == [line for line in lines if line]
 
 
 # Pictures

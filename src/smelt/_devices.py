@@ -82,8 +82,10 @@ def _software(name: str) -> Any:
 
 @functools.cache
 def software_runtime() -> Any:
-    """What the devices in software have in common: their compiled kernels, and the threads that run them. LLVM is loaded for the first one
-    that neither this process nor an earlier one has compiled."""
+    """What the devices in software have in common: their compiled kernels, and the threads that run them.
+
+    LLVM is loaded for the first kernel that neither this process nor an earlier one has compiled.
+    """
     artifacts, pipeline = (
         importlib.import_module(f"smelt.targets.metal.devices.software.{name}") for name in ("artifacts", "pipeline")
     )

@@ -16,10 +16,11 @@ from smelt import knobs
 from smelt._devices import known_devices
 from smelt._targets import OnDemand, metal_linker, metal_results
 from smelt.caching import Results, add_method
+from smelt.caching.html_tables import html_table
 from smelt.compiler.config import CompilerConfig, CompilerJob
 from smelt.compiler.jobs import Jobs
 from smelt.launch import Kernel, requests
-from smelt.records import Record, replace
+from smelt.records import Record, fields, replace
 from smelt.sessions import CompilerCode, Session
 from smelt.sessions.directory import Directory, default_directory
 from smelt.targets.native.linking import NativeLinker
@@ -35,6 +36,9 @@ RESULTS_CLASSES: Mapping[str, type[Results]] = OnDemand(
     {"NativeResults": lambda: NativeResults, "MetalResults": metal_results}
 )
 """What is kept for later processes, by the names of the classes."""
+
+
+_modules_with_kernels: set[str] = set()
 
 
 @functools.cache
@@ -72,10 +76,11 @@ def thread_grid() -> ThreadGrid | None:
     return ThreadGrid(helpers, threads) if threads > 1 else None
 
 
-def helper_store() -> CompilerCode | None:
-    """Where code is kept that depends on nothing but the compiler and what it was made of; None if nowhere."""
+@functools.cache
+def helper_store() -> CompilerCode:
+    """Where code is kept that depends on nothing but the compiler and what it was made of: in the store and in kernels' images."""
     found = session()
-    return None if found.directory is None else CompilerCode(found.directory, found.fingerprints)
+    return CompilerCode(found.directory, found.fingerprints, lambda: found.images.containers(_modules_with_kernels))
 
 
 def _compile_stub(text: str, opt_level: int) -> Any:
@@ -154,6 +159,7 @@ def kernel(function: Any = None, *, signatures: Sequence[tuple[Any, ...]] = (), 
         return functools.partial(kernel, signatures=signatures, **options)
     if not isinstance(function, types.FunctionType):
         raise TypeError(f"a kernel is made of a Python function, not of {function!r}")
+    _modules_with_kernels.add(str(function.__module__))
     return Kernel(function, CompilerConfig(target=host_target(), **options), jobs, signatures, stubs, known_devices)
 
 
@@ -291,6 +297,11 @@ class Stats(Record):
     links: int
     invalidations: int
     llvm_loaded: bool
+
+    def _repr_html_(self) -> str:
+        return html_table(
+            "smelt.stats()", [(one.name.replace("_", " "), getattr(self, one.name)) for one in fields(type(self))]
+        )
 
 
 def stats() -> Stats:

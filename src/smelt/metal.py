@@ -24,7 +24,16 @@ from smelt.targets.metal.devices.protocol import Device, Function, Library, Size
 from smelt.targets.metal.devices.software.checks import Checks
 from smelt.targets.metal.metallib import MetallibError
 
-__all__ = ["Checks", "DeviceError", "DeviceWarning", "MetalFunction", "MetalLibrary", "MetallibError", "library", "mtlfunction"]
+__all__ = [
+    "Checks",
+    "DeviceError",
+    "DeviceWarning",
+    "MetalFunction",
+    "MetalLibrary",
+    "MetallibError",
+    "library",
+    "mtlfunction",
+]
 
 _DEFAULT_GROUP = 256
 

@@ -17,20 +17,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from operator import attrgetter
-from typing import Any, ClassVar, NamedTuple, TypeVar, dataclass_transform
+from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 _MISSING = object()
 
 
-class Field(NamedTuple):
+class Field:
     """What is declared of a field: as that of `dataclasses`, as far as it goes."""
 
-    name: str = ""
-    type: Any = None
-    default: Any = _MISSING
-    compare: bool = True
-    repr: bool = True
-    metadata: Mapping[str, Any] = {}
+    __slots__ = ("compare", "default", "metadata", "name", "repr", "type")
+
+    def __init__(self, default: Any, compare: bool, repr: bool, metadata: Mapping[str, Any]) -> None:  # noqa: A002
+        self.name, self.type = "", ""
+        self.default, self.compare, self.repr, self.metadata = default, compare, repr, metadata
 
 
 def field(
@@ -41,12 +40,16 @@ def field(
     metadata: Mapping[str, Any] | None = None,
 ) -> Any:
     """Declare more of a field than its type: as the function of this name in `dataclasses`."""
-    return Field("", None, default, compare, repr, metadata or {})
+    return Field(default, compare, repr, metadata or {})
 
 
-class _Parameters(NamedTuple):
-    frozen: bool
-    eq: bool
+class _Parameters:
+    """What `dataclasses` notes of the arguments of its decorator, as far as anybody asks."""
+
+    __slots__ = ("eq", "frozen")
+
+    def __init__(self, *, eq: bool) -> None:
+        self.frozen, self.eq = True, eq
 
 
 class _DataclassFields:
@@ -93,7 +96,7 @@ class RecordType(type):
             # Of two names and more it gives a tuple, whose items are compared by identity first.
             "_compared": attrgetter(*compared) if len(compared) > 1 else attrgetter(compared[0], compared[0]),
             "__match_args__": tuple(fields),
-            "__dataclass_params__": _Parameters(frozen=True, eq=eq),
+            "__dataclass_params__": _Parameters(eq=eq),
             "__dataclass_fields__": _DataclassFields(),
         }
         made = super().__new__(cls, name, bases, body)
@@ -104,7 +107,9 @@ class RecordType(type):
 
 
 def _declared(name: str, kind: str, value: Any) -> Field:
-    return value._replace(name=name, type=kind) if isinstance(value, Field) else Field(name, kind, value)
+    declared = value if isinstance(value, Field) else field(default=value)
+    declared.name, declared.type = name, kind
+    return declared
 
 
 class Record(metaclass=RecordType):

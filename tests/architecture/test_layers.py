@@ -64,6 +64,7 @@ TABLE: dict[str, set[str] | None] = {
     "_devices": ANYTHING,
     "_targets": ANYTHING,
     "metal": ANYTHING,
+    "testing": ANYTHING,
     "": ANYTHING,
 }
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 import smelt
 from smelt.cli import main
-from smelt.cli.demo.story import PICTURES, PROGRAMS, Story
+from smelt.cli.demo.story import FILES, PICTURES, Story
 from smelt.cli.screen import Screen
 
 pytestmark = pytest.mark.once
@@ -62,6 +62,14 @@ def test_it_compiles_once_and_a_second_process_not_at_all(told):
     assert "✓ it found 4 in the store, and did not load LLVM" in done.stdout
 
 
+def test_two_metal_devices_run_the_same_metallibs(told):
+    folder, done = told
+    assert "✓ for the first device 4 metallibs were compiled, " in done.stdout
+    assert "✓ for the second device 0 were compiled and 4 pipelines linked, of the very same metallibs" in done.stdout
+    library = smelt.metal.library(folder / "smelt-demo" / "draw.metallib")
+    assert library.functions == ("draw",)
+
+
 def test_it_says_why_what_was_edited_is_compiled_again(told):
     _, done = told
     assert "✓ 1 of the three kernels was compiled again, the one that calls it" in done.stdout
@@ -71,7 +79,7 @@ def test_it_says_why_what_was_edited_is_compiled_again(told):
 def test_it_leaves_programs_and_pictures_whose_paths_it_shows(told):
     folder, done = told
     written = folder / "smelt-demo"
-    assert {path.name for path in written.iterdir()} == {*PROGRAMS, *PICTURES}
+    assert {path.name for path in written.iterdir()} == {*FILES} - {"__pycache__"}
     seen = []
     for name in PICTURES:
         assert str(written / name) in done.stdout

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import smelt
@@ -114,6 +116,32 @@ def test_launches_that_are_not_compiled_are_slower_and_no_more(monkeypatch):
     finding = found("launching")
     assert finding.state == "limited"
     assert finding.detail.startswith("this Python or NumPy lays its objects out in another way")
+
+
+def test_a_machine_that_is_no_mac_has_no_metal_and_misses_nothing(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "linux")
+    finding = found("Metal")
+    assert (finding.state, finding.remedy) == ("absent", "")
+    assert finding.detail == "this is no Mac; what is compiled for Metal here runs on Macs, too"
+
+
+def test_a_mac_without_pyobjc_is_told_what_to_install(monkeypatch):
+    monkeypatch.setattr(smelt, "devices", lambda: ())
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    assert found("Metal") == Finding(
+        "Metal", "limited", "pyobjc is not installed", "python -m pip install 'smelt[metal]'"
+    )
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
+    assert found("Metal").detail == "macOS has no Metal device for this process"
+
+
+def test_a_kernel_that_computes_something_wrong_is_broken(monkeypatch):
+    monkeypatch.setattr(np, "array_equal", lambda *_: False)
+    finding = found("Metal in software")
+    assert (finding.state, finding.detail) == ("broken", "a kernel computed something wrong on metal:software")
+    assert found("compiling for the processor").detail == "a kernel computed something wrong"
+    assert found("launching").detail == "a compiled launch computed something wrong"
 
 
 def test_one_core_is_told(monkeypatch):

@@ -40,7 +40,7 @@ def code_of(kernel):
 @pytest.fixture
 def compiled_functions(monkeypatch):
     """The names of the functions of the library that are compiled in a test, in which none is known yet."""
-    backend = driver().backends["native"]
+    backend = driver().backend_of("native")
     names = []
     compile_function = backend.bitcode
     monkeypatch.setattr(

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: T201 - a program, which prints
 """A program on a Mac whose Metal is run in software: it launches a kernel of smelt's on the first device."""
 
 import importlib.util

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: T201 - a program, which prints
 """Prints the digests of metallibs that are compiled anew: of kernels of smelt's, and of AIR that is written by hand."""
 
 import hashlib

@@ -119,10 +119,10 @@ def test_each_device_and_each_build_of_the_system_has_its_own(objective_c, files
 def test_nothing_is_written_where_nothing_is_new(objective_c, files, library):
     _, device = session(objective_c, files)
     assert device.archive.save()
-    assert not files.path.exists()
+    assert not Path(files.path).exists()
     run(device, library, "one")
     device.archive.save()
-    (path,) = (files.path / "archives").iterdir()
+    (path,) = (Path(files.path) / "archives").iterdir()
     before = path.stat().st_mtime_ns, path.stat().st_ino
     _, device = session(objective_c, files)
     run(device, library, "one")
@@ -135,7 +135,7 @@ def test_a_damaged_file_is_discarded_and_made_anew(objective_c, files, library, 
     _, device = session(objective_c, files)
     run(device, library, "one")
     device.archive.save()
-    path = files.path / device.archive.name
+    path = Path(files.path) / device.archive.name
     good = path.read_bytes()
     path.write_bytes(
         {
@@ -159,7 +159,7 @@ def test_a_damaged_file_is_discarded_and_made_anew(objective_c, files, library, 
 
 def test_a_damaged_file_is_replaced_even_if_nothing_is_compiled(objective_c, files):
     _, device = session(objective_c, files)
-    path = files.path / device.archive.name
+    path = Path(files.path) / device.archive.name
     files.write(device.archive.name, b"junk")
     _, device = session(objective_c, files)
     assert device.archive.save()
@@ -171,7 +171,7 @@ def test_the_file_is_replaced_as_a_whole_and_is_this_users(objective_c, files, l
     _, device = session(objective_c, files)
     run(device, library, "one")
     device.archive.save()
-    path = files.path / device.archive.name
+    path = Path(files.path) / device.archive.name
     good = path.read_bytes()
     if os.name == "posix":
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -181,7 +181,7 @@ def test_the_file_is_replaced_as_a_whole_and_is_this_users(objective_c, files, l
     def fails(*_):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(Path, "replace", fails)
+    monkeypatch.setattr(os, "replace", fails)
     with pytest.warns(StoreWarning, match="can't be written to: no space left on device"):
         assert not device.archive.save()
     assert path.read_bytes() == good
@@ -199,12 +199,12 @@ def test_what_goes_wrong_in_metal_costs_a_compilation_only(objective_c, files, l
         device = devices_of(layer.frameworks(), SystemVersion((14, 5), "23F79"), files)[0]
         assert run(device, library, "one") == [1, 1, 1]
         assert device.archive.save() == selector.startswith("new")
-        assert not files.path.exists()
+        assert not Path(files.path).exists()
     layer, device = session(objective_c, files)
     layer.refused["addComputePipelineFunctionsWithDescriptor:error:"] = "no code of this sort"
     assert run(device, library, "one") == [1, 1, 1]
     assert device.archive.save()
-    assert not files.path.exists()
+    assert not Path(files.path).exists()
     layer.refused["newComputePipelineStateWithFunction:error:"] = "the back end crashed"
     with pytest.raises(smelt.metal.DeviceError, match="metal:0 can't compile two: the back end crashed"):
         run(device, library, "two")
@@ -233,12 +233,12 @@ def test_it_is_written_when_the_process_ends(files, library, tmp_path):
     assert printed == ["0 1\n", "1 0\n"]
 
 
-def program(name, *arguments, **environment):
-    """What a program of this folder prints, in a process of its own."""
-    path = Path(__file__).with_name(name)
+def program(name, folder, **environment):
+    """What a program of this folder prints, in a process of its own, in another folder."""
     done = subprocess.run(
-        [sys.executable, str(path), *map(str, arguments)],
-        env={**os.environ, **environment},
+        [sys.executable, str(Path(__file__).with_name(name))],
+        env={**os.environ, "PYTHONPATH": str(Path(smelt.__file__).parents[1]), **environment},
+        cwd=folder,
         capture_output=True,
         text=True,
         check=True,
@@ -248,7 +248,7 @@ def program(name, *arguments, **environment):
 
 def test_a_kernel_of_smelts_own_finds_its_machine_code_in_the_next_process(tmp_path):
     kept = {"SMELT_STORE": "on", "SMELT_CACHE_DIR": str(tmp_path)}
-    first, second = (program("macos_program.py", **kept, PYTHONHASHSEED=seed) for seed in ("1", "2"))
+    first, second = (program("macos_program.py", tmp_path, **kept, PYTHONHASHSEED=seed) for seed in ("1", "2"))
     assert first == ["cpu metal:0 metal:1 metal:software", "True 1", "0 1"]
     assert second == ["cpu metal:0 metal:1 metal:software", "True 0", "1 0"]
 
@@ -259,12 +259,7 @@ def test_metallibs_are_the_same_bytes_in_every_process(tmp_path):
     for seed in ("1", "2"):
         folder = tmp_path / seed
         folder.mkdir()
-        here = os.getcwd()
-        os.chdir(folder)
-        try:
-            printed.append(program("stable_program.py", PYTHONHASHSEED=seed, SMELT_STORE="off"))
-        finally:
-            os.chdir(here)
+        printed.append(program("stable_program.py", folder, PYTHONHASHSEED=seed, SMELT_STORE="off"))
     assert printed[0] == printed[1]
     assert len(set(printed[0])) == 4
     assert {len(digest) for digest in printed[0]} == {64}

@@ -91,10 +91,12 @@ class MethodInstance:
 
     @property
     def function(self) -> Any:
+        """The function that this is an instance of a method of."""
         return self.method.function
 
     @property
     def source(self) -> Any:
+        """What is to be compiled: the source of the method."""
         return self.method.source
 
     def __repr__(self) -> str:

@@ -21,6 +21,7 @@ from typing import Any, ClassVar, TypeAlias, TypeVar, cast, dataclass_transform
 
 from smelt.caching._compat import annotation_texts
 from smelt.caching.errors import ResultsError
+from smelt.caching.html_tables import html_table
 
 T = TypeVar("T")
 R = TypeVar("R", bound="Results")
@@ -28,6 +29,9 @@ R = TypeVar("R", bound="Results")
 Portable: TypeAlias = "bool | int | float | complex | str | bytes | tuple[Portable, ...] | None"
 
 _CLASS_VARIABLE = re.compile(r"(\w+\.)?ClassVar\b")
+_MOST_SHOWN = 100
+"""So many characters of a field are shown."""
+
 _PORTABLE_ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
 
 
@@ -114,6 +118,10 @@ class Results:
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={_summary(self.__dict__.get(name))}" for name in self.declared_fields)
         return f"{type(self).__qualname__}({fields})"
+
+    def _repr_html_(self) -> str:
+        rows = [(name, _summary(self.__dict__.get(name))) for name in self.declared_fields]
+        return html_table(type(self).__qualname__, rows)
 
 
 def portable_state(results: Results) -> dict[str, Portable]:
@@ -211,4 +219,5 @@ def _first_not_portable(value: object) -> tuple[object] | None:
 def _summary(value: object) -> str:
     if isinstance(value, bytes) and len(value) > 16:
         return f"<{len(value)} bytes>"
-    return repr(value)
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."

@@ -23,16 +23,16 @@ import weakref
 from collections import OrderedDict, defaultdict
 from contextlib import contextmanager
 from functools import reduce
-from operator import attrgetter, or_
+from operator import or_
 from types import CodeType, FunctionType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from smelt.caching.constants import constant_key
+from smelt.caching.code_comparison import is_same_code
 from smelt.caching.errors import SourceError
 from smelt.records import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
@@ -152,6 +152,22 @@ def _full_name(function: FunctionType) -> str:
     return f"{function.__module__}.{function.__qualname__}"
 
 
+class _Mode(NamedTuple):
+    """How a file is compiled.
+
+    Attributes
+    ----------
+    future
+        The future statements in force: a notebook or a doctest takes over those of the cells before.
+    is_whole
+        Whether all at once, or statement by statement, as notebooks and shells do it. It shows: where a name is imported in what is
+        compiled at once, calls of its attributes have other instructions (`is_import_originated` in CPython's compiler).
+    """
+
+    future: int
+    is_whole: bool
+
+
 class _ParsedFile:
     """A file's syntax tree, the functions in it by name and first line, and what the file compiles to."""
 
@@ -165,9 +181,8 @@ class _ParsedFile:
         self.by_place: dict[tuple[str, int], list[int]] = defaultdict(list)
         for index, (node, _) in enumerate(self.functions):
             self.by_place[_name_and_first_line(node)].append(index)
-        # By the future statements in force: a notebook or a doctest takes over those of the cells before.
-        self._compiled: dict[int, dict[tuple[str, int], list[CodeType]]] = {}
-        self._told_apart: dict[int, dict[int, CodeType]] = {}
+        self._compiled: dict[_Mode, dict[tuple[str, int], list[CodeType]]] = {}
+        self._told_apart: dict[_Mode, dict[int, CodeType]] = {}
 
     def is_made_of(self, lines: list[str]) -> bool:
         # The very same list is the common case, and not compared line by line.
@@ -177,16 +192,12 @@ class _ParsedFile:
         code = function.__code__
         place = (code.co_name, code.co_firstlineno)
         candidates = self.by_place.get(place, [])
-        future = code.co_flags & _FUTURE_FLAGS
         if _is_rewritten_by_pytest(code):
             matching = [index for index in candidates if _has_parameters(*self.functions[index], code)]
-        elif len(candidates) > 1:
-            # Only lambdas share a line and a name.
-            told_apart = self._lambdas_told_apart(future)
-            matching = [i for i in candidates if i in told_apart and _is_same_code(told_apart[i], code)]
         else:
-            compiled = self._codes(future).get(place, ())
-            matching = candidates if any(_is_same_code(other, code) for other in compiled) else []
+            future = code.co_flags & _FUTURE_FLAGS
+            modes = (_Mode(future, is_whole=True), _Mode(future, is_whole=False))
+            matching = next(filter(None, (self._matching(candidates, code, mode) for mode in modes)), [])
         if not matching:
             raise SourceError(
                 f"the source of {_full_name(function)} in {self.filename} has changed since it was imported; reload the "
@@ -194,6 +205,15 @@ class _ParsedFile:
             )
         node, class_name = self.functions[self._chosen(matching, function)]
         return FunctionSource(node, self.filename, code.co_firstlineno, self.lines, class_name)
+
+    def _matching(self, candidates: list[int], code: CodeType, mode: _Mode) -> list[int]:
+        """Which of the functions that share the place of `code` compile to it."""
+        if len(candidates) > 1:
+            # Only lambdas share a line and a name.
+            told_apart = self._lambdas_told_apart(mode)
+            return [i for i in candidates if i in told_apart and is_same_code(told_apart[i], code)]
+        compiled = self._codes(mode).get((code.co_name, code.co_firstlineno), ())
+        return candidates if any(is_same_code(other, code) for other in compiled) else []
 
     def _chosen(self, matching: list[int], function: FunctionType) -> int:
         """The one of several functions of the same place and code, most often lambdas on a line, that this one is."""
@@ -220,31 +240,33 @@ class _ParsedFile:
         assert isinstance(tree, ast.Module)
         return tree
 
-    def _compile(self, module: str | ast.Module, future: int) -> CodeType:
+    def _compile(self, tree: ast.Module, mode: _Mode) -> Iterator[CodeType]:
+        """All code objects that the file, or a variant of it, compiles to."""
         # Notebooks await at top level. Without an argument, `optimize` is the level of this interpreter.
-        flags = future | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-        with _silent_compiler():
-            code = compile(module, self.filename, "exec", flags, dont_inherit=True)
-        assert isinstance(code, CodeType)
-        return code
+        flags = mode.future | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        for part in [tree] if mode.is_whole else [ast.Module([statement], []) for statement in tree.body]:
+            with _silent_compiler():
+                code = compile(part, self.filename, "exec", flags, dont_inherit=True)
+            assert isinstance(code, CodeType)
+            yield from _codes_in(code)
 
-    def _codes(self, future: int) -> dict[tuple[str, int], list[CodeType]]:
-        codes = self._compiled.get(future)
+    def _codes(self, mode: _Mode) -> dict[tuple[str, int], list[CodeType]]:
+        codes = self._compiled.get(mode)
         if codes is None:
             codes = defaultdict(list)
-            for code in _codes_in(self._compile(self.text, future)):
+            for code in self._compile(self._parse(), mode):
                 codes[code.co_name, code.co_firstlineno].append(code)
-            self._compiled[future] = codes
+            self._compiled[mode] = codes
         return codes
 
-    def _lambdas_told_apart(self, future: int) -> dict[int, CodeType]:
+    def _lambdas_told_apart(self, mode: _Mode) -> dict[int, CodeType]:
         """What each lambda that shares its line with another one compiles to.
 
         Which is which can't be read off the compiled file: equal lambdas may share one code object, dead ones have none,
         and columns are not always kept. So the file is compiled with each of them moved to a line of its own. A lambda is
         moved as a whole, and never together with one around it, for line ends leave traces in code.
         """
-        told_apart = self._told_apart.get(future)
+        told_apart = self._told_apart.get(mode)
         if told_apart is None:
             told_apart = {}
             for wave in self._waves_of_shared_lines():
@@ -259,11 +281,11 @@ class _ParsedFile:
                     # The defaults stay: they are code of what is around the lambda.
                     ast.increment_lineno(twin.body, offset)
                     moved[twin.lineno] = index
-                for code in _codes_in(self._compile(tree, future)):
+                for code in self._compile(tree, mode):
                     if code.co_firstlineno in moved:
                         # What is inside a lambda moved with it, and comes after it.
                         told_apart.setdefault(moved[code.co_firstlineno], code)
-            self._told_apart[future] = told_apart
+            self._told_apart[mode] = told_apart
         return told_apart
 
     def _waves_of_shared_lines(self) -> list[list[int]]:
@@ -339,44 +361,6 @@ def _positions(code: CodeType) -> Iterator[tuple[tuple[int, int], tuple[int, int
         # Instructions that stand for no text (RESUME, an implicit return) have an empty extent at the line's beginning.
         if (line, column) != (end_line, end_column):
             yield (line, column), (end_line, end_column)
-
-
-_meaning_of_code = attrgetter(
-    # `co_code` is the code as it was compiled: specialisation and instrumentation (coverage, debuggers) don't show in it.
-    "co_code",
-    "co_exceptiontable",
-    "co_names",
-    "co_varnames",
-    "co_freevars",
-    "co_cellvars",
-    "co_argcount",
-    "co_posonlyargcount",
-    "co_kwonlyargcount",
-)
-
-
-def _is_same_code(first: CodeType, second: CodeType) -> bool:
-    """Whether two code objects do the same, wherever they stand."""
-    return (
-        _meaning_of_code(first) == _meaning_of_code(second)
-        # `types.coroutine` sets CO_ITERABLE_COROUTINE (0x100) on a finished function.
-        and (first.co_flags ^ second.co_flags) in {0, 0x100}
-        and _are_same_constants(first.co_consts, second.co_consts)
-    )
-
-
-def _are_same_constants(first: Sequence[object], second: Sequence[object]) -> bool:
-    return len(first) == len(second) and all(map(_is_same_constant, first, second))
-
-
-def _is_same_constant(first: object, second: object) -> bool:
-    if isinstance(first, CodeType):
-        return isinstance(second, CodeType) and first.co_name == second.co_name and _is_same_code(first, second)
-    if isinstance(first, slice) and isinstance(second, slice):  # from Python 3.14 on
-        return _are_same_constants((first.start, first.stop, first.step), (second.start, second.stop, second.step))
-    if first.__class__ is tuple and second.__class__ is tuple:
-        return _are_same_constants(first, second)
-    return constant_key(first) == constant_key(second)
 
 
 def _is_rewritten_by_pytest(code: CodeType) -> bool:

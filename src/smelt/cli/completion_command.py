@@ -33,7 +33,7 @@ def add_to(commands: Any) -> None:
         },
         "0",
     )
-    parser.add_argument("shell", choices=sorted(_SCRIPTS))
+    parser.add_argument("shell", choices=sorted(_SCRIPTS), help="the shell")
     parser.set_defaults(run=lambda chosen: _print(commands, chosen.shell))
 
 

@@ -136,6 +136,38 @@ def _store(subject: str) -> Finding:
     return Finding(subject, "works", f"{directory.path}: {counted['entries'][0]} kernels, {size / 1e6:.1f} MB")
 
 
+def _metal_in_software(subject: str) -> Finding:
+    return _metal_device(subject, "metal:software", "kernels for Metal are compiled, and run on the processor")
+
+
+def _metal(subject: str) -> Finding:
+    hardware = [
+        device.name
+        for device in smelt.devices()
+        if device.name != "cpu" and not device.name.startswith("metal:software")
+    ]
+    if hardware:
+        return _metal_device(subject, hardware[0], f"kernels run on {', '.join(hardware)}")
+    if sys.platform != "darwin":
+        return Finding(subject, "absent", "this is no Mac; what is compiled for Metal here runs on Macs, too")
+    if importlib.util.find_spec("Metal") is None:
+        return Finding(subject, "limited", "pyobjc is not installed", "python -m pip install 'smelt[metal]'")
+    return Finding(subject, "limited", "macOS has no Metal device for this process", "log in at the Mac's own screen")
+
+
+def _metal_device(subject: str, name: str, detail: str) -> Finding:
+    x = np.arange(1000, dtype=np.float32)
+    out = smelt.zeros(x.size, np.float32, device=name)
+    _squares[x.size](out, smelt.array(x, device=name))
+    if not np.array_equal(out.numpy(), x * x):
+        return Finding(subject, "broken", f"a kernel computed something wrong on {name}", _report())
+    return Finding(subject, "works", detail)
+
+
+def _nvidia(subject: str) -> Finding:
+    return Finding(subject, "absent", "kernels are not compiled for NVIDIA's GPUs yet")
+
+
 def _report() -> str:
     return "report it, with the output of smelt doctor --json"
 
@@ -148,4 +180,7 @@ _EXAMINATIONS: dict[str, Callable[[str], Finding]] = {
     "launching": _launches,
     "threads": _threads,
     "the store": _store,
+    "Metal in software": _metal_in_software,
+    "Metal": _metal,
+    "NVIDIA": _nvidia,
 }

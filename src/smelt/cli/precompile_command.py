@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import os
 import sys
 from pathlib import Path
@@ -31,6 +32,7 @@ def add_to(commands: Any) -> None:
             "smelt precompile mypackage --target native:x86-64-v3 --target native:aarch64": "for others",
             "smelt precompile mypackage --trace launches.jsonl": "what smelt.trace recorded, too",
             "smelt precompile mypackage --check": "does an image lack anything?",
+            "smelt precompile mypackage --check --json": "for a script",
         },
         "1 if --check found that something is missing",
     )
@@ -47,6 +49,7 @@ def add_to(commands: Any) -> None:
         "--check", action="store_true", help="compile nothing, and fail if there is anything that an image lacks"
     )
     parser.add_argument("--output", metavar="DIRECTORY", help="write the images there, in place of beside the modules")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
 
@@ -57,17 +60,26 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.check:
         sys.path.insert(0, str(Path.cwd()))
         lacking = missing(order)
-        for line in lacking:
-            say(f"not precompiled: {line}")
+        if chosen.json:
+            say(json.dumps({"missing": lacking}, indent=2))
+        else:
+            for line in lacking:
+                say(f"not precompiled: {line}")
         return 1 if lacking else 0
     images = precompile(order, chosen.processes, _show_progress)
+    written = []
     for package, contents in images.items():
         path = image_place(package, chosen.output)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
         temporary.write_bytes(contents)
         temporary.replace(path)
-        say(f"{path}: {len(contents)} bytes")
+        written.append({"path": str(path), "bytes": len(contents)})
+    if chosen.json:
+        say(json.dumps({"images": written}, indent=2))
+        return 0
+    for image in written:
+        say(f"{image['path']}: {image['bytes']} bytes")
     if not images:
         say("nothing was asked for: declare signatures=, or launch in `with smelt.precompile_workload():`")
     return 0

@@ -58,6 +58,10 @@ class KernelError(SmeltError, TypeError):
             lines.append(f"  help: {self.help}")
         return "\n".join(lines)
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in place of the way through the compiler."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 def excerpt_of(source: FunctionSource, line: int, column: int, end_line: int, end_column: int) -> str:
     """As `excerpt`, for a position whose numbers were kept apart from it."""

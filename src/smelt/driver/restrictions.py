@@ -50,11 +50,12 @@ class _Check:
         self._checked.add(code)
         for block in self._typed(code).blocks:
             for instruction in block.instructions:
+                # What is wrong in a function shows in what it returns too: the line is where it begins.
+                if instruction.operation == "call":
+                    self._call(code, instruction)
                 refusal = self._restrictions.instruction(instruction)
                 if refusal is not None:
                     raise _error(refusal, code, instruction.position)
-                if instruction.operation == "call":
-                    self._call(code, instruction)
 
     def _call(self, code: CodeInstance, instruction: Instruction) -> None:
         callee = instruction.attributes["callee"]

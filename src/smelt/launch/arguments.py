@@ -18,6 +18,13 @@ from smelt.types import Array, Constant, Kind, Layout, Nothing, Scalar, Struct, 
 
 Pack = Callable[[Any, list[bytes]], None]
 
+
+def address_of(array: Any) -> int:
+    """Where the first element of an array is in the memory of this process."""
+    address: int = array.__array_interface__["data"][0]
+    return address
+
+
 _FORMATS = {
     Kind.BOOLEAN: {8: "<?7x"},
     Kind.SIGNED: {8: "<b7x", 16: "<h6x", 32: "<i4x", 64: "<q"},
@@ -26,9 +33,11 @@ _FORMATS = {
 }
 
 
-def packer(kinds: Sequence[Type], *, has_doubles: bool = True) -> Callable[[Sequence[Any]], bytes]:
-    """A function that packs arguments of these types. A target without doubles is a device, which has addresses of its own: they are 0."""
-    packs = [_packer_of(kind, has_doubles=has_doubles) for kind in kinds]
+def packer(
+    kinds: Sequence[Type], *, address: Callable[[Any], int] = address_of, has_doubles: bool = True
+) -> Callable[[Sequence[Any]], bytes]:
+    """A function that packs arguments of these types. `address` gives what stands for the address of an array."""
+    packs = [_packer_of(kind, address, has_doubles=has_doubles) for kind in kinds]
 
     def pack(arguments: Sequence[Any]) -> bytes:
         words: list[bytes] = []
@@ -39,16 +48,16 @@ def packer(kinds: Sequence[Type], *, has_doubles: bool = True) -> Callable[[Sequ
     return pack
 
 
-def _packer_of(kind: Type, *, has_doubles: bool) -> Pack:
+def _packer_of(kind: Type, address: Callable[[Any], int], *, has_doubles: bool) -> Pack:
     match kind:
         case Array():
-            return _pack_array(kind, has_address=has_doubles)
+            return _pack_array(kind, address)
         case Tuple(items=items):
-            packs = [_packer_of(item, has_doubles=has_doubles) for item in items]
+            packs = [_packer_of(item, address, has_doubles=has_doubles) for item in items]
             return _pack_items(packs, lambda value, index: value[index])
         case Struct(fields=fields):
             names = [name for name, _ in fields]
-            packs = [_packer_of(field, has_doubles=has_doubles) for _, field in fields]
+            packs = [_packer_of(field, address, has_doubles=has_doubles) for _, field in fields]
             return _pack_items(packs, lambda value, index: _field(value, names[index]))
         case Scalar() | Weak():
             return _pack_scalar(strong(kind, has_doubles=has_doubles), kind)
@@ -61,13 +70,12 @@ def _pack_nothing(value: Any, words: list[bytes]) -> None:
     """What is known when a kernel is compiled is not passed."""
 
 
-def _pack_array(kind: Array, *, has_address: bool) -> Pack:
+def _pack_array(kind: Array, address: Callable[[Any], int]) -> Pack:
     extents = struct.Struct(f"<{1 + kind.dimensions}q")
     strides = struct.Struct(f"<{kind.dimensions}q")
 
     def pack(value: np.ndarray[Any, Any], words: list[bytes]) -> None:
-        address = value.__array_interface__["data"][0] if has_address else 0
-        words.append(extents.pack(address, *value.shape))
+        words.append(extents.pack(address(value), *value.shape))
         if kind.layout is Layout.STRIDED:
             words.append(strides.pack(*value.strides))
 

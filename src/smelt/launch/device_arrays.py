@@ -31,7 +31,7 @@ class DeviceArray:
 
     def __init__(self, device: Any, buffer: Any, memory: Memory, offset: int = 0) -> None:
         self.device = device
-        # The device's memory, None on the processor, and the same as an array of this process, which begins `offset` bytes behind.
+        # The device's memory, None on the processor, and the same as an array of this process, whose first byte is `offset` bytes behind.
         self._buffer = buffer
         self._memory = memory
         self._offset = offset
@@ -43,7 +43,7 @@ class DeviceArray:
 
     @property
     def place(self) -> tuple[Any, int]:
-        """The buffer that it is in, and how many bytes behind its beginning."""
+        """The buffer that it is in, and how many bytes behind its beginning the first byte of any element is."""
         return self._buffer, self._offset
 
     @property
@@ -88,8 +88,7 @@ class DeviceArray:
             return found
         if not np.may_share_memory(found, self._memory):
             return array(found, self.device)
-        behind = found.__array_interface__["data"][0] - self._memory.__array_interface__["data"][0]
-        return DeviceArray(self.device, self._buffer, found, self._offset + behind if found.size else 0)
+        return DeviceArray(self.device, self._buffer, found, self._offset + _begin(found) - _begin(self._memory))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         memory = self.numpy()
@@ -118,6 +117,14 @@ class DeviceArray:
 
     def __repr__(self) -> str:
         return f"<array of {self.dtype}, shape {self.shape}, on {self.device.name}>"
+
+
+def _begin(memory: Memory) -> int:
+    """Where the first byte of any element is; of an array without elements, where that would be."""
+    first: int = memory.__array_interface__["data"][0]
+    return first + sum(
+        min(0, (size - 1) * stride) for size, stride in zip(memory.shape, memory.strides, strict=True) if size
+    )
 
 
 def array(values: Any, device: Any) -> DeviceArray:

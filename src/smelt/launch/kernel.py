@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from smelt.caching import MethodInstance
+from smelt.caching.html_tables import html_table
 from smelt.compiler.config import CompilerConfig, CompilerJob
 from smelt.launch import requests
 from smelt.launch.binding import bind, check_count, parameter_names
@@ -188,6 +189,14 @@ class Kernel:
 
     def __repr__(self) -> str:
         return f"<kernel {self.__module__}.{self.name}>"
+
+    def _repr_html_(self) -> str:
+        options = [
+            (name, getattr(self.config, name)) for name in ("boundscheck", "fastmath", "opt_level", "debug_level")
+        ]
+        compiled = [(f"compiled for {device.name}", ", ".join(map(str, kinds))) for kinds, device, _ in self._loaded]
+        arguments = ", ".join(parameter_names(self.name, self.function))
+        return html_table(f"kernel {self.__module__}.{self.name}", [("arguments", arguments), *options, *compiled])
 
 
 class Launcher(Launch):

@@ -93,7 +93,10 @@ def _found(
     if chosen is CPU:
         raise LaunchError(f"{kernel.name}: mtlfunction is for Metal devices, and {CPU.name} is none")
     given = ",".join(f"{part}={version}" for part, version in versions.items() if version is not None)
-    target = driver.target_named(f"metal:{given}" if given else "metal")
     settings = {option: value for option, value in options.items() if value is not None}
-    found: MetalKernel = kernel.loaded(declared, chosen, replace(kernel.config, target=target, **settings))
+    config = None
+    if given or settings:
+        target = driver.target_named(f"metal:{given}" if given else "metal")
+        config = replace(kernel.config, target=target, **settings)
+    found: MetalKernel = kernel.loaded(declared, chosen, config)
     return found

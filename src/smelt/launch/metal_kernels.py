@@ -55,7 +55,7 @@ class MetalKernel(Loaded):
         self.threadgroup_memory: int = self.pipeline.static_threadgroup_memory_length
         self.execution_width: int = self.pipeline.thread_execution_width
         self._table = relocation_table(device, self.results, keeps=keeps)
-        self._pack = packer(self._kinds, has_doubles=False)
+        self._pack = packer(self._kinds, address=_offset, has_doubles=False)
 
     def __call__(
         self,
@@ -106,15 +106,13 @@ class MetalKernel(Loaded):
         """Where the elements of all arrays are on the device; and of those of this process, their memory there."""
         given = [one for value in values for one in arrays_in("", value)]
         on_host = [
-            extent_of(one.array, is_written=is_written)
+            extent_of(one.array, is_written=is_written)[0]
             for one, (_, is_written) in zip(given, self.results.arrays, strict=True)
             if one.owner is None
         ]
-        memory = HostMemory(self.device, [extent for extent, _ in on_host])
-        behind = iter(
-            Place(buffer, offset + first) for (buffer, offset), (_, first) in zip(memory.places, on_host, strict=True)
-        )
-        return memory, [next(behind) if one.owner is None else Place(*one.owner.place) for one in given]
+        memory = HostMemory(self.device, on_host)
+        places = iter(memory.places)
+        return memory, [next(places) if one.owner is None else Place(*one.owner.place) for one in given]
 
     def _fitting(self, grid: Grid) -> Grid:
         """The grid, in smaller groups if their size was smelt's choice. Raises `LaunchError` if the device can't run it."""
@@ -122,6 +120,12 @@ class MetalKernel(Loaded):
         if size > self.max_threads and not grid.is_group_free:
             raise LaunchError(
                 f"a group of {self.name} has at most {self.max_threads} threads on {self.device.name}, not {size}"
+            )
+        memory = self.threadgroup_memory + grid.threadgroup_memory
+        if memory > self.device.max_threadgroup_memory_length:
+            raise LaunchError(
+                f"a group of {self.name} needs {memory} bytes of memory; on {self.device.name} it has "
+                f"{self.device.max_threadgroup_memory_length}"
             )
         if max(grid.threads) > MOST_THREADS_ON_AN_AXIS:
             raise LaunchError(
@@ -131,3 +135,8 @@ class MetalKernel(Loaded):
 
     def __repr__(self) -> str:
         return f"<kernel {self.name} on {self.device.name}>"
+
+
+def _offset(array: Any) -> int:
+    """How many bytes the first element of an array is behind all that is bound of it."""
+    return extent_of(getattr(array, "__smelt_array__", array), is_written=False)[1]

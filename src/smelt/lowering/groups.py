@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from smelt.ir.loops import has_loop
 from smelt.ir.typed import Function, Instruction, Value
 from smelt.lowering.assumptions import Assumptions, Row, kernel_arguments
 from smelt.lowering.common_values import AXES
@@ -28,6 +29,9 @@ from smelt.lowering.phases import Group, Phase
 from smelt.lowering.threadgroups import STATE_WORDS
 from smelt.lowering.values import Known
 from smelt.types import Array, Scalar
+
+_LONG_ROW = 16
+"""Threads, two vectors of floats on most processors."""
 
 
 class GroupLowering(FunctionLowering):
@@ -91,12 +95,21 @@ class GroupLowering(FunctionLowering):
             texts.append(self._loop(f"{general}.threads", general, phase, attributes, ""))
         if row is not None:
             texts.append(self._function(phase, main, row.assumptions))
-            texts.append(self._loop(f"{main}.threads", main, phase, "alwaysinline", ", !llvm.loop !2"))
+            note = f", !llvm.loop !{5 if self._is_interleaved(phase) else 2}"
+            texts.append(self._loop(f"{main}.threads", main, phase, "alwaysinline", note))
         if row is not None and row.is_limited:
             self._limits[place] = f"limits{place}"
             texts.append(limits_function(self.module, f"limits{place}", row, phase.function.parameters))
         self._has_main_of[place] = row is not None
         return texts
+
+    def _is_interleaved(self, phase: Phase) -> bool:
+        """Whether the loop over the threads of a row computes two vectors in each round.
+
+        How long the rows of a group are isn't known, but they are seldom shorter than those of the arrays that it shares.
+        """
+        has_long_rows = all(shape and shape[-1] >= _LONG_ROW for shape in self._shapes.values())
+        return has_loop(phase.function) and bool(self._shapes) and has_long_rows
 
     def _function(self, phase: Phase, name: str, assumptions: Assumptions | None) -> str:
         function = FunctionLowering(self.module, phase.function, f"@{name}", assumptions, self._debug_of(f"@{name}"))

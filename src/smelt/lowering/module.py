@@ -35,7 +35,10 @@ _METADATA = (
     '!3 = !{!"llvm.loop.parallel_accesses", !1}',
     # Vectors are long enough: threads that don't depend on each other keep a processor busy as they are. To write several vectors out in
     # each round takes LLVM a third as long again.
-    '!4 = !{!"llvm.loop.interleave.count", i32 1}\n',
+    '!4 = !{!"llvm.loop.interleave.count", i32 1}',
+    # But for threads that have a loop of their own, in which each round waits for the one before: two vectors fill the time.
+    "!5 = distinct !{!5, !3, !6}",
+    '!6 = !{!"llvm.loop.interleave.count", i32 2}\n',
 )
 
 # What is rarely run isn't worth optimising.
@@ -267,6 +270,7 @@ class _ModuleLowering:
     def lowered(self, kernel: Any, *, has_main: bool) -> LoweredModule:
         self._kernel = kernel
         self._numbers[kernel] = ErrorNumbers()
+        self._source(kernel.instance.source)
         # What is called is lowered before, so that its error sites are known.
         order = circles(kernel, self._found)
         if has_main and self._works_together(kernel):

@@ -106,6 +106,12 @@ class Container:
             raise ContainerError(f"its blob {name.hex()} is damaged")
         return blob
 
+    def blobs(self) -> dict[bytes, bytes]:
+        """All blobs, by their digests. Raises `ContainerError` at the first that is damaged."""
+        places = range(self._blobs, self._blobs + self.blob_count * _BLOB_SIZE, _BLOB_SIZE)
+        names = [bytes(self._buffer[place : place + DIGEST_SIZE]) for place in places]
+        return {name: self.blob(name) for name in names}
+
     def keys(self) -> Iterator[bytes]:
         """The keys, in ascending order."""
         for place in range(self._keys, self._keys + self.key_count * _KEY_SIZE, _KEY_SIZE):
@@ -113,8 +119,7 @@ class Container:
 
     def verify(self) -> None:
         """Compare every digest. Raises `ContainerError` at the first that is wrong."""
-        for place in range(self._blobs, self._blobs + self.blob_count * _BLOB_SIZE, _BLOB_SIZE):
-            self.blob(bytes(self._buffer[place : place + DIGEST_SIZE]))
+        self.blobs()
         for key in self.keys():
             if self.get(key) is None:
                 raise ContainerError("its keys are out of order")

@@ -7,9 +7,9 @@ which of these candidates is right is found by checking their edges. Their names
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
-from smelt.caching import MethodInstance, Results, portable_state
+from smelt.caching import MethodInstance, Results, ResultsError, StoreError, portable_state, restore
 from smelt.caching.digests import digest
 from smelt.caching.encoding import encode, encode_str, frame, sequence
 from smelt.caching.results import named_fields
@@ -20,6 +20,8 @@ from smelt.sessions.edges import CallEdge, ReadEdge, Reader
 from smelt.sessions.objects import Objects, Reference, UnnamedError
 from smelt.sessions.signatures import TYPES, named_types
 from smelt.sessions.values import Vocabulary
+
+R = TypeVar("R", bound=Results)
 
 _SHORT = 8
 """How many bytes of a digest stand in a name."""
@@ -131,6 +133,17 @@ def state_of(results: Results, objects: Objects) -> State:
         for name in named_fields(type(results))
     )
     return State(type(results).__name__, tuple(sorted(portable_state(results).items())), named)
+
+
+def restored(cls: type[R], state: State, objects: Objects) -> R:
+    """The results that `state_of` was given. Raises `StoreError` if it is a state of no such results."""
+    try:
+        results = restore(cls, dict(state.portable))
+        for name, references in state.named:
+            setattr(results, name, tuple(objects.resolve(reference) for reference in references))
+    except ResultsError as error:
+        raise StoreError(f"what was kept is no {cls.__qualname__}: {error}") from error
+    return results
 
 
 def encode_entry(key: bytes, entry: Entry) -> bytes:

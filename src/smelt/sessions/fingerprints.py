@@ -83,15 +83,27 @@ class Fingerprints:
         if contents is None:
             return None
         try:
-            found = Container(contents).get(key)
+            return fingerprint_in(Container(contents), key)
         except ContainerError:
             return None
-        return found if found is not None and len(found) == DIGEST_SIZE else None
 
     def _remember(self, folder: str, key: bytes, fingerprint: bytes) -> None:
         if self._directory is not None:
-            name = digest(fingerprint)
-            self._directory.write(_name(folder, key), write_container({key: name}, {name: fingerprint}))
+            blob = fingerprint_blob(key, fingerprint)
+            self._directory.write(_name(folder, key), write_container({key: digest(blob)}, {digest(blob): blob}))
+
+
+def fingerprint_blob(key: bytes, fingerprint: bytes) -> bytes:
+    """What stands for a fingerprint in a container: with its key, for where it stands is no reason to believe that it belongs there."""
+    return key + fingerprint
+
+
+def fingerprint_in(container: Container, key: bytes) -> bytes | None:
+    """The fingerprint under a key, None if there is none. Raises `ContainerError` if it is damaged."""
+    found = container.get(key)
+    if found is None or len(found) != 2 * DIGEST_SIZE or found[:DIGEST_SIZE] != key:
+        return None
+    return found[DIGEST_SIZE:]
 
 
 def remembered_fingerprints(directory: Directory) -> dict[bytes, bytes]:
@@ -100,7 +112,7 @@ def remembered_fingerprints(directory: Directory) -> dict[bytes, bytes]:
     for folder in directory.folders(_FUNCTIONS):
         for name in directory.names(folder):
             key, contents = bytes.fromhex(name.rpartition("/")[2]), directory.read(name)
-            fingerprint = Container(contents).get(key) if contents is not None else None
+            fingerprint = fingerprint_in(Container(contents), key) if contents is not None else None
             if fingerprint is not None:
                 found[key] = fingerprint
     return found

@@ -3,7 +3,8 @@
 """Images: one file beside a module, or in a package, with what was compiled ahead of time for the kernels in it.
 
 An image is a container. Under the key of a method instance it has the names of its entries with their digests, and under the digest of a
-code object the fingerprint of a function, so that no source has to be read where the image is used.
+code object the fingerprint of a function, so that no source has to be read where the image is used. What launches need beside kernels,
+their stubs, is there as in the store.
 """
 
 from __future__ import annotations
@@ -11,19 +12,27 @@ from __future__ import annotations
 import mmap
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import ModuleType
+from typing import TypeAlias
 
 from smelt.caching import StoreError
-from smelt.caching.digests import DIGEST_SIZE, digest
+from smelt.caching.digests import digest
 from smelt.sessions.container import Buffer, Container, ContainerError, write_container
 from smelt.sessions.entries import VOCABULARY, Entry, checked_entry
+from smelt.sessions.fingerprints import fingerprint_blob, fingerprint_in
+
+CompilerBlobs: TypeAlias = Mapping[bytes, tuple[bytes, Mapping[bytes, bytes]]]
 
 IMAGE = "smelt.image"
 """The name of the image in a package; beside a module `m` it is `m.smelt.image`."""
 
 
-def image_bytes(entries: Mapping[bytes, list[Entry]], fingerprints: Mapping[bytes, bytes]) -> bytes:
+def image_bytes(
+    entries: Mapping[bytes, list[Entry]],
+    fingerprints: Mapping[bytes, bytes],
+    compiler_code: CompilerBlobs | None = None,
+) -> bytes:
     """An image. The same bytes for the same contents.
 
     Parameters
@@ -32,6 +41,8 @@ def image_bytes(entries: Mapping[bytes, list[Entry]], fingerprints: Mapping[byte
         By their keys.
     fingerprints
         By the digests of code objects.
+    compiler_code
+        By their keys, as `sessions.compiler_code` gives them.
     """
     keys: dict[bytes, bytes] = {}
     blobs: dict[bytes, bytes] = {}
@@ -45,7 +56,10 @@ def image_bytes(entries: Mapping[bytes, list[Entry]], fingerprints: Mapping[byte
         encoded = {entry.name(): add(VOCABULARY.encode((key, entry), blobs)) for entry in found}
         keys[key] = add(VOCABULARY.encode((key, tuple(sorted(encoded.items())))))
     for code, fingerprint in fingerprints.items():
-        keys[code] = add(fingerprint)
+        keys[code] = add(fingerprint_blob(code, fingerprint))
+    for key, (kept, referred) in (compiler_code or {}).items():
+        keys[key] = add(kept)
+        blobs |= referred
     return write_container(keys, blobs)
 
 
@@ -54,7 +68,7 @@ class Image:
 
     def __init__(self, buffer: Buffer, place: str) -> None:
         self.place = place
-        self._container = Container(buffer)
+        self.container = Container(buffer)
 
     def names(self, key: bytes) -> list[str]:
         """The names of the entries of a key."""
@@ -63,26 +77,25 @@ class Image:
     def entry(self, key: bytes, name: str) -> Entry | None:
         """One of them; None if it is damaged."""
         try:
-            encoded = self._container.blob(dict(self._index(key))[name])
-            return checked_entry(key, VOCABULARY.decode(encoded, self._container.blob))
+            encoded = self.container.blob(dict(self._index(key))[name])
+            return checked_entry(key, VOCABULARY.decode(encoded, self.container.blob))
         except (KeyError, StoreError):
             return None
 
     def fingerprint(self, code: bytes) -> bytes | None:
         """The fingerprint of the function whose code object has that digest, None if it is not known."""
         try:
-            found = self._container.get(code)
+            return fingerprint_in(self.container, code)
         except ContainerError:
             return None
-        return found if found is not None and len(found) == DIGEST_SIZE else None
 
     def verify(self) -> None:
         """Compare every digest. Raises `ContainerError` at the first that is wrong."""
-        self._container.verify()
+        self.container.verify()
 
     def _index(self, key: bytes) -> tuple[tuple[str, bytes], ...]:
         try:
-            encoded = self._container.get(key)
+            encoded = self.container.get(key)
             if encoded is None:
                 return ()
             own, names = VOCABULARY.decode(encoded)
@@ -113,9 +126,17 @@ class Images:
         if image is not None:
             yield image
 
+    def containers(self, modules: Iterable[str]) -> Iterator[Container]:
+        """The images of modules, and those that were opened before."""
+        for module in tuple(modules):
+            list(self.of(module))
+        for image in tuple(self._of_packages.values()):
+            if image is not None:
+                yield image.container
+
     def fingerprint(self, code: bytes) -> bytes | None:
         """The fingerprint of the function whose code object has that digest, from the images that were opened."""
-        for image in self._of_packages.values():
+        for image in tuple(self._of_packages.values()):
             found = image.fingerprint(code) if image is not None else None
             if found is not None:
                 return found

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import enum
 import functools
+import inspect
 import struct
 import types
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -281,7 +282,8 @@ _DESCRIPTORS = (
     types.MemberDescriptorType,
     types.ClassMethodDescriptorType,
 )
-_TUPLE_GETTER = type(vars(NamedTuple("_Probe", [("field", int)]))["field"])
+# Of any named tuple.
+_TUPLE_GETTER = type(vars(inspect.FullArgSpec)["args"])
 
 
 def _module_name(function: types.FunctionType) -> str:

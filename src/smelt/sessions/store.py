@@ -18,12 +18,10 @@ from smelt.caching import (
     LookupTable,
     MethodInstance,
     Results,
-    ResultsError,
     SourceError,
     StoreError,
     StoreWarning,
     constant_key,
-    restore,
     session_local,
 )
 from smelt.caching.digests import digest
@@ -36,13 +34,13 @@ from smelt.sessions.edges import Recorder, Replay
 from smelt.sessions.entries import (
     VOCABULARY,
     Entry,
-    State,
     decode_entry,
     encode_entry,
     group_of,
     key_of,
     method_name,
     name_prefix,
+    restored,
     state_of,
     types_of,
 )
@@ -133,7 +131,7 @@ class Session:
             return None
         entries, replay, is_image = found
         code = view.code_instance(instance, replay.edges)
-        code.attach(_restored(view.results_class, entries[0].inferred, replay.objects))
+        code.attach(restored(view.results_class, entries[0].inferred, replay.objects))
         self._attach(code, entries, replay.objects)
         origin = code.results(_Origin)
         origin.entry, origin.objects = entries[0], replay.objects
@@ -302,13 +300,13 @@ class Session:
             cls = self._results_classes.get(state.results_class)
             if cls is None:
                 continue
-            restored = _restored(cls, state, objects)
+            found = restored(cls, state, objects)
             key = (cls, constant_key(entry.config))
             attached.configs[constant_key(entry.config)] = entry.config
-            existing = attached.by_config.setdefault(key, restored)
-            if existing is not restored and existing not in self._saved:
+            existing = attached.by_config.setdefault(key, found)
+            if existing is not found and existing not in self._saved:
                 for name in cls.declared_fields:
-                    setattr(existing, name, getattr(restored, name))
+                    setattr(existing, name, getattr(found, name))
             self._saved.add(existing)
 
 
@@ -370,13 +368,3 @@ def _folder_of(key: bytes) -> str:
 
 def _can_be_kept(instance: MethodInstance) -> bool:
     return isinstance(instance.source, types.FunctionType) and not is_of_smelt(instance.source)
-
-
-def _restored(cls: type[Results], state: State, objects: Objects) -> Any:
-    try:
-        results = restore(cls, dict(state.portable))
-        for name, references in state.named:
-            setattr(results, name, tuple(objects.resolve(reference) for reference in references))
-    except ResultsError as error:
-        raise StoreError(f"what was kept is no {cls.__qualname__}: {error}") from error
-    return results

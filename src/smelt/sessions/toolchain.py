@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import struct
 from collections.abc import Iterator
 
 from smelt.caching.digests import digest
@@ -18,18 +17,15 @@ from smelt.caching.encoding import encode_str, frame, sequence
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-# Numbers of inodes take all 64 bits on some file systems; times before 1970 are negative.
-_STAMP = struct.Struct("<QQqq")
-
 
 def toolchain_stamp(package: str = PACKAGE) -> bytes:
     """What the file system says of smelt's sources and of LLVM: a digest that stays the same as long as nobody touches them."""
-    stamps = sorted(f"{entry.path}\0".encode() + _stamp(entry.stat()) for entry in _sources(package))
+    stamps = sorted(_stamp(entry.path, entry.stat()) for entry in _sources(package))
     version = _llvmlite_version()
     if version is not None:
-        stamps.append(f"{version}\0".encode() + _stamp(os.stat(version)))
-    # All stamps have one length, and no path has a zero in it.
-    return digest(b"".join(stamps))
+        stamps.append(_stamp(version, os.stat(version)))
+    # Strings and numbers, which are written in one way only.
+    return digest(repr(stamps).encode())
 
 
 def toolchain_fingerprint(package: str = PACKAGE) -> bytes:
@@ -52,9 +48,9 @@ def _sources(folder: str) -> Iterator[os.DirEntry[str]]:
                 yield from _sources(entry.path)
 
 
-def _stamp(status: os.stat_result) -> bytes:
+def _stamp(path: str, status: os.stat_result) -> tuple[str, int, int, int, int]:
     # The time of the last change of the inode can't be set back, as that of the contents can.
-    return _STAMP.pack(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _contents(path: str) -> bytes:

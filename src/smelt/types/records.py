@@ -39,7 +39,7 @@ def field_defaults(cls: Any) -> dict[str, Any]:
 
 
 # The one function that all named tuples have as their method `__repr__`.
-_TUPLE_REPR = typing.NamedTuple("_Probe", []).__repr__.__code__
+_TUPLE_REPR: types.CodeType = vars(inspect.FullArgSpec)["__repr__"].__code__
 
 
 def is_generated_repr(cls: Any, method: object) -> bool:

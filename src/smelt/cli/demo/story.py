@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import operator
 import os
 import subprocess
 import sys
@@ -26,7 +27,7 @@ from smelt.cli.screen import Screen
 
 PROGRAMS = ("pipeline.py", "patterns.py")
 PICTURES = ("drawing.png", "patterns.png", "redrawn.png")
-FILES = (*PROGRAMS, *PICTURES, "__pycache__")
+FILES = (*PROGRAMS, *PICTURES, "draw.metallib", "__pycache__")
 """What there is in a directory after a run, and after the programs were imported."""
 
 _MOST_PIXELS = 600
@@ -73,9 +74,10 @@ class Story:
     def tell(self) -> None:
         """All of it."""
         gallery = Gallery(self.directory, self._prepare())
-        digests = self._launch(gallery)
+        self._launch(gallery)
         self._simulate(gallery)
-        self._start_again(digests)
+        self._start_again(gallery)
+        self._change_devices(gallery)
         self._edit(gallery)
 
     @property
@@ -85,14 +87,12 @@ class Story:
 
     # The chapters
 
-    def _launch(self, gallery: Gallery) -> list[str]:
-        """Returns digests of what the kernels computed."""
+    def _launch(self, gallery: Gallery) -> None:
         self.screen.heading(
             "A photograph and four kernels, which call plain functions. A kernel is compiled when it is first launched"
         )
         cold = [launch.seconds() for launch in gallery.launches()]
         compiled = smelt.stats()
-        digests = gallery.digests()
         warm = [min(launch.seconds() for _ in range(3)) for launch in gallery.launches()]
         self.seconds |= {"first launches": cold, "warm launches": warm}
         self.screen.table(
@@ -114,27 +114,28 @@ class Story:
             holds=apart <= 1,
         )
         self._save("drawing.png", gallery.drawing, "the photograph, drawn")
-        return digests
 
     def _simulate(self, gallery: Gallery) -> None:
         self.screen.heading(f"A simulation: two chemicals react and diffuse, {self.steps} launches")
         before = smelt.stats().compilations
         with self.screen.progress("simulating", self.steps) as show:
-            seconds = gallery.simulate(self.steps, show)
+            started = time.perf_counter()
+            v = gallery.simulated(self.steps, show)
+            seconds = time.perf_counter() - started
         self.seconds["simulation"] = seconds
         compiled = smelt.stats().compilations - before
-        cells = gallery.v.size * self.steps
+        cells = v.size * self.steps
         self._claim(
             f"{cells / 1e6:.0f} million cells in {duration(seconds)}, {compiled} kernels compiled", holds=compiled == 0
         )
         self._claim(
-            f"it has neither died out nor run away: v is from {gallery.v.min():.2f} to {gallery.v.max():.2f}",
-            holds=bool(gallery.v.min() >= 0 and 0.1 < gallery.v.max() < 1),
+            f"it has neither died out nor run away: v is from {v.min():.2f} to {v.max():.2f}",
+            holds=bool(v.min() >= 0 and 0.1 < v.max() < 1),
         )
-        paper = (255 * np.clip(1 - 3 * gallery.v, 0, 1)).astype(np.uint8)
+        paper = (255 * np.clip(1 - 3 * v, 0, 1)).astype(np.uint8)
         self._save("patterns.png", paper, "the photograph, in stripes that grew by themselves")
 
-    def _start_again(self, digests: list[str]) -> None:
+    def _start_again(self, gallery: Gallery) -> None:
         self.screen.heading("A second process, which finds in the store what the first one compiled")
         started = time.perf_counter()
         report = self._second_process()
@@ -154,7 +155,42 @@ class Story:
             f"it found {stats['store_hits']} in the store, and did not load LLVM",
             holds=stats["store_hits"] == 4 and not stats["llvm_loaded"],
         )
-        self._claim("what it computed is the same, bit by bit", holds=report["digests"] == digests)
+        self._claim("what it computed is the same, bit by bit", holds=report["digests"] == gallery.digests())
+
+    def _change_devices(self, gallery: Gallery) -> None:
+        metal = [device.name for device in smelt.devices() if device.name.startswith("metal:")]
+        devices = [*metal, "metal:software:1"][:2]
+        self.screen.heading(f"The same kernels for Metal, on {devices[0]} and from the same metallibs on {devices[1]}")
+        rows, metallibs, counts, apart = [], [], [], []
+        for device in devices:
+            one = Gallery(self.directory, gallery.photograph, device)
+            before = smelt.stats()
+            times = [(launch.seconds(), launch.seconds()) for launch in one.launches()]
+            after = smelt.stats()
+            counts.append((after.compilations - before.compilations, after.links - before.links))
+            metallibs.append([launch.metallib(device) for launch in one.launches()])
+            pairs = zip(one.launches(), gallery.launches(), strict=True)
+            apart += [_apart(launch.result, expected.result) for launch, expected in pairs]
+            self.seconds[f"first and warm launches on {device}"] = times
+            rows.append([duration(taken) for pair in times for taken in pair])
+        columns = [f"{launch.name}, {which}" for launch in gallery.launches() for which in ("first", "warm")]
+        self.screen.table(("launch", *devices), list(zip(columns, *rows, strict=True)))
+        (compiled, linked), (compiled_again, linked_again) = counts
+        size = sum(map(len, metallibs[0]))
+        self._claim(
+            f"for the first device {compiled} metallibs were compiled, {size} bytes, and {linked} pipelines linked",
+            holds=(compiled, linked) == (4, 4),
+        )
+        self._claim(
+            f"for the second device {compiled_again} were compiled and {linked_again} pipelines linked, of the very same metallibs",
+            holds=(compiled_again, linked_again) == (0, 4) and all(map(operator.is_, *metallibs)),
+        )
+        self._claim(
+            f"what they compute is at most {max(apart):.1g} of 255 away from the processor's", holds=max(apart) <= 1
+        )
+        path = self.directory / "draw.metallib"
+        path.write_bytes(metallibs[0][2])
+        self.screen.path(path, "one of the metallibs: smelt inspect shows what is in it")
 
     def _edit(self, gallery: Gallery) -> None:
         path = self.directory / "pipeline.py"
@@ -243,6 +279,12 @@ class Story:
         for launch in gallery.launches():
             launch.seconds()
         return smelt.stats().compilations - before
+
+
+def _apart(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> float:
+    """How far two pictures are from each other at most, where white is 255."""
+    away = np.abs(one.astype(float) - other.astype(float)).max()
+    return float(away if one.dtype == np.uint8 else 255 * away)
 
 
 def _compiled(stats: dict[str, Any]) -> tuple[str, str]:

@@ -7,7 +7,8 @@
 | `arguments_index` | the row of arguments: a word of eight bytes for each scalar of it, as for the CPU | constant |
 | `state_index` | the kernel's state: its error record, behind that the addresses that its relocations stand for | device |
 
-In the row of arguments the address of an array has its word too, which is not read. A weak number is what stands for it where there
+In the row of arguments an array has a word where its address would stand. For one with strides it says how many bytes the first element is
+behind the beginning of the buffer's binding: strides may be negative. For others it is not read. A weak number is what stands for it where there
 are no doubles: a float32 in the first four bytes of its word. Where memory of a threadgroup is sized at launch, one more word behind the
 row says how many bytes there are, and threadgroup buffer 0 is that memory.
 

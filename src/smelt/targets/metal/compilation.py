@@ -93,8 +93,9 @@ def entry_name(lowered: LoweredModule, config: CompilerConfig) -> str:
 def _compiled(lowered: LoweredModule, parameters: Sequence[Type], config: CompilerConfig) -> tuple[Any, EntryPoint]:
     code, name, target = lowered.functions[0], entry_name(lowered, config), metal_versions(config.target)
     inferred = code.results(InferenceResults)
-    python_code = code.instance.source.__code__
-    names = (*python_code.co_varnames[: python_code.co_argcount], *inferred.captured_names)
+    assert inferred.function is not None
+    # What is known when a kernel is compiled is none of them.
+    names = [parameter.name for parameter in inferred.function.parameters]
     entry = entry_point(lowered, parameters, names, inferred.written, name, target)
     module = _parsed(_head(name, target) + _prepared(lowered.text + entry.text))
     link(module, lowered.linked)

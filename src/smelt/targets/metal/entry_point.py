@@ -18,7 +18,7 @@ from smelt.lowering.threadgroups import LANE, LAUNCH_MEMORY, LAUNCH_MEMORY_BYTES
 from smelt.targets.metal.artifact import ERROR_RECORD_BYTES, PRINT_BUFFER, WORD_BYTES, arguments_index, state_index
 from smelt.targets.metal.lowering import CONSTANT, DEVICE, THREADGROUP, THREADGROUP_VARIABLE, MetalLowering
 from smelt.targets.metal.target import MetalCompilerTarget
-from smelt.types import Array, Iteration, Kind, Scalar, Struct, Tuple, Type
+from smelt.types import Array, Iteration, Kind, Layout, Scalar, Struct, Tuple, Type
 
 MOST_BUFFERS = 31
 """What a kernel of Metal's can be bound to at once."""
@@ -117,7 +117,7 @@ def entry_point(
         name=name,
         passed=", ".join(passed),
         state=_thread_state(words, relocations, is_sized_at_launch=is_sized_at_launch),
-        loads="\n".join(_loads(kinds, {array.word: number for number, array in enumerate(arrays)})),
+        loads="\n".join(_loads(kinds, {array.word: (number, array.type.layout) for number, array in enumerate(arrays)})),
         result=lowered.result_type,
         function=lowered.name,
         given=", ".join(["ptr %state", *(f"{kind} %argument{number}" for number, kind in enumerate(kinds))]),
@@ -189,14 +189,18 @@ def _thread_state(words: int, relocations: Sequence[str], *, is_sized_at_launch:
     return "\n".join(lines)
 
 
-def _loads(kinds: Sequence[str], arrays: dict[int, int]) -> list[str]:
+def _loads(kinds: Sequence[str], arrays: dict[int, tuple[int, Layout]]) -> list[str]:
     lines = []
     for number, kind in enumerate(kinds):
-        if number in arrays:
-            lines.append(f"  %argument{number} = getelementptr i8, {DEVICE} %array{arrays[number]}, i64 0")
-            continue
         lines.append(f"  %place{number} = getelementptr i64, {CONSTANT} %arguments, i64 {number}")
-        if kind == "i1":
+        if number in arrays:
+            index, layout = arrays[number]
+            offset = "0"
+            if layout is Layout.STRIDED:
+                offset = f"%offset{number}"
+                lines.append(f"  {offset} = load i64, {CONSTANT} %place{number}, align 8")
+            lines.append(f"  %argument{number} = getelementptr i8, {DEVICE} %array{index}, i64 {offset}")
+        elif kind == "i1":
             lines.append(f"  %byte{number} = load i8, {CONSTANT} %place{number}, align 8")
             lines.append(f"  %argument{number} = icmp ne i8 %byte{number}, 0")
         else:

@@ -76,8 +76,11 @@ def with_definitions(text: str, *, is_finished: bool) -> str:
     present = {found["name"] for found in _DECLARATION.finditer(text)}
     for part in defined:
         found = _DECLARATION.match(part)
-        if found is None or found["name"] not in present:
-            text += part
+        if found is not None and found["name"] in present:
+            continue
+        if found is not None:
+            present.add(found["name"])
+        text += part
     return text
 
 
@@ -308,6 +311,19 @@ define internal {T} @{name}({T} %a, {T} %b) alwaysinline nounwind {{
   %result = select i1 %wraps, {T} %extreme, {T} %plain
   ret {T} %result
 }}"""
+_PRODUCT = """\
+declare {T} @air.mul_hi.{0}.{S}({T}, {T}) nounwind willreturn memory(none)
+define internal {{ {T}, i1 }} @{name}({T} %a, {T} %b) alwaysinline nounwind {{
+  %low = mul {T} %a, %b
+  %high = call {T} @air.mul_hi.{0}.{S}({T} %a, {T} %b)
+  %expected = EXPECTED
+  %wraps = icmp ne {T} %high, %expected
+  %half = insertvalue {{ {T}, i1 }} poison, {T} %low, 0
+  %both = insertvalue {{ {T}, i1 }} %half, i1 %wraps, 1
+  ret {{ {T}, i1 }} %both
+}}"""
+# What stands above a product that fits: nothing, or its sign.
+_UPPER_HALVES = {"s": "ashr {T} %low, {last}", "u": "and {T} %low, 0"}
 _THREE_WAY = """\
 define internal {1} @{name}({T} %a, {T} %b) alwaysinline nounwind {{
   %is_greater = icmp {0}gt {T} %a, %b
@@ -348,6 +364,10 @@ _DEFINITIONS: tuple[tuple[re.Pattern[str], _Define], ...] = tuple(
                 _written(_SIGNED.replace("OPERATION", operation).replace("SIGNS", signs)),
             )
             for word, (operation, signs) in _SIGNED_SATURATED.items()
+        ),
+        *(
+            (rf"llvm\.({sign})mul\.with\.overflow\.{_INTEGER}", _written(_PRODUCT.replace("EXPECTED", upper)))
+            for sign, upper in _UPPER_HALVES.items()
         ),
         (rf"llvm\.([su])cmp\.(i\d+)\.{_INTEGER}", _written(_THREE_WAY)),
         (rf"llvm\.fpto([su])i\.sat\.{_INTEGER}\.(f16|bf16|f32)", _to_integer),

@@ -104,7 +104,7 @@ def checked(text: str, target: MetalCompilerTarget) -> str:  # noqa: ARG001 - th
     body = _STRING.sub('""', text)
     found = _WIDE.search(body)
     if found is not None:
-        line = body[body.rfind("\n", 0, found.start()) + 1 : body.find("\n", found.end())].strip()
+        line = next(line for line in body.splitlines() if _WIDE.search(line)).strip()
         raise ArtifactError(f"LLVM made a {found[0]}, which Metal has not: {line}")
     variable = _CONSTANT_IN_GENERIC_SPACE.search(body)
     if variable is not None:

@@ -10,6 +10,7 @@ from smelt.compiler.config import Target
 from smelt.targets.metal.artifact import PRINT_BUFFER
 from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.devices.protocol import Buffer, Device, Pipeline
+from smelt.targets.metal.metallib import MetallibError
 from smelt.targets.metal.results import MetalResults
 from smelt.targets.metal.target import metal_target_named, metal_versions
 
@@ -53,7 +54,7 @@ class MetalLinker:
         return results.pipelines.get(device)
 
     def link(self, results: MetalResults, device: Device) -> Pipeline:
-        """Make the pipeline for a device. Raises `DeviceError`, `MetallibError` if the device can't use what was compiled."""
+        """Make the pipeline for a device. Raises `DeviceError` if the device can't use what was compiled."""
         if not self._keeps():
             return pipeline_of(device, results)
         pipeline: Pipeline = results.pipelines.get_or_create(device, lambda device: pipeline_of(device, results))
@@ -63,7 +64,10 @@ class MetalLinker:
 def pipeline_of(device: Device, results: MetalResults) -> Pipeline:
     """What a metallib is linked to for a device. Raises as `MetalLinker.link`."""
     assert results.metallib is not None
-    library = device.library(results.metallib)
+    try:
+        library = device.library(results.metallib)
+    except MetallibError as error:
+        raise DeviceError(f"{device.name} can't use the metallib of {results.entry}: {error}") from error
     if results.entry not in library.names:
         there = ", ".join(library.names) or "nothing"
         raise DeviceError(f"the metallib of {results.entry} has no function of that name, but {there}")

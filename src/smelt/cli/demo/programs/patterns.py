@@ -49,7 +49,7 @@ def reacted(u: Field, v: Field, light: Field, reaction: Reaction, y: int, x: int
 
 
 @smelt.kernel
-def react(next_u: Field, next_v: Field, u: Field, v: Field, light: Field, reaction: Reaction) -> None:
+def react(next_v: Field, next_u: Field, v: Field, u: Field, light: Field, reaction: Reaction) -> None:
     x, y = smelt.grid(2)
     next_u[y, x], next_v[y, x] = reacted(u, v, light, reaction, y, x)
 

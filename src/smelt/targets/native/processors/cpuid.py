@@ -11,8 +11,8 @@ import ctypes
 import functools
 import sys
 from collections.abc import Iterator
-from typing import NamedTuple
 
+from smelt.records import Record
 from smelt.targets.native.loader.mapping import MappedCode
 from smelt.targets.native.loader.symbols import resolve
 from smelt.targets.native.machine_code.flat import FlatCode
@@ -116,7 +116,7 @@ _INTEL_MODELS = {
 }
 
 
-class Identity(NamedTuple):
+class Identity(Record):
     """Which processor it is: the vendor's own twelve letters, and the numbers that the vendor gives families and models."""
 
     vendor: str

@@ -12,7 +12,8 @@ Reference Manual for A-profile architecture", A2 (features of AArch64), and Appl
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+
+from smelt.records import Record
 
 _X86_64 = ("cmov", "cx8", "fxsr", "mmx", "sse", "sse2")
 _X86_64_V2 = (*_X86_64, "cx16", "popcnt", "sahf", "sse3", "sse4.1", "sse4.2", "ssse3")
@@ -43,7 +44,7 @@ _APPLE_M1 = (
 )
 
 
-class Level(NamedTuple):
+class Level(Record):
     """A set of features that has a name: the machine, LLVM's name of it, and the features, also of the levels below."""
 
     machine: str
@@ -82,7 +83,7 @@ BEYOND = {
 """The features that no level has. Not among them are those of AArch64 with vectors of a length that is known when it runs."""
 
 
-class Processor(NamedTuple):
+class Processor(Record):
     """A processor that code is compiled for; as text it is as in this module's first lines.
 
     Attributes
@@ -131,7 +132,7 @@ def parse_processor(text: str) -> Processor:
     name, *written = body.split("+")
     if name not in LEVELS or not all(written) or bool(has_tuning) != bool(tuning):
         raise ValueError(f"there is no processor {text!r}; write one of {', '.join(LEVELS)}")
-    machine, _, features = LEVELS[name]
+    machine, features = LEVELS[name].machine, LEVELS[name].features
     known = {
         *BEYOND[machine],
         *(one for level in LEVELS.values() if level.machine == machine for one in level.features),

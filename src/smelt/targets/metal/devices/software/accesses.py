@@ -104,14 +104,32 @@ _DERIVED = re.compile(
 )
 
 
+_SPACE = r"ptr(?: addrspace\(\d+\))?"
+_LOADED = re.compile(
+    rf"^  (?P<name>%[^ ]+) = (?:load (?:volatile )?(?P<load>{_SPACE}), |inttoptr i\d+ .* to (?P<cast>{_SPACE}))"
+)
+
+
 class Roots:
-    """What the pointers of a function point into."""
+    """What the pointers of a function point into.
+
+    Attributes
+    ----------
+    private
+        The memory of the thread, with how many bytes it has.
+    loaded
+        The pointers that were read from memory, or made of numbers, with their types.
+    """
 
     def __init__(self, body: Sequence[str], parameters: Iterable[str]) -> None:
         self._parameters = frozenset(parameters)
         self._sources: dict[str, tuple[str, ...]] = {}
         self.private: dict[str, str] = {}
+        self.loaded: dict[str, str] = {}
         for line in body:
+            loaded = _LOADED.match(line)
+            if loaded is not None and not loaded["name"].startswith("%smelt."):
+                self.loaded[loaded["name"]] = loaded["load"] or loaded["cast"]
             found = _DERIVED.match(line)
             if found is None:
                 continue
@@ -125,7 +143,7 @@ class Roots:
         seen, todo, roots = {pointer}, [pointer], set[str]()
         while todo:
             value = todo.pop()
-            if value in self._parameters or value in self.private:
+            if value in self._parameters or value in self.private or value in self.loaded:
                 roots.add(value)
             elif value == "%smelt.state" or value.startswith("%smelt.own"):
                 roots.add(PRIVATE)

@@ -58,19 +58,36 @@ class Watching:
         self._count = 0
         for number, (name, size) in enumerate(self._pointers.private.items()):
             self._known[name] = Root(f"%smelt.private{number}", size, str(records.THREAD))
+        self._rows = {name: f"%smelt.found{number}" for number, name in enumerate(self._pointers.loaded)}
+        for name, row in self._rows.items():
+            self._known[name] = Root(f"{row}.base", f"{row}.size", f"{row}.root", f"{row}.shadow", is_in_rows=True)
 
     def body(self, lines: Sequence[str]) -> list[str]:
         """The lines with what looks after them. Raises `ValueError` for pointers that are not understood."""
         watched: list[str] = []
         numbers = {name: number for number, name in enumerate(self._pointers.private)}
         for line in lines:
-            before, line = self._watched(line)
-            watched += [*before, line]
-            name = line[2:].partition(" = alloca ")[0]
-            if name in numbers:
+            before, instruction = self._watched(line)
+            watched += [*before, instruction]
+            name = line[2:].partition(" = ")[0]
+            if name in self._rows:
+                watched += self._row(name)
+            elif name in numbers:
                 # Behind what the stack gives; nothing is between such lines.
                 watched.append(f"  %smelt.private{numbers[name]} = ptrtoint ptr {name} to i64")
         return watched
+
+    def _row(self, name: str) -> list[str]:
+        """What memory a pointer that was read is in, found once for all accesses through it."""
+        row = self._rows[name]
+        lines = [
+            f"  {row} = ptrtoint {self._pointers.loaded[name]} {name} to i64",
+            f"  {row}.row = call ptr @smelt.row(ptr %smelt.state, i64 {row}, i64 1)",
+        ]
+        for number, word in enumerate(("base", "size", "root", "shadow")):
+            lines.append(f"  {row}.{word}_place = getelementptr i64, ptr {row}.row, i64 {number}")
+            lines.append(f"  {row}.{word} = load i64, ptr {row}.{word}_place, !invariant.load !{{}}")
+        return lines
 
     def _watched(self, line: str) -> tuple[list[str], str]:
         before: list[str] = []
@@ -96,10 +113,8 @@ class Watching:
 
     def _test(self, own: str, access: Access, root: Root) -> list[str]:
         """LLVM IR that finds out whether an access is in its memory, and tells of it if it isn't."""
-        lines = [
-            f"  {own}.is_clear = call i1 @smelt.is_clear(ptr %smelt.state, i64 {own}, i64 {root.base}, i64 {root.size}, "
-            f"i64 {access.size}, i64 {root.number}, i64 {access.kind})"
-        ]
+        memory = f"i64 {own}, i64 {root.base}, i64 {root.size}, i64 {access.size}, i64 {root.number}, i64 {access.kind}"
+        lines = [f"  {own}.is_clear = call i1 @smelt.is_clear(ptr %smelt.state, {memory})"]
         if self._checks.tracks and access.pointer_type in DEVICE_SPACES:
             lines.append(tracking.noting(own, access, root.base, root.number, root.shadow))
         return lines

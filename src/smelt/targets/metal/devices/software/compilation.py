@@ -11,11 +11,11 @@ from smelt.targets.metal.air.kernels import THREADGROUP_SPACE
 from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.devices.software import logs, records, shared_memory, tracking
 from smelt.targets.metal.devices.software.accesses import ATOMIC, accesses_of, size_of
+from smelt.targets.metal.devices.software.address_spaces import without_address_spaces
 from smelt.targets.metal.devices.software.artifacts import KernelSource, SoftwareResults
 from smelt.targets.metal.devices.software.bounds import Root, Watching
 from smelt.targets.metal.devices.software.checks import Checks
 from smelt.targets.metal.devices.software.cooperation import RESULT, Cooperating, cooperating, waits
-from smelt.targets.metal.devices.software.address_spaces import without_address_spaces
 from smelt.targets.metal.devices.software.divisions import with_safe_divisions
 from smelt.targets.metal.devices.software.entry_points import cooperative_entry_point, entry_point, unknown_inputs
 from smelt.targets.metal.devices.software.inlining import OneFunction, as_one_function
@@ -134,8 +134,8 @@ def _roots(one: OneFunction, source: KernelSource, places: dict[str, int]) -> di
     for number, (_, name) in enumerate(one.parameters):
         if number in by_parameter:
             is_in_rows = by_parameter[number].space != THREADGROUP_SPACE
-            words = (f"%smelt.{word}{number}" for word in ("base", "size"))
-            roots[name] = Root(*words, str(number), f"%smelt.shadow{number}", is_in_rows)
+            base, size, shadow = (f"%smelt.{word}{number}" for word in ("base", "size", "shadow"))
+            roots[name] = Root(base, size, str(number), shadow, is_in_rows)
     for number, variable in enumerate(places):
         value = shared_memory.value_of(number)
         shadow = f"%smelt.known{number}"
@@ -178,7 +178,7 @@ def _bases(roots: dict[str, Root], one: OneFunction, source: KernelSource) -> li
     if variables:
         lines.append("  %smelt.group_shadow = call i64 @smelt.group_shadow(ptr %smelt.state)")
     places, _ = shared_memory.places_of(source.shared)
-    for number, (name, place) in enumerate(zip(variables, places.values(), strict=True)):
-        lines.append(f"  {name}.base = ptrtoint ptr addrspace(3) {name} to i64")
-        lines.append(f"  %smelt.known{number} = add i64 %smelt.group_shadow, {8 * tracking.SHADOW_WORDS * place}")
+    for number, (variable, offset) in enumerate(zip(variables, places.values(), strict=True)):
+        lines.append(f"  {variable}.base = ptrtoint ptr addrspace(3) {variable} to i64")
+        lines.append(f"  %smelt.known{number} = add i64 %smelt.group_shadow, {8 * tracking.SHADOW_WORDS * offset}")
     return lines

@@ -14,7 +14,6 @@ from smelt.targets.metal.air.kernels import THREADGROUP_SPACE
 from smelt.targets.metal.air.program import Pointer
 from smelt.targets.metal.air.sizes import size_in_bytes
 from smelt.targets.metal.devices.descriptions import describe
-from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.devices.function_constants import values_of_constants
 from smelt.targets.metal.devices.software.artifacts import KernelSource
 from smelt.targets.metal.devices.software.literals import literal_of

@@ -18,7 +18,6 @@ from smelt.targets.metal.devices.software import logs
 from smelt.targets.metal.devices.software.artifacts import KernelSource
 from smelt.targets.metal.devices.software.cooperation import COOPERATIVE
 from smelt.targets.metal.devices.software.disassembly import disassembled
-from smelt.targets.metal.devices.software.disassembly import disassembled
 from smelt.targets.metal.devices.software.functions import ATTRIBUTES, declaration_of, definition_of
 from smelt.targets.metal.devices.software.listings import split_list
 from smelt.targets.native.machine_code.code_generation import machine_for
@@ -127,7 +126,7 @@ def _with_definitions(text: str, kernel: str) -> tuple[str, frozenset[str]]:
 
 
 def _name_of(declaration: str) -> str:
-    return declaration.split("@")[1].split("(")[0]
+    return declaration.partition("@")[2].partition("(")[0]
 
 
 def _plain(line: str) -> str:
@@ -232,7 +231,7 @@ def _check(body: Sequence[str], kernel: str, of_library: frozenset[str]) -> None
 
 def _check_call(call: str, kernel: str, of_library: frozenset[str]) -> None:
     callee = _CALLEE.match(call)
-    if callee is None or callee["sigil"] == "%" or re.search(r"\basm\b", call.split("(")[0]):
+    if callee is None or callee["sigil"] == "%" or re.search(r"\basm\b", call.partition("(")[0]):
         raise DeviceError(f"the kernel {kernel} calls what is only known when it runs, or assembly: {call}")
     name = callee["name"].strip('"')
     if not (name.startswith(("air.", "llvm.")) or name in of_library):

@@ -106,7 +106,7 @@ def formatted(form: str, arguments: bytes) -> str:
             if data is None:
                 return found[0]
             (number,) = struct.unpack("<d", data)
-            return number.hex() if kind in "aA" else (before + kind) % number
+            return float(number).hex() if kind in "aA" else str(f"{before}{kind}" % number)
         if kind in "diuxXocp":
             wide = kind == "p" or found["length"] in ("l", "ll", "z", "j", "t")
             data = take(8 if wide else 4)

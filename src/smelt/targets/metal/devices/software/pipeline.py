@@ -107,8 +107,8 @@ class SoftwarePipeline:
         self._code = MappedCode(self._results.flat_code(), resolve)
         self._address = self._code.address(ENTRY)
         self._run = _RUN(self._address)
-        arguments = (*self.kernel.buffers, *self.kernel.inputs)
-        self._parameters = max((one.parameter for one in arguments), default=-1) + 1
+        numbers = [one.parameter for one in self.kernel.buffers] + [one.parameter for one in self.kernel.inputs]
+        self._parameters = max(numbers, default=-1) + 1
         self.max_total_threads_per_threadgroup = min(self.kernel.most_threads or MOST_THREADS, MOST_THREADS)
         self.thread_execution_width = SIMD_WIDTH
         self.static_threadgroup_memory_length = sum(source.shared.values())
@@ -250,7 +250,7 @@ class _Launch:
         status = self._launch[STATUS_WORD]
         if status:
             self._raise_status(status)
-        text = told(self._kernel, self._record, self._words[self._pipeline.parameters :], self._bound)
+        text = told(self._kernel, list(self._record), self._words[self._pipeline.parameters :], self._bound)
         if text is not None:
             if self._pipeline.settings.checks.raises:
                 raise DeviceError(text)

@@ -5,9 +5,13 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 
 Task = Callable[[], None]
+
+
+_WAIT_SECS = 0.05
 
 
 class LaunchStoppedError(Exception):
@@ -29,24 +33,31 @@ def run_until_done(task: Task, stop: Task, seconds: float | None) -> None:
             done.set()
 
     _runner().put(run)
+    end = None if seconds is None else time.monotonic() + seconds
     try:
-        is_done = done.wait(seconds)
+        # In short waits: a signal that comes when one begins is only noticed after it.
+        while not done.wait(_next_wait(end)) and (end is None or time.monotonic() < end):
+            pass
     except BaseException:
         stop()
         _wait_whatever_comes(done)
         raise
-    if not is_done:
+    if not done.is_set():
         stop()
         _wait_whatever_comes(done)
         raise LaunchStoppedError
+
+
+def _next_wait(end: float | None) -> float:
+    return _WAIT_SECS if end is None else max(0.0, min(_WAIT_SECS, end - time.monotonic()))
 
 
 def _wait_whatever_comes(done: threading.Event) -> None:
     """What a launch uses may only be let go of when it has ended, however often Ctrl-C is pressed."""
     while not done.is_set():
         try:
-            done.wait()
-        except BaseException:  # noqa: BLE001, S112, PERF203 - it is raised already, by what made us stop
+            done.wait(_WAIT_SECS)
+        except BaseException:  # noqa: BLE001, S112 - it is raised already, by what made us stop
             continue
 
 

@@ -81,7 +81,7 @@ done:
 }}
 
 ; The row of the memory that some bytes are in; the first one, which has none, if they are in none.
-define internal ptr @smelt.row(ptr %state, i64 %address, i64 %bytes) noinline {{
+define internal ptr @smelt.row(ptr %state, i64 %address, i64 %bytes) noinline memory(read) willreturn nounwind {{
 entry:
 {_RECORD}
 {place_of("rows")}
