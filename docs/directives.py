@@ -97,7 +97,7 @@ class Knobs(SphinxDirective):
                 listed += nodes.definition_list_item(
                     "",
                     nodes.term("", "", nodes.literal("", knob.name)),
-                    nodes.definition("", nodes.paragraph("", said)),
+                    nodes.definition("", nodes.paragraph("", "", *_marked_up(said))),
                 )
         return [listed]
 

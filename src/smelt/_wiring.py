@@ -98,7 +98,7 @@ def _announce(results: NativeResults) -> None:
 @functools.cache
 def driver() -> Any:
     """The compiler of this process. The back end of a target is imported for the first kernel that it compiles."""
-    return importlib.import_module("smelt.driver").Driver(jobs(), _table, _backend)
+    return importlib.import_module("smelt.driver").Driver(jobs(), _table, _backend, helper_store())
 
 
 @functools.cache

@@ -14,6 +14,7 @@ import pytest
 
 import smelt
 from smelt._wiring import driver
+from smelt.caching import CodeInstance
 from smelt.compiler.config import CompilerJob
 from smelt.compiler.results import ArtifactResults
 from smelt.driver import pipeline
@@ -70,7 +71,7 @@ def test_the_bitcode_is_a_result_of_the_code_instance_of_the_function():
     kernel.compile(*KINDS)
     lowered = driver().lowered(CompilerJob(kernel.instance(KINDS), kernel.config), code_of(kernel))
     assert lowered.linked[0][0].startswith("math.comb(int64, ")
-    callee = next(code for code in lowered.functions if "math.comb" in str(code.instance))
+    callee = next(edge for edge in code_of(kernel).edges if "math.comb" in str(edge) and isinstance(edge, CodeInstance))
     results = [
         found for (cls, _), found in callee.results(ArtifactResults).by_config.items() if cls is RuntimeFunctionResults
     ]

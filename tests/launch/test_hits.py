@@ -58,7 +58,7 @@ def test_the_third_launch_does_not_enter_python(slow):
         np.testing.assert_array_equal(out, values + 2)
         assert len(slow) == expected
     assert launch.__self__.kernel is add
-    assert launch.__self__.grid == Grid((3, 1, 1), (3, 1, 1))
+    assert launch.__self__.grid == Grid((3, 1, 1), (3, 1, 1), is_group_free=True)
 
 
 def test_launchers_of_one_kernel_share_what_was_learnt(slow):

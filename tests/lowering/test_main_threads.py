@@ -402,6 +402,51 @@ def test_without_checks_the_values_are_the_same(
     np.testing.assert_array_equal(checked[0], unchecked[0])
 
 
+def slanted(out: Any, u: Any) -> None:
+    x, y = smelt.grid(2)
+    out[y, x] = u[y, x - y] + 1
+
+
+def below_the_diagonal(out: Any, u: Any) -> None:
+    x, y = smelt.grid(2)
+    if x < 2 * y:
+        out[y, x] = u[y, x]
+
+
+def of_planes(out: Any, u: Any) -> None:
+    x, y, z = smelt.grid(3)
+    out[x] = u[y - y, x + z]
+
+
+def of_no_row(out: Any, u: Any) -> None:
+    x, y = smelt.grid(2)
+    if 0 < x < u.shape[1] - 1 and 0 < y < u.shape[0] - 1:
+        out[y, x] = u[y - 1, x - 1] + u[y + 1, x + 1]
+
+
+@pytest.mark.parametrize(
+    ("function", "grid", "is_same"),
+    [
+        (slanted, (41, 6), False),
+        (below_the_diagonal, (41, 6), False),
+        (below_the_diagonal, (45, 9), False),
+        (of_planes, (30, 2, 12), False),
+        (of_planes, (30, 2, 13), False),
+        (of_no_row, (41, 6), True),
+        (of_no_row, (50, 9), True),
+    ],
+)
+def test_limits_are_found_for_each_row_or_once_where_they_are_the_same(
+    function: Any, grid: tuple[int, ...], is_same: bool
+) -> None:
+    out = zeros(41) if len(grid) == 3 else ZEROS_2D
+    assert_same(function, grid, out, IMAGE)
+    kernel = smelt.kernel(function)
+    job = CompilerJob(kernel.instance((typeof(out), typeof(IMAGE))), kernel.config)
+    lowered = driver().lowered(job, driver().inferred(job))
+    assert (lowered.limits, lowered.has_same_limits) == ("limits", is_same)
+
+
 def test_what_is_true_of_all_threads_needs_no_limits() -> None:
     assert main_of(unguarded, ZEROS, X, boundscheck=False) == (True, False)
     assert main_of(unguarded, ZEROS, X) == (True, True)

@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from smelt._devices import software_runtime
 from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.devices.macos.objective_c import Frameworks
-from smelt._devices import software_runtime
 from smelt.targets.metal.devices.software.device import SoftwareDevice
 from smelt.targets.metal.metallib import MetallibError
 

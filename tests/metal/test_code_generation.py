@@ -325,6 +325,13 @@ def test_mathematics_is_that_of_metal_precise_or_fast():
     assert " frem " not in precise
 
 
+def test_only_lanes_that_are_there_are_asked():
+    # What Metal gives of other lanes is undefined.
+    text = smelt.code_air(lanes, KERNELS[lanes])
+    assert "@air.simd_ballot.i64(i1 true)" in text
+    assert re.search(r"select i1 %\S+, i64 \S+, i64 \S+\n.*trunc i64 %\S+ to i16\n", text)
+
+
 def test_constants_lie_in_their_own_address_space():
     text = smelt.code_air(values, tuple(kinds_of(values)))
     assert re.search(r"^@\S+ = .*addrspace\(2\) constant \[5 x i64\]", text, re.MULTILINE)

@@ -59,6 +59,20 @@ sources_read = smelt._wiring.session().fingerprints.sources_read
 print(json.dumps([stats.compilations, stats.inferences, stats.image_hits, stats.store_hits, sources_read]))
 """
 
+# The second launch has a stub, and many threads have a pool.
+USE_OFTEN = (
+    USE
+    + """
+many, sums = np.ones(2**20, np.float32), np.zeros(2**20, np.float32)
+for _ in range(3):
+    saxpy[5](out, 2.0, x, x)
+    saxpy[2**20](sums, 2.0, many, many)
+assert (sums == 3).all()
+stats = smelt.stats()
+print(json.dumps([stats.compilations, stats.inferences, stats.llvm_loaded, "smelt.inference" in sys.modules]))
+"""
+).replace("import json", "import json\nimport sys")
+
 
 def run(folder, *arguments, status=0, **environment):
     settings = {
@@ -102,6 +116,19 @@ def precompiled(tmp_path_factory):
 def test_a_process_that_imports_it_compiles_nothing(precompiled):
     assert not (precompiled / "store/entries").exists()
     assert use(precompiled) == [0, 0, 2, 0, 0]
+
+
+def test_nor_does_it_load_llvm_for_what_launches_need_beside_kernels(precompiled, tmp_path):
+    (precompiled / "use_often.py").write_text(USE_OFTEN)
+    for settings in ({"SMELT_CACHE_DIR": str(tmp_path / "empty")}, {"SMELT_STORE": "off"}):
+        _, often = run(precompiled, "use_often.py", **settings).splitlines()
+        assert json.loads(often) == [0, 0, False, False]
+
+
+def test_without_the_store_there_are_still_images(precompiled, tmp_path):
+    settings = {"SMELT_STORE": "off", "SMELT_CACHE_DIR": str(tmp_path / "store")}
+    assert use(precompiled, **settings)[:4] == [0, 0, 2, 0]
+    assert not (tmp_path / "store").exists()
 
 
 def test_a_changed_function_is_compiled_again_and_kept_in_the_store(precompiled, tmp_path):

@@ -276,3 +276,66 @@ def test_a_kernel_from_the_store_that_nobody_holds_is_collected(kept):
         "shown(held=held, is_collected=code() is None)",
     )
     assert found == {"compilations": 0, "store_hits": 1, "held": True, "is_collected": True}
+
+
+# The runtime library
+
+COMBINATIONS = """
+import math
+from smelt.runtime.integers import greatest_common_divisor
+
+written, bitcode = [], smelt._wiring._backend("native").bitcode
+smelt._wiring._backend("native").bitcode = lambda job, lowered: written.append(lowered.name) or bitcode(job, lowered)
+
+@smelt.kernel
+def {name}(out, n):
+    i = smelt.grid(1)
+    out[i] = math.comb(n[i], 2) + {more}
+
+n, counted = np.arange(4), np.zeros(4, np.int64)
+"""
+COUNT = "shown(written=len(written), counted=counted.tolist())"
+
+
+def test_the_functions_of_the_runtime_library_are_compiled_once_for_all_processes(tmp_path):
+    first = session(tmp_path, COMBINATIONS.format(name="pairs", more=0), "pairs[4](counted, n)", COUNT)
+    assert first["written"] > 0
+    assert first["counted"] == [0, 0, 1, 3]
+    later = session(tmp_path, COMBINATIONS.format(name="others", more=7), "others[4](counted, n)", COUNT)
+    assert later == {"compilations": 1, "store_hits": 0, "written": 0, "counted": [7, 7, 8, 10]}
+    failing = (
+        "try:\n    others[2](counted, np.array([-1, 1]))\nexcept ValueError as error:\n    shown(error=str(error))"
+    )
+    message = {"error": "n must be a non-negative integer"}
+    assert message.items() <= session(tmp_path, COMBINATIONS.format(name="others", more=8), failing).items()
+
+
+SIGNS = """
+written, bitcode = [], smelt._wiring._backend("native").bitcode
+smelt._wiring._backend("native").bitcode = lambda job, lowered: written.append(lowered.name) or bitcode(job, lowered)
+
+@smelt.kernel
+def {name}(out, x):
+    i = smelt.grid(1)
+    out[i] = {call} + {more}
+
+x, found = np.array([1.5, -2.5]), np.zeros(2)
+{name}[2](found, x)
+"""
+OVERLAY = "@smelt.overlay(np.sqrt, (smelt.float64,))\ndef other(x):\n    return 100.0 * x"
+FOUND = "shown(written=len(written), found=found.tolist())"
+
+
+def test_an_overlay_of_what_the_library_calls_concerns_kernels_that_call_the_library(tmp_path):
+    lines = SIGNS.format(name="lengths", call="np.hypot(x[i], 2.0)", more=0.0), FOUND
+    first = session(tmp_path, *lines)
+    assert first["found"] == [2.5, 3.2015621187164243]
+    replaced = session(tmp_path, OVERLAY, *lines)
+    assert replaced["compilations"] == 1
+    assert min(replaced["found"]) > 100
+    # What was made with the overlay in it is nobody else's.
+    assert replaced["written"] > 0
+    assert session(tmp_path, *lines) == first | {"compilations": 0, "store_hits": 1, "written": 0}
+    others = SIGNS.format(name="others", call="np.hypot(x[i], 2.0)", more=1.0), FOUND
+    assert session(tmp_path, *others)["found"] == [3.5, 4.201562118716424]
+    assert session(tmp_path, OVERLAY, *lines) == replaced | {"compilations": 0, "store_hits": 1, "written": 0}

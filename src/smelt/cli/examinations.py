@@ -85,16 +85,13 @@ def _squares(out: Any, x: Any) -> None:
 
 
 def _compiler(subject: str) -> Finding:
-    before = smelt.stats()
     x = np.arange(1000, dtype=np.float32)
     out = np.empty_like(x)
     _squares[x.size](out, x)
     if not np.array_equal(out, x * x):
         return Finding(subject, "broken", "a kernel computed something wrong", _report())
-    after = smelt.stats()
-    compiled = after.compilations > before.compilations
-    detail = "a kernel was compiled, and ran" if compiled else "a kernel was found in the store, and ran"
-    return Finding(subject, "works", f"{detail}, on {host_machine()}")
+    # What smelt launches itself is kept in no store: it was compiled here.
+    return Finding(subject, "works", f"a kernel was compiled, and ran, on {host_machine()}")
 
 
 def _launches(subject: str) -> Finding:

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernels that `smelt bench` measures. As a program it launches one of them, once."""
+"""The kernels that `smelt bench` measures. As a program it launches one of them, once, and fails unless it compiled as many kernels as
+its argument says.
+"""
 
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -32,3 +35,5 @@ def waves(out: Vector, x: Vector) -> None:
 if __name__ == "__main__":
     ones = np.ones(16, np.float32)
     saxpy[16](np.empty_like(ones), 2.0, ones, ones)
+    if smelt.stats().compilations != int(sys.argv[1]):
+        raise SystemExit(f"{smelt.stats().compilations} kernels were compiled, not {sys.argv[1]}")

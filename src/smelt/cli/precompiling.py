@@ -21,14 +21,21 @@ from types import ModuleType
 from typing import Any
 
 from smelt import _wiring, knobs
-from smelt.launch import requests
+from smelt.compiler.config import CompilerJob, Target
+from smelt.compiler.results import InferenceResults
+from smelt.launch import Kernel, requests
+from smelt.launch.examples import example_values
 from smelt.sessions import Session
+from smelt.sessions.compiler_code import compiler_code
 from smelt.sessions.contents import keyed_entries
 from smelt.sessions.directory import Directory
 from smelt.sessions.entries import Entry
 from smelt.sessions.fingerprints import remembered_fingerprints
 from smelt.sessions.images import image_bytes
 from smelt.sessions.traces import read_trace, types_in_trace
+from smelt.targets.native.processors.processor import parse_processor
+from smelt.targets.native.target import host_target
+from smelt.types import Type, typeof
 
 Progress = Callable[[int, int], None]
 """Told how many jobs are done, of how many."""
@@ -70,7 +77,8 @@ def precompile(order: Order, processes: int, progress: Progress) -> dict[str, by
         for key, entry in keyed_entries(directory):
             found[entry.module.partition(".")[0]][key].append(entry)
         fingerprints = remembered_fingerprints(directory)
-    return {package: image_bytes(entries, fingerprints) for package, entries in sorted(found.items())}
+        launches = compiler_code(directory)
+    return {package: image_bytes(entries, fingerprints, launches) for package, entries in sorted(found.items())}
 
 
 def missing(order: Order) -> list[str]:
@@ -107,6 +115,8 @@ def _begin(scratch: str, path: tuple[str, ...]) -> None:
     knobs.STORE.fix(True)
     knobs.CACHE_DIRECTORY.fix(scratch)
     knobs.CACHE_SIZE.fix(1 << 40)
+    # Those that load what is compiled here may have more processors.
+    knobs.NUM_THREADS.fix(2)
 
 
 def _count(order: Order) -> int:
@@ -116,6 +126,30 @@ def _count(order: Order) -> int:
 def _compile(order: Order, index: int, target: str) -> None:
     kernel, kinds = _requests(order)[index]
     kernel.compile(*kinds, target=target)
+    if _is_for_this_machine(_wiring.jobs().target_named(target)):
+        _compile_launch(kernel, kinds)
+
+
+def _is_for_this_machine(target: Target) -> bool:
+    if target.name != "native" or target.abi != host_target().abi:
+        return False
+    return parse_processor(target.cpu).machine == parse_processor(host_target().cpu).machine
+
+
+def _compile_launch(kernel: Kernel, kinds: tuple[Type, ...]) -> None:
+    """Compile what launches need beside the kernel. It is for this Python, and any processor of this kind."""
+    stubs, grid = kernel.stubs(), _wiring.thread_grid()
+    if grid is not None:
+        grid.runner(works_together=False)
+    if stubs is None:
+        return
+    kernel.configure(1, 1)
+    jobs = _wiring.jobs()
+    code = jobs.inferred(CompilerJob(kernel.instance(kinds), kernel.config))
+    captured = code.results(InferenceResults).captured
+    values = example_values(kinds)
+    if values is not None:
+        stubs.stub((*kinds, *map(typeof, captured)), (*values, *captured), len(kinds))
 
 
 @cache

@@ -58,16 +58,23 @@ class Driver:
         Where calls in kernels are looked up, by the name of their target.
     backend_of
         The back end of each target, by the target's name.
+    library
+        Where the functions of the runtime library are kept for later processes, or None.
     compilations
         How often a kernel's artifact was made.
     """
 
     def __init__(
-        self, jobs: Jobs, table_of: Callable[[str], LookupTable], backend_of: Callable[[str], Backend]
+        self,
+        jobs: Jobs,
+        table_of: Callable[[str], LookupTable],
+        backend_of: Callable[[str], Backend],
+        library: runtime_library.LibraryStore | None = None,
     ) -> None:
         self.jobs = jobs
         self.table_of = table_of
         self.backend_of = backend_of
+        self.library = library
         self.compilations = 0
         self._counting = threading.Lock()
         self._hooks: dict[object, Callable[[CompilerJob], None]] = {}
@@ -163,6 +170,12 @@ class Driver:
             return None
         results = self.jobs.cached_results(runtime_library.RuntimeFunctionResults, job, code)
         if not results.bitcode:
+            library = self.library if runtime_library.depends_on_smelt_alone(code, self.jobs.overlays) else None
+            owner = ("smelt runtime library", job.config)
+            kept = library.load_results(type(results), code.instance, owner) if library is not None else None
+            if kept is not None:
+                results.take_over(kept)
+                return results.linked_function()
             name = runtime_library.symbol_of(code)
             lowered = self._lowered(job, code, name)
             if not runtime_library.is_separate(lowered):
@@ -171,6 +184,8 @@ class Driver:
             with lock_of(code, results):
                 if not results.bitcode:
                     results.keep(lowered, name, backend.bitcode(job, lowered))
+                    if library is not None:
+                        library.save_results(results, code.instance, owner)
         return results.linked_function()
 
     def optimised(self, job: CompilerJob, code: CodeInstance) -> tuple[Any, Any]:

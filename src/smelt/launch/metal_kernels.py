@@ -73,8 +73,10 @@ class MetalKernel(Loaded):
         self.launch(grid_of_groups(groups, threads, threadgroup_memory), values)
 
     def launch(self, grid: Grid, arguments: Sequence[Any]) -> None:
-        """Have the device run every thread of the grid. Returns when they are done if there is an array of this process among the
-        arguments, or if the kernel prints; else what goes wrong is raised at the next synchronisation.
+        """Have the device run every thread of the grid.
+
+        Where all arrays are the device's, what goes wrong is raised at the next synchronisation. If there is none, or one of this process, or
+        if the kernel prints, this returns when all threads are done.
 
         Raises `LaunchError` if the grid is not one for this kernel and device, or if arrays overlap so that the order of threads would
         show.
@@ -99,7 +101,7 @@ class MetalKernel(Loaded):
                     raise error_of_thread(self.results, *failure)
 
             stream.submit(dispatch.commands, finish, holds=values)
-            if memory.places or self._table is not None:
+            if memory.places or not places or self._table is not None:
                 stream.synchronize()
 
     def _bound(self, values: Sequence[Any]) -> tuple[HostMemory, list[Place]]:

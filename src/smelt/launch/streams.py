@@ -52,11 +52,14 @@ class Stream:
     def _settle_first(self) -> None:
         # Taken out first: a launch whose wait is interrupted is not waited for again.
         commands, finish, _holds = self._pending.popleft()
-        try:
-            commands.wait_until_completed()
-            finish()
-        except Exception as error:  # noqa: BLE001 - raised at the next synchronisation
-            self._errors.append(error)
+        errors: list[Exception] = []
+        # What a thread raised says more than what became of the threads that waited for it.
+        for step in (commands.wait_until_completed, finish):
+            try:
+                step()
+            except Exception as error:  # noqa: BLE001 - raised at the next synchronisation
+                errors.append(error)
+        self._errors += errors[-1:]
 
 
 _streams: dict[Any, Stream] = {}

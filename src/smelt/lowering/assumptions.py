@@ -99,6 +99,12 @@ class Row:
         """Whether it may be that not all threads of a row keep all needs."""
         return bool(self.needs or self.invariants.unchecked)
 
+    @property
+    def is_same_for_all_rows(self) -> bool:
+        """Whether no need depends on which row it is."""
+        names = {name for need in self.needs for name, _ in need.terms} | self.invariants.unchecked.keys()
+        return names.isdisjoint(self.invariants.varying)
+
     def called(self, code: Any, arguments: list[Known]) -> tuple[Assumptions | None, Known]:
         """What a function may assume where it is called with these arguments, and what is known of its result."""
         function = self._typed(code)

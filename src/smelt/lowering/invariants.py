@@ -7,6 +7,7 @@ needs. Only what has no effects and can't fail is: the row may turn out not to c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,10 @@ Row = tuple[str, ...]
 
 _ARITHMETIC = ("add", "sub", "mul", "neg", "min", "max", "abs", "and", "or", "xor", "invert", "shl", "shr")
 _COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
+
+_NAME = re.compile(r"%\w+")
+_POSITION_OF_ROW = (1, 2)
+"""The words of a thread's state for its position on the axes y and z."""
 
 
 class Invariants:
@@ -35,12 +40,15 @@ class Invariants:
         Whether the target has float64.
     unchecked
         Those that sums are made of and that may be any number, in the order in which they were first used.
+    varying
+        Those that differ from row to row.
     """
 
     def __init__(self, declare: Callable[[str, str, tuple[str, ...]], str], *, has_doubles: bool) -> None:
         self.lines: list[str] = []
         self.signs = Signs()
         self.unchecked: dict[str, None] = {}
+        self.varying: set[str] = set()
         self._declare = declare
         self.has_doubles = has_doubles
         self._small: set[str] = set()
@@ -50,6 +58,8 @@ class Invariants:
     def emit(self, instruction: str) -> str:
         name = f"%w{len(self.lines)}"
         self.lines.append(f"{name} = {instruction}")
+        if not self.varying.isdisjoint(_NAME.findall(instruction)):
+            self.varying.add(name)
         return name
 
     def declare(self, name: str, result: str, parameters: tuple[str, ...]) -> str:
@@ -143,6 +153,8 @@ class Invariants:
         if word not in self._words:
             address = self.emit(f"getelementptr i64, ptr %state, i64 {word}")
             name = self._words[word] = self.emit(f"load i64, ptr {address}, align 8")
+            if word in _POSITION_OF_ROW:
+                self.varying.add(name)
             self.extent(name)
         return (self._words[word],)
 

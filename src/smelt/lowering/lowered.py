@@ -43,14 +43,13 @@ class LinkedFunction:
         Its LLVM name.
     bitcode
         Its LLVM bitcode, and that of what it calls of the same kind, by their names.
-    errors, functions, sources, symbols
+    errors, sources, symbols
         As in the `LoweredModule` that it was made of, but for the error sites, which are tuples.
     """
 
     name: str
     bitcode: tuple[tuple[str, bytes], ...]
     errors: tuple[SiteTuple, ...]
-    functions: tuple[Any, ...]
     sources: tuple[Any, ...]
     symbols: tuple[str, ...]
 
@@ -86,6 +85,8 @@ class LoweredModule:
         there is no such function.
     limits
         The LLVM name of the function that tells for which of them; None if for all.
+    has_same_limits
+        Whether what it tells is the same for all rows.
     is_recursive
         Whether there is a function in it that calls itself.
     has_loops
@@ -106,6 +107,7 @@ class LoweredModule:
     threadgroups: Threadgroups | None = None
     main: str | None = None
     limits: str | None = None
+    has_same_limits: bool = False
     is_recursive: bool = False
     has_loops: bool = False
     debug: DebugInformation | None = None

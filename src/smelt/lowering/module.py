@@ -161,7 +161,6 @@ class _ModuleLowering:
         self._numbers[code] = numbers = ErrorNumbers()
         for site in linked.errors:
             numbers.sites.append(ErrorSite.of_tuple(site, lambda number: self._source(linked.sources[number])))
-        self._functions += linked.functions
 
     def declare(self, name: str, result: str, parameters: tuple[str, ...]) -> str:
         self._declared[name] = f"declare {result} @{name}({', '.join(parameters)})"
@@ -304,6 +303,7 @@ class _ModuleLowering:
             threadgroups,
             main and main.removeprefix("@"),
             limits,
+            row is not None and row.is_same_for_all_rows,
             self._is_recursive,
             self._has_loops,
             self._debug,

@@ -2,8 +2,8 @@
 """The edges of code as an entry keeps them: what was read and called, by references, with descriptions of what was found.
 
 The edges of all code that a kernel calls stand in one list, in the order in which they were found, which is an order in which each
-names only what is known by then. To check them is to read the same names again. Of functions of smelt only the code is an edge: the rest
-is part of the compiler, which has a fingerprint of its own.
+names only what is known by then. To check them is to read the same names again. Of functions of smelt only the code is an edge, and the
+calls of Python's and NumPy's functions, which may have overlays: the rest is part of the compiler, which has a fingerprint of its own.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class Recorder:
                     self._record(callee, reader)
             elif isinstance(edge, Read) and (is_foreign or edge.name == "__code__"):
                 self._read(edge, reader)
-            elif is_foreign and isinstance(edge, Dispatch):
+            elif isinstance(edge, Dispatch):
                 self._call(edge, reader)
 
     def _read(self, edge: Read, reader: int) -> None:

@@ -111,7 +111,7 @@ class Session:
     def why(self, instance: MethodInstance) -> list[str]:
         """Why what was kept of `instance` was of no use, the latest time first; empty if nothing was kept or it served."""
         text = str(instance)
-        return [f"{text}: {miss.reason}" for miss in reversed(self.misses) if miss.instance == text and miss.was_kept]
+        return [f"{text}: {miss.reason}" for miss in reversed(tuple(self.misses)) if miss.instance == text and miss.was_kept]
 
     def has(self, view: CacheView[Any], instance: MethodInstance, config: CompilerConfig) -> bool:
         """Whether there is an artifact of `instance` for exactly this configuration."""
@@ -267,7 +267,8 @@ class Session:
     def _missed(self, instance: MethodInstance, reason: str, *, was_kept: bool = False) -> None:
         miss = StoreMiss(str(instance), reason, was_kept)
         # It is looked for again once nobody else can be making it.
-        if miss not in self.misses:
+        # Other threads note theirs meanwhile.
+        if miss not in tuple(self.misses):
             self.misses.append(miss)
 
     # Between entries and results

@@ -38,13 +38,16 @@ def row_entry_point(lowered: LoweredModule, entry: str, loads: str, arguments: s
         texts.append(threads("run_threads", lowered.name, "", ""))
     else:
         texts.append(threads("run_main_threads", lowered.main, "", ", !llvm.loop !2"))
-    row, row_begin = _WHOLE_ROW.format(name="run_threads" if lowered.main is None else "run_main_threads"), ""
+    box, row = "", _WHOLE_ROW.format(name="run_threads" if lowered.main is None else "run_main_threads")
     if lowered.limits is not None:
         # What only threads at an edge run isn't worth much of the compiler's time.
         texts.append(threads("run_threads", lowered.name, "optsize", ""))
         call = f"call {LIMITS} @{lowered.limits}({arguments}, i64 %begin_x, i64 %end_x)"
-        row, row_begin = _ROW_WITH_LIMITS.format(type=LIMITS, call=call), begin
-    texts.append(_ENTRY.format(entry=entry, words=loads_of_words(*BOX), begin=row_begin, row=row))
+        if lowered.has_same_limits:
+            box, row = begin + _LIMITS.format(type=LIMITS, call=call, y="%begin_y", z="%begin_z"), _ROW_WITH_LIMITS
+        else:
+            box, row = begin, _LIMITS.format(type=LIMITS, call=call, y="%y", z="%z") + _ROW_WITH_LIMITS
+    texts.append(_ENTRY.format(entry=entry, words=loads_of_words(*BOX), box=box, row=row))
     return "".join((_COPY, *texts))
 
 
@@ -121,14 +124,17 @@ _WHOLE_ROW = """\
   %has_failed = icmp ne i64 %failed, 0
   br i1 %has_failed, label %done, label %end_of_row"""
 
-_ROW_WITH_LIMITS = """\
-  store i64 %y, ptr %state_y, align 8
-  store i64 %z, ptr %state_z, align 8
+_LIMITS = """
+  store i64 {y}, ptr %state_y, align 8
+  store i64 {z}, ptr %state_z, align 8
   %limits = {call}
   %first = extractvalue {type} %limits, 0
   %from = extractvalue {type} %limits, 1
   %to = extractvalue {type} %limits, 2
   %last = extractvalue {type} %limits, 3
+"""
+
+_ROW_WITH_LIMITS = """\
   %has_before = icmp slt i64 %first, %from
   br i1 %has_before, label %before, label %main
 before:
@@ -151,7 +157,7 @@ _ENTRY = """
 define void @{entry}(ptr %launch, ptr %arguments) noinline optnone {{
 entry:
 {words}
-{begin}
+{box}
   br label %planes
 planes:
   %z = phi i64 [ %begin_z, %entry ], [ %next_z, %end_of_plane ]

@@ -20,10 +20,11 @@ from smelt.targets.metal.devices.software.divisions import with_safe_divisions
 from smelt.targets.metal.devices.software.entry_points import cooperative_entry_point, entry_point, unknown_inputs
 from smelt.targets.metal.devices.software.inlining import OneFunction, as_one_function
 from smelt.targets.metal.devices.software.listings import leading_type
-from smelt.targets.metal.devices.software.probing import OUTSIDE, Probing, can_be_probed
+from smelt.targets.metal.devices.software.probing import OUTSIDE, UNKNOWN, Probing, can_be_probed
 from smelt.targets.metal.devices.software.watching_code import WATCHING
 from smelt.targets.native.errors import FlatError
 from smelt.targets.native.machine_code.code_generation import machine_for, missing_conversions
+from smelt.targets.native.machine_code.flat import FlatCode
 from smelt.targets.native.machine_code.flattening import flatten
 from smelt.targets.native.target import host_target
 
@@ -40,21 +41,29 @@ def compile_kernel(source: KernelSource, checks: Checks, results: SoftwareResult
     if unknown:
         raise DeviceError(f"the kernel {name} takes {', '.join(unknown)}, which this device doesn't know")
     try:
-        text = _program(source, checks, results)
-        machine = machine_for(host_target(), opt_level=_OPT_LEVEL)
-        module = parsed(text + missing_conversions(text, host_target()), machine)
-        optimise(module, machine, _OPT_LEVEL)
-        results.keep_flat_code(flatten(emit_object(module, machine)))
+        one = as_one_function(source)
+        code = _code(_program(one, source, checks, results, may_probe=True))
+        if any(symbol.startswith(UNKNOWN) for symbol in code.symbols):
+            code = _code(_program(one, source, checks, results, may_probe=False))
+        results.keep_flat_code(code)
     except (FlatError, RuntimeError, ValueError) as error:
         if isinstance(error, DeviceError):
             raise
         raise DeviceError(f"{name} can't be compiled for the processor: {error}") from error
 
 
-def _program(source: KernelSource, checks: Checks, results: SoftwareResults) -> str:
+def _code(text: str) -> FlatCode:
+    machine = machine_for(host_target(), opt_level=_OPT_LEVEL)
+    module = parsed(text + missing_conversions(text, host_target()), machine)
+    optimise(module, machine, _OPT_LEVEL)
+    return flatten(emit_object(module, machine))
+
+
+def _program(
+    one: OneFunction, source: KernelSource, checks: Checks, results: SoftwareResults, *, may_probe: bool
+) -> str:
     """The LLVM IR of a kernel with its entry point."""
     kernel = source.kernel
-    one = as_one_function(source)
     places, results.shared_bytes = shared_memory.places_of(source.shared)
     shares = bool(places) or any(buffer.space == THREADGROUP_SPACE for buffer in kernel.buffers)
     results.works_together = shares or waits(one.body)
@@ -69,7 +78,7 @@ def _program(source: KernelSource, checks: Checks, results: SoftwareResults) -> 
         roots = _roots(one, source, places)
         bases = _bases(roots, one, source)
         whole = [*prologue, *body]
-        if _is_probed(one, source, checks, results, body):
+        if may_probe and _is_probed(one, source, checks, results, body):
             probing = Probing(whole, roots, checks)
             functions.append(_function(one, f"{kernel.name}.clear", prologue, body, sizes))
             probe = probing.body(body)

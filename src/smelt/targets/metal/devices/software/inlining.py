@@ -18,7 +18,8 @@ from smelt.targets.metal.devices.software import logs
 from smelt.targets.metal.devices.software.artifacts import KernelSource
 from smelt.targets.metal.devices.software.cooperation import COOPERATIVE
 from smelt.targets.metal.devices.software.disassembly import disassembled
-from smelt.targets.metal.devices.software.functions import ATTRIBUTES, declaration_of, definition_of
+from smelt.targets.metal.devices.software.function_bodies import ATTRIBUTES, declaration_of
+from smelt.targets.metal.devices.software.functions import definition_of
 from smelt.targets.metal.devices.software.listings import split_list
 from smelt.targets.native.machine_code.code_generation import machine_for
 from smelt.targets.native.target import host_target

@@ -15,6 +15,12 @@ from smelt.targets.metal.devices.software.accesses import ATOMIC, READ, Access, 
 from smelt.targets.metal.devices.software.bounds import Root, Watching
 from smelt.targets.metal.devices.software.checks import Checks
 
+_LIBRARY_CALL = re.compile(r"^  (?P<name>%[^ ]+) = (?:tail )?call (?P<kind>\w+) @(?!llvm\.|smelt\.)[\w.]+\(")
+"""What LLVM doesn't know to have no effects."""
+
+UNKNOWN = "smelt.unknown."
+"""How the functions begin that stand for what is not known: where one is left, the probe does not do without it."""
+
 OUTSIDE = "  %smelt.own.outside = alloca i1\n  store i1 false, ptr %smelt.own.outside"
 """LLVM IR that begins to find out."""
 
@@ -41,7 +47,7 @@ def can_be_probed(body: Sequence[str], parameters: Sequence[str]) -> bool:
             if result is None:
                 continue
             is_read = bool(accesses) and not (_is_constant(accesses[0]) or _is_private(accesses[0], roots))
-            if is_read or operands & unknown:
+            if is_read or operands & unknown or _LIBRARY_CALL.match(line):
                 unknown.add(result[1])
     return True
 
@@ -83,6 +89,10 @@ class Probing(Watching):
                     f"  {own} = insertvalue {{ i32 }} poison, i32 {own}.status, 0",
                     f"  ret {{ i32 }} {own}",
                 ]
+            elif _LIBRARY_CALL.match(line):
+                call = _LIBRARY_CALL.match(line)
+                assert call is not None
+                left.append(self._standing_for(call["name"], call["kind"]))
             elif line:
                 left.append(line)
         return left
@@ -103,6 +113,9 @@ class Probing(Watching):
         if result is None:
             return ""
         kind = original.partition(" = load ")[2].removeprefix("volatile ").partition(", ptr")[0]
-        symbol = f'@"smelt.unknown.{kind}"'
+        return self._standing_for(result[1], kind)
+
+    def _standing_for(self, name: str, kind: str) -> str:
+        symbol = f'@"{UNKNOWN}{kind}"'
         self.unknown[f"declare {kind} {symbol}() nounwind willreturn memory(none)"] = None
-        return f"  {result[1]} = call {kind} {symbol}()"
+        return f"  {name} = call {kind} {symbol}()"
