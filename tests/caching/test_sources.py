@@ -520,6 +520,28 @@ def test_lines_are_counted_as_python_counts_them(load, text):
 # Where the text may come from
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import os\ndef f(x):\n    return os.fspath(x)\n",
+        "import os\nf, g = (lambda x: os.fspath(x)), (lambda x: os.fsencode(x))\n",
+    ],
+    ids=["function", "lambdas"],
+)
+def test_a_cell_that_was_compiled_statement_by_statement_is_a_source(text):
+    # As notebooks and shells do it. What a name means that another statement imports, the compiler then doesn't know.
+    filename = "<cell of statements>"
+    compile_cell(text, filename)
+    namespace = {"__name__": "cell"}
+    for statement in ast.parse(text).body:
+        exec(compile(ast.Module([statement], []), filename, "exec", dont_inherit=True), namespace)
+    assert "os.fspath(x)" in ast.unparse(function_source(namespace["f"]).node)
+    linecache.cache[filename] = (0, None, text.replace("fspath", "stat").splitlines(keepends=True), filename)
+    namespace["f"].__code__ = namespace["f"].__code__.replace()
+    with pytest.raises(SourceError, match="has changed since it was imported"):
+        function_source(namespace["f"])
+
+
 def test_a_cell_known_to_linecache_is_a_source():
     first = run_text("def f(): return 1\n", "<cell 1>")
     second = run_text("def f(): return 2\n", "<cell 2>")

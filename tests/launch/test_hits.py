@@ -383,8 +383,8 @@ def test_no_reference_is_kept_or_lost(slow):
     warm(failing, image, 70000)
     tables = of_records.table._current, fails_at.table._current
     held = (*held, launch, failing, image, of_records.table.entries[0], *tables)
-    before, before_none = references(*held), sys.getrefcount(None)
     slow.clear()
+    before, before_none = references(*held), sys.getrefcount(None)
     for _ in range(1000):
         launch(*arguments)
         launch(*arguments)

@@ -49,3 +49,10 @@ def metallib(*texts_and_names):
         module = wrapped(downgrade(module_of_text(text)))
         functions.append(Function(name, module, Version(2, 6), Version(3, 1)))
     return write_metallib(Library(functions))
+
+
+def recent_metallib(text, name):
+    """A metallib of a module as a recent LLVM writes it, for what can't be said in LLVM 14, or not by the downgrader."""
+    # For an operating system of Apple's, LLVM writes the wrapper too.
+    module = module_of_text(text).as_bitcode()
+    return write_metallib(Library([Function(name, module, Version(2, 6), Version(3, 1))]))

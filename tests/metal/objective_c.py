@@ -29,6 +29,7 @@ CONSTANTS = {
     "MTLPipelineOptionFailOnBinaryArchiveMiss": 4,
     "MTLCommandBufferStatusCompleted": 4,
     "MTLCommandBufferStatusError": 5,
+    "MTLLogLevelDebug": 1,
     "MTLDataTypeBool": 53,
     "MTLDataTypeInt": 29,
     "MTLDataTypeFloat": 3,
@@ -79,6 +80,8 @@ class Layer:
             MTLCopyAllDevices=lambda: self.called("Metal", "MTLCopyAllDevices", (), self.devices),
             MTLBinaryArchiveDescriptor=SimpleNamespace(new=lambda: BinaryArchiveDescriptor(self)),
             MTLComputePipelineDescriptor=SimpleNamespace(new=lambda: ComputePipelineDescriptor(self)),
+            MTLLogStateDescriptor=SimpleNamespace(new=lambda: LogStateDescriptor(self)),
+            MTLCommandBufferDescriptor=SimpleNamespace(new=lambda: CommandBufferDescriptor(self)),
             MTLFunctionConstantValues=SimpleNamespace(new=lambda: FunctionConstantValues(self)),
         )
         foundation = SimpleNamespace(NSURL=SimpleNamespace(fileURLWithPath_=lambda path: f"file://{path}"))
@@ -173,6 +176,10 @@ class Device(NSObject):
         if any(descriptor._function._key() in archive._keys for archive in descriptor._archives):
             return ComputePipelineState(self._layer, descriptor._function._made()), None
         return None, NSError("not in any archive")
+
+    def newLogStateWithDescriptor_error_(self, descriptor, error):
+        assert error is None
+        return LogState(self._layer), None
 
     def newBinaryArchiveWithDescriptor_error_(self, descriptor, error):
         assert error is None
@@ -295,11 +302,38 @@ class CommandQueue(NSObject):
         assert self._layer.pools, "a command buffer is autoreleased"
         return CommandBuffer(self._layer, self._software.command_buffer())
 
+    def commandBufferWithDescriptor_(self, descriptor):
+        assert self._layer.pools, "a command buffer is autoreleased"
+        return CommandBuffer(self._layer, self._software.command_buffer(), descriptor._state)
+
+
+class CommandBufferDescriptor(NSObject):
+    def __init__(self, layer):
+        super().__init__(layer)
+        self._state = None
+
+    def setLogState_(self, state):
+        self._state = state
+
+
+class LogStateDescriptor(NSObject):
+    def setLevel_(self, level):
+        assert level == CONSTANTS["MTLLogLevelDebug"]
+
+
+class LogState(NSObject):
+    def __init__(self, layer):
+        super().__init__(layer)
+        self._handlers = []
+
+    def addLogHandler_(self, handler):
+        self._handlers.append(handler)
+
 
 class CommandBuffer(NSObject):
-    def __init__(self, layer, software):
+    def __init__(self, layer, software, state=None):
         super().__init__(layer)
-        self._layer, self._software, self._error = layer, software, None
+        self._layer, self._software, self._error, self._state = layer, software, None, state
 
     def computeCommandEncoder(self):
         assert self._layer.pools, "an encoder is autoreleased"

@@ -14,9 +14,7 @@ import numpy as np
 import pytest
 
 import smelt
-from smelt.lowering.llvm import module_of_text
 from smelt.metal import Checks
-from smelt.targets.metal.metallib import Function, Library, Version, write_metallib
 
 pytestmark = pytest.mark.once
 
@@ -431,9 +429,7 @@ def test_a_hostile_module_is_refused_when_the_pipeline_is_made(air, text, messag
     arguments = (
         [air.buffer(0, 0, "x", size=1)] if "%x" in text else [air.quantity(0, POSITION)] if "%i)" in text else []
     )
-    # As a recent LLVM writes it: not all of this can be said in LLVM 14.
-    module = module_of_text(air.with_kernel(text, "bad", arguments)).as_bitcode()
-    data = write_metallib(Library([Function("bad", module, Version(2, 6), Version(3, 1))]))
+    data = air.recent_metallib(air.with_kernel(text, "bad", arguments), "bad")
     with pytest.raises(smelt.metal.DeviceError, match=message):
         smelt.metal.library(data).function("bad")
 

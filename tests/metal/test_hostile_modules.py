@@ -199,7 +199,11 @@ STREAMS = {
     "there is no abbreviation 9": in_a_block().fixed(9, 4).align(),
     "a record claims more operands than there are bits": in_a_block().fixed(3, 4).vbr(1, 6).vbr(2**40, 6).align(),
     "a number has more than 64 bits": in_a_block().fixed(3, 4).vbr(2**90, 6).align(),
-    "a blob ends behind the bitcode": abbreviation(in_a_block(), 1, (BLOB,)).fixed(4, 4).vbr(30, 6).align().fixed(0, 64),
+    "a blob ends behind the bitcode": abbreviation(in_a_block(), 1, (BLOB,))
+    .fixed(4, 4)
+    .vbr(30, 6)
+    .align()
+    .fixed(0, 64),
     "the bitcode ends in the middle of a record": in_a_block().fixed(3, 4).vbr(1, 6).vbr(3, 6).vbr(5, 6),
     "something else than a block stands at the top": Bits().fixed(3, 2).fixed(0, 64),
     "blocks are nested too deeply": Bits().fixed(1, 2).vbr(8, 8).vbr(2, 4).align().fixed(0, 32),

@@ -360,6 +360,69 @@ def test_no_memory_and_no_queue_are_errors(device):
         device.queue()
 
 
+LOGS = """
+@form = private addrspace(2) constant [4 x i8] c"hi\\0A\\00"
+declare void @air.os_log(ptr addrspace(2), ptr addrspace(2), i32, ptr addrspace(2), ptr, i64)
+define void @logs(ptr addrspace(1) %x) {
+  call void @air.os_log(ptr addrspace(2) null, ptr addrspace(2) null, i32 0, ptr addrspace(2) @form, ptr null, i64 0)
+  ret void
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def logs_library(air):
+    return air.metallib((air.with_kernel(LOGS, "logs", [air.buffer(0, 0, "x")]), "logs"))
+
+
+def test_what_kernels_log_is_shown(layer, device, logs_library, capsys):
+    pipeline = device.library(logs_library).function("logs").pipeline({})
+    commands = device.queue().command_buffer()
+    assert [call.name for call in layer.calls[-6:-1]] == [
+        "newLogStateWithDescriptor:error:",
+        "addLogHandler:",
+        "newComputePipelineStateWithFunction:error:",
+        "maxTotalThreadsPerThreadgroup",
+        "threadExecutionWidth",
+    ] or "newLogStateWithDescriptor:error:" in [call.name for call in layer.calls]
+    assert layer.calls[-1].name == "commandBufferWithDescriptor:"
+    assert pipeline.device is device
+    # As Metal does, from the handler that it was given.
+    (handler,) = commands.handle._state._handlers
+    handler(None, None, 3, "thread 5")
+    handler("subsystem", "category", 4, "no luck")
+    assert capsys.readouterr().out == "thread 5\nerror: no luck\n"
+
+
+def test_what_showing_a_log_raises_is_raised_by_who_waits(device, logs_library, monkeypatch):
+    device.library(logs_library).function("logs").pipeline({})
+    commands = device.queue().command_buffer()
+    monkeypatch.setattr(sys, "stdout", None)
+    (handler,) = commands.handle._state._handlers
+    handler(None, None, 3, "nobody listens")
+
+    class Full:
+        def write(self, text):
+            raise OSError(f"no room for {text!r}")
+
+    monkeypatch.setattr(sys, "stdout", Full())
+    handler(None, None, 3, "x")
+    commands.commit()
+    with pytest.raises(OSError, match="no room for 'x"):
+        commands.wait_until_completed()
+    commands.wait_until_completed()
+
+
+def test_a_device_without_logs_says_so_and_runs_the_kernel(layer, device, logs_library):
+    layer.refused["newLogStateWithDescriptor:error:"] = "virtual devices have none"
+    with pytest.warns(
+        smelt.metal.DeviceWarning, match=r"not shown on Apple M7 \(software\): virtual devices have none"
+    ):
+        device.library(logs_library).function("logs").pipeline({})
+    device.queue().command_buffer()
+    assert layer.calls[-1].name == "commandBuffer"
+
+
 # The system
 
 

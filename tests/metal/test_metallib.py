@@ -190,6 +190,7 @@ DAMAGED = {
     "this is no metallib": b"MTLA" + GOOD[4:],
     "cut off in its header: it has 40 bytes of 88": GOOD[:40],
     f"says that it has {len(GOOD)} bytes, but there are {len(GOOD) - 1}": GOOD[:-1],
+    f"says that it has {len(GOOD)} bytes, but there are {len(GOOD) + 1}": GOOD + b"\0",
     "the list of functions lies outside of the file": changed(24, struct.pack("<Q", 1 << 40)),
     "claims to have 4294967295 entries": changed(88, b"\xff" * 4),
     "a group of the list of functions lies outside": changed(92, struct.pack("<I", 1 << 30)),

@@ -240,7 +240,8 @@ def test_what_this_device_does_not_know_is_named_when_the_pipeline_is_made(air):
     ):
         library.function("calls")
     with pytest.raises(
-        smelt.metal.DeviceError, match=r"waits calls air\.new, air\.simd_shuffle_around\.f32, system, which this device doesn't know"
+        smelt.metal.DeviceError,
+        match=r"waits calls air\.new, air\.simd_shuffle_around\.f32, system, which this device doesn't know",
     ):
         library.function("waits")
     with pytest.raises(smelt.metal.DeviceError, match="the kernel takes takes new, which this device doesn't know"):

@@ -131,6 +131,19 @@ def test_without_the_store_there_are_still_images(precompiled, tmp_path):
     assert not (tmp_path / "store").exists()
 
 
+def test_why_looks_into_images_too(precompiled, tmp_path):
+    shutil.copytree(precompiled, tmp_path / "copy", ignore=shutil.ignore_patterns("store"))
+    arguments, settings = ("-m", "smelt.cli", "why", "package.kernels:saxpy"), {"SMELT_STORE": "off"}
+    text = "package.kernels.saxpy(float32[:], weak float, float32[:], float32[:])"
+    assert run(tmp_path / "copy", *arguments, **settings) == f"{text}: is kept, and right\n"
+    kernels = tmp_path / "copy/package/kernels.py"
+    kernels.write_text(KERNELS.replace("a * x + y", "y + a * x"))
+    told = run(tmp_path / "copy", *arguments, status=1, **settings)
+    assert told == f"{text}: package.kernels.axpy changed; it is called by {text}\n"
+    (tmp_path / "copy/package/smelt.image").unlink()
+    assert run(tmp_path / "copy", *arguments, **settings) == "nothing is kept of package.kernels:saxpy\n"
+
+
 def test_a_changed_function_is_compiled_again_and_kept_in_the_store(precompiled, tmp_path):
     shutil.copytree(precompiled, tmp_path / "copy", ignore=shutil.ignore_patterns("store"))
     kernels = tmp_path / "copy/package/kernels.py"

@@ -374,7 +374,108 @@ case(
     AGAIN,
     in_process=False,
 )
-for option in ("boundscheck=False", "fastmath=True", "opt_level=1", "name='another'"):
+case(
+    "a callee in a partial",
+    "import functools\ndef helper(a, x):\n    return x + a + 1.0\nbound = functools.partial(helper, 2.0)\n"
+    "def compute(x):\n    return bound(x)\n",
+    ("a + 1.0", "a + 3.0"),
+    AGAIN,
+)
+case(
+    "the value that is bound by a partial",
+    "import functools\ndef helper(a, x):\n    return x * a\nbound = functools.partial(helper, 2.0)\n"
+    "def compute(x):\n    return bound(x)\n",
+    ("helper, 2.0", "helper, 3.0"),
+    AGAIN,
+)
+case(
+    "a callee that is a default",
+    HELPER + "def compute(x, f=helper):\n    return f(x)\n",
+    EDIT,
+    AGAIN,
+)
+case(
+    "__kwdefaults__",
+    "def helper(x, *, a=2.0):\n    return x * a\nhelper.__kwdefaults__ = {'a': 4.0}\ndef compute(x):\n    return helper(x)\n",
+    ("'a': 4.0", "'a': 5.0"),
+    AGAIN,
+)
+case(
+    "a function of another module that is put in place of one",
+    {
+        "helpers.py": HELPER,
+        "patches.py": "from . import helpers\ndef other(x):\n    return x * 5.0\nON = False\nif ON:\n    helpers.helper = other\n",
+        "main.py": "from . import helpers, patches\ndef compute(x):\n    return helpers.helper(x)\n",
+    },
+    {"patches.py": ("ON = False", "ON = True")},
+    AGAIN,
+)
+case(
+    "a name that an import of everything supplies",
+    {
+        "names.py": "def other(x):\n    return x * 2.0\n",
+        "main.py": "from .names import *\ndef compute(x):\n    return abs(x)\n",
+    },
+    {"names.py": ("def other", "def abs")},
+    AGAIN,
+)
+case(
+    "a kernel that is called, for another one",
+    "import smelt\n@smelt.kernel\ndef one(out, i, x):\n    out[i] = x + 1.0\n@smelt.kernel\ndef two(out, i, x):\n    out[i] = x + 2.0\n"
+    "chosen = one\nstep = {one: 1.0, two: 2.0}[chosen]\ndef compute(x):\n    return x + step\n@smelt.kernel\ndef kernel(out, x):\n"
+    "    i = smelt.grid(1)\n    chosen(out, i, x[i])\n",
+    ("chosen = one", "chosen = two"),
+    AGAIN,
+)
+case(
+    "the function that a dict gives",
+    HELPER
+    + "def other(x):\n    return x * 2.0\ntable = {'a': helper, 'b': other}\ndef compute(x):\n    return table['a'](x)\n",
+    EDIT,
+    AGAIN,
+)
+case(
+    "one of two functions that call each other",
+    "def even(n, x):\n    return x if n <= 0 else odd(n - 1, x) * 2.0\ndef odd(n, x):\n    return x if n <= 0 else even(n - 1, x) + 1.0\n"
+    "def compute(x):\n    return even(3, x)\n",
+    ("+ 1.0", "+ 2.0"),
+    AGAIN,
+)
+case(
+    "an item of a list",
+    "weights = [1.0, 2.0]\ndef compute(x):\n    return x * weights[1]\n",
+    ("[1.0, 2.0]", "[1.0, 3.0]"),
+    AGAIN,
+)
+case(
+    "where a field of a structured dtype lies",
+    "import numpy as np\nform = {'names': ['a', 'b'], 'formats': ['f8', 'f8'], 'offsets': [0, 8], 'itemsize': 24}\n"
+    "table = np.zeros(2, np.dtype(form))\ntable['b'] = 3.0\ndef compute(x):\n    return x * table[1]['b']\n",
+    ("'offsets': [0, 8]", "'offsets': [0, 16]"),
+    AGAIN,
+)
+case(
+    "the type of a captured scalar, which promotes another",
+    "import numpy as np\nscale = np.float32(0.1)\ndef compute(x):\n    return np.float32(x) * scale\n",
+    ("np.float32(0.1)", "np.float64(0.1)"),
+    AGAIN,
+)
+case(
+    "an overlay that is taken away",
+    HELPER + "import smelt\n@smelt.overlay(helper, (smelt.float64,))\ndef replacement(x):\n    return x + 1.0\n"
+    "def compute(x):\n    return helper(x)\n",
+    ("@smelt.overlay(helper, (smelt.float64,))\n", ""),
+    AGAIN,
+    in_process=False,
+)
+case(
+    "a line above, where debuggers are told of lines",
+    "import smelt\ndef compute(x):\n    return x + 1.0\n@smelt.kernel(debug_level=1)\ndef kernel(out, x):\n    i = smelt.grid(1)\n"
+    "    out[i] = compute(x[i])\n",
+    ("def compute", "\n\ndef compute"),
+    AGAIN,
+)
+for option in ("boundscheck=False", "fastmath=True", "opt_level=1", "debug_level=1", "name='another'"):
     case(
         f"the option {option}",
         "import smelt\ndef compute(x):\n    return x + 1.0\n@smelt.kernel()\ndef kernel(out, x):\n    i = smelt.grid(1)\n"
@@ -461,6 +562,46 @@ case(
     "an overlay for other types",
     HELPER + "import smelt\ndef replacement(x):\n    return x\ndef compute(x):\n    return helper(x)\n",
     ("def compute", "smelt.overlay(helper, (smelt.int8,))(replacement)\ndef compute"),
+    NOT_AGAIN,
+    in_process=False,
+)
+case(
+    "a NaN for another one of the same bits",
+    "import math\nvalue = math.nan\ndef compute(x):\n    return x if value != value else -x\n",
+    ("math.nan", "float('nan')"),
+    NOT_AGAIN,
+)
+case(
+    "a default of a record that is not used",
+    "from typing import NamedTuple\nclass Cell(NamedTuple):\n    a: float\n    b: float = 1.0\ndef compute(x):\n    return Cell(x, 2.0).b * x\n",
+    ("b: float = 1.0", "b: float = 3.0"),
+    NOT_AGAIN,
+)
+case(
+    "a function in a dict that is not asked for it",
+    "def first(x):\n    return x * 3.0\n"
+    + HELPER
+    + "table = {'a': first, 'b': helper}\ndef compute(x):\n    return table['a'](x)\n",
+    EDIT,
+    NOT_AGAIN,
+)
+case(
+    "what a function is called in texts, and what hangs on it",
+    HELPER + "helper.version = 1\ndef compute(x):\n    return helper(x)\n",
+    ("helper.version = 1", "helper.__doc__, helper.version, helper.__name__ = 'What.', 2, 'other'"),
+    NOT_AGAIN,
+)
+case(
+    "an import of a name that is not used",
+    "def compute(x):\n    return x + 1.0\n",
+    ("def compute", "import json\nfrom math import *\ndef compute"),
+    NOT_AGAIN,
+)
+case(
+    "a class that is made anew, alike",
+    "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass Pair:\n    a: float\n    b: float\n"
+    "def compute(x):\n    return Pair(x, 2.0).b * x\n",
+    ("class Pair:\n", "class Pair:\n    # As before.\n"),
     NOT_AGAIN,
     in_process=False,
 )

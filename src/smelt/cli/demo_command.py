@@ -54,12 +54,6 @@ def run(chosen: argparse.Namespace) -> int:
     story_module = importlib.import_module("smelt.cli.demo.story")
     screen = importlib.import_module("smelt.cli.screen").Screen(quiet=chosen.json)
     directory: Path = chosen.output.resolve()
-    if directory.exists():
-        others = sorted({path.name for path in directory.iterdir()} - {*story_module.FILES})
-        if others:
-            raise ValueError(
-                f"{directory} has other things in it, {others[0]} for one; name a new directory by --output"
-            )
     # The programs are edited, and compiled files would be as old, and as long, as what is edited after them.
     sys.dont_write_bytecode = True
     with (

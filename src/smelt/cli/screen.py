@@ -91,7 +91,7 @@ class Screen:
         """How the story ended."""
         broken = sum(not holds for _, holds in claims)
         self.heading(f"{broken} of {len(claims)} claims do not hold" if broken else f"All {len(claims)} claims hold")
-        self.path(directory, "has the programs and the pictures: change the programs, and run this again")
+        self.path(directory, "the programs, which can be read in some minutes, and the pictures")
 
     def _marked(self, state: str, text: str) -> None:
         colour = _COLOURS[state]

@@ -11,7 +11,6 @@ from functools import reduce
 from typing import Any
 
 from smelt import _wiring
-from smelt.cli.cache_commands import store_directory
 from smelt.cli.help_texts import add_command
 from smelt.cli.output import say
 from smelt.sessions.explanations import explain
@@ -47,8 +46,10 @@ def run(chosen: argparse.Namespace) -> int:
         kernel = reduce(getattr, name.split("."), found)
     except AttributeError as error:
         raise ValueError(str(error)) from error
-    jobs = _wiring.jobs()
-    lines = explain(getattr(kernel, "function", kernel), jobs.instance, jobs.overlays, store_directory())
+    jobs, session = _wiring.jobs(), _wiring.session()
+    lines = explain(
+        getattr(kernel, "function", kernel), jobs.instance, jobs.overlays, session.directory, session.images
+    )
     if chosen.json:
         say(json.dumps([{"kernel": text, "reason": reason} for text, reason in lines], indent=2))
     else:

@@ -14,11 +14,10 @@ from smelt.ir.positions import Position
 from smelt.ir.typed import Block, Branch, Fail, Function, Instruction, Jump, Return, Role, Value
 from smelt.lowering import arithmetic, memory
 from smelt.lowering.assumptions import Assumptions
+from smelt.lowering.calls import CallLowering
 from smelt.lowering.debugging import FunctionDebugInformation
 from smelt.lowering.layout import item_span, register_type, row_types, scalar_type
 from smelt.lowering.rare import RareFunction
-from smelt.lowering.thread_state import ThreadStateLowering
-from smelt.lowering.threadgroups import LEFT
 from smelt.types import Array, Memory, Scalar, Type, Weak, int64, part_type
 
 _UNARY = ("neg", "invert", "abs")
@@ -49,7 +48,7 @@ class Module(Protocol):
     def launch_memory(self) -> None: ...
 
 
-class FunctionLowering(ThreadStateLowering):
+class FunctionLowering(CallLowering):
     """Writes the LLVM IR of one typed function."""
 
     module: Module
@@ -79,6 +78,7 @@ class FunctionLowering(ThreadStateLowering):
             kinds = self._row_types(value.type)
             self._rows[value] = [self._new() for _ in kinds]
             parameters += [f"{kind} {name}" for kind, name in zip(kinds, self._rows[value], strict=True)]
+        parameters += self._result_parameters()
         for block in self.function.blocks:
             for value in block.parameters:
                 self._rows[value] = [self._new() for _ in self._row_types(value.type)]
@@ -98,9 +98,6 @@ class FunctionLowering(ThreadStateLowering):
         if self._debug is not None:
             head += f" !dbg {self._debug.subprogram}"
         return f"{head} {{\n{body}\n}}\n"
-
-    def result_type(self) -> str:
-        return "{ " + ", ".join(["i32", *self._row_types(self.function.result)]) + " }"
 
     def _row_types(self, kind: Type) -> list[str]:
         return row_types(kind, has_doubles=self.module.has_doubles, pointers=self.pointers)
@@ -316,51 +313,6 @@ class FunctionLowering(ThreadStateLowering):
         self._require(condition, attributes["error"], attributes["message"], instruction.position)
         return []
 
-    def _lower_call(self, instruction: Instruction) -> list[str]:
-        callee = instruction.attributes["callee"]
-        name = self.module.callee(callee, self._assumptions.calls.get(instruction))
-        rare = self.module.rare(callee)
-        if rare is not None:
-            return [self.emit(rare.call(self._row(instruction.operands[0])[0]))]
-        arguments = ["ptr %state"]
-        for operand in instruction.operands:
-            kinds = self._row_types(operand.type)
-            arguments += [f"{kind} {part}" for kind, part in zip(kinds, self._row(operand), strict=True)]
-        results = [] if instruction.result is None else self._row_types(instruction.result.type)
-        kind = "{ " + ", ".join(["i32", *results]) + " }"
-        if name.startswith('@"'):
-            self.declare(name[1:], kind, tuple(argument.rpartition(" ")[0] for argument in arguments))
-        # Where the last thing that a function does is to call itself, LLVM would make a loop of it, which might run for ever.
-        marker, self._recurs = "notail " if self._recurs else "", False
-        returned = self.emit(f"{marker}call {kind} {name}({', '.join(arguments)})")
-        status = self.emit(f"extractvalue {kind} {returned}, 0")
-        succeeded = self.emit(f"icmp eq i32 {status}, 0")
-        failed, goes_on = f"failed{self._count}", f"on{self._count}"
-        self.do(f"br i1 {succeeded}, label %{goes_on}, label %{failed}, !prof !0")
-        self._begin(failed)
-        if before := self.module.before_errors(callee, instruction.position):
-            own = self.emit(f"add i32 {status}, {before}")
-            if self.module.waits(callee):
-                own = self.emit(f"select i1 {self.emit(f'icmp eq i32 {status}, {LEFT}')}, i32 {LEFT}, i32 {own}")
-            status = own
-        self._return_status(status)
-        self._begin(goes_on)
-        return [self.emit(f"extractvalue {kind} {returned}, {index + 1}") for index in range(len(results))]
-
-    def _require(self, condition: str, error: str, message: str, position: Position) -> None:
-        site = self.module.error_site(error, message, position)
-        self._count += 1
-        failed, goes_on = f"failed{self._count}", f"on{self._count}"
-        self.do(f"br i1 {condition}, label %{goes_on}, label %{failed}, !prof !0")
-        self._begin(failed)
-        self._return_status(str(site))
-        self._begin(goes_on)
-
-    def _return_status(self, status: str) -> None:
-        kind = self.result_type()
-        returned = self.emit(f"insertvalue {kind} zeroinitializer, i32 {status}, 0")
-        self.do(f"ret {kind} {returned}")
-
     def _terminator(self, block: Block) -> None:
         match block.terminator:
             case Jump(target=target):
@@ -371,12 +323,9 @@ class FunctionLowering(ThreadStateLowering):
                 test = self._row(condition)[0]
                 self.do(f"br i1 {test}, label %{self._labels[then]}, label %{self._labels[otherwise]}")
             case Return(value=value):
-                kind, returned = self.result_type(), "zeroinitializer"
                 row = [] if value is None else self._row(value)
                 kinds = [] if value is None else self._row_types(value.type)
-                for place, (part, name) in enumerate(zip(kinds, row, strict=True), 1):
-                    returned = self.emit(f"insertvalue {kind} {returned}, {part} {name}, {place}")
-                self.do(f"ret {kind} {returned}")
+                self._return_row(list(zip(kinds, row, strict=True)))
             case Fail(error=error, message=message, position=position):
                 self._locate(position)
                 self._return_status(str(self.module.error_site(error, message, position)))

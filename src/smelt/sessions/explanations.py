@@ -13,6 +13,7 @@ from smelt.sessions.directory import Directory
 from smelt.sessions.edges import CallEdge, ReadEdge, Replay
 from smelt.sessions.entries import Entry
 from smelt.sessions.fingerprints import Fingerprints
+from smelt.sessions.images import Images
 from smelt.sessions.objects import Objects, UnnamedError
 from smelt.sessions.signatures import resolved_types
 
@@ -46,13 +47,19 @@ def explain(
     function: FunctionType,
     instance_of: Callable[[FunctionType, tuple[Any, ...]], MethodInstance],
     overlays: LookupTable,
-    directory: Directory,
+    directory: Directory | None,
+    images: Images,
 ) -> list[tuple[str, str | None]]:
-    """All that is kept of a kernel: each method instance as text, with the reason for which it would be compiled again, or None."""
-    fingerprints = Fingerprints(directory)
+    """All that is kept of a kernel: each method instance as text, with the reason for which it would be compiled again, or None.
+
+    It is looked for in the image of the kernel's module, and in the directory if there is one.
+    """
+    fingerprints = Fingerprints(directory, images.fingerprint)
     module, name = str(function.__globals__.get("__name__")), function.__code__.co_qualname
+    in_images = [entry for image in images.of(module) for entry in image.entries()]
+    in_directory = [] if directory is None else [entry for _, entry in keyed_entries(directory)]
     found: dict[str, str | None] = {}
-    for _, entry in keyed_entries(directory):
+    for entry in in_images + in_directory:
         if (entry.module, entry.function) == (module, name) and found.get(entry.text, "") is not None:
             reason = _why_not(entry, function, instance_of, overlays, fingerprints)
             found[entry.text] = reason if reason is None else found.get(entry.text, reason)

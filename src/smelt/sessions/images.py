@@ -82,6 +82,12 @@ class Image:
         except (KeyError, StoreError):
             return None
 
+    def entries(self) -> Iterator[Entry]:
+        """All entries that are whole."""
+        for key in tuple(self.container.keys()):
+            found = (self.entry(key, name) for name in self.names(key))
+            yield from (entry for entry in found if entry is not None)
+
     def fingerprint(self, code: bytes) -> bytes | None:
         """The fingerprint of the function whose code object has that digest, None if it is not known."""
         try:

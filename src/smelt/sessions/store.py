@@ -111,7 +111,9 @@ class Session:
     def why(self, instance: MethodInstance) -> list[str]:
         """Why what was kept of `instance` was of no use, the latest time first; empty if nothing was kept or it served."""
         text = str(instance)
-        return [f"{text}: {miss.reason}" for miss in reversed(tuple(self.misses)) if miss.instance == text and miss.was_kept]
+        return [
+            f"{text}: {miss.reason}" for miss in reversed(tuple(self.misses)) if miss.instance == text and miss.was_kept
+        ]
 
     def has(self, view: CacheView[Any], instance: MethodInstance, config: CompilerConfig) -> bool:
         """Whether there is an artifact of `instance` for exactly this configuration."""

@@ -32,9 +32,9 @@ DATA_LAYOUT = (
 
 # Functions are inlined throughout, since threads may wait in them, and so that the state of a thread is in registers. Loops are left
 # as they are: LLVM would compute what they come to with integers of 65 bits.
-_INLINING = ("always_inliner", "global_dead_code_eliminate", "strip_dead_prototype")
+_INLINING = ("always_inliner", "global_dead_code_eliminate", "strip_dead_prototype", "sroa")
 _SIMPLIFYING = (
-    *("sroa", "simplify_cfg", "instruction_combine", "sccp", "simplify_cfg", "instruction_combine"),
+    *("simplify_cfg", "instruction_combine", "sccp", "simplify_cfg", "instruction_combine"),
     *("reassociate", "instruction_combine", "dead_store_elimination", "aggressive_dce", "simplify_cfg"),
 )
 

@@ -118,7 +118,6 @@ def entry_point(
         passed=", ".join(passed),
         state=_thread_state(words, relocations, is_sized_at_launch=is_sized_at_launch),
         loads="\n".join(_loads(kinds, {array.word: (number, array.type.layout) for number, array in enumerate(arrays)})),
-        result=lowered.result_type,
         function=lowered.name,
         given=", ".join(["ptr %state", *(f"{kind} %argument{number}" for number, kind in enumerate(kinds))]),
         record=_RECORD if state is not None else "  br label %ends\nends:",
@@ -235,8 +234,7 @@ _DEFINITION = """
 define void @{name}({passed}) {{
 {state}
 {loads}
-  %returned = call {result} @{function}({given})
-  %status = extractvalue {result} %returned, 0
+  %status = call i32 @{function}({given})
 {record}
   ret void
 }}

@@ -6,7 +6,7 @@ Names and operands are those of the Metal Shading Language's functions, as Apple
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import ClassVar
 
@@ -63,6 +63,31 @@ class MetalLowering(FunctionLowering):
     def _call(self, name: str, result: str, *arguments: tuple[str, str]) -> str:
         function = self.declare(name, result, tuple(kind for kind, _ in arguments))
         return self.emit(f"call {result} {function}({', '.join(f'{kind} {value}' for kind, value in arguments)})")
+
+    # Calls: a function writes its results where its caller says, for LLVM would keep a status with results together once it is inlined,
+    # and Apple's compilers seldom see such aggregates.
+
+    def result_type(self) -> str:
+        """The LLVM type of what the function returns: its status."""
+        return "i32"
+
+    def _result_parameters(self) -> list[str]:
+        return [f"ptr %result{number}" for number in range(len(self._row_types(self.function.result)))]
+
+    def _call_function(self, name: str, arguments: list[str], results: list[str]) -> tuple[str, list[str]]:
+        places = [self.allocated(kind) for kind in results]
+        given = [*arguments, *(f"ptr {place}" for place in places)]
+        self._declare_linked(name, "i32", given)
+        status = self.emit(f"call i32 {name}({', '.join(given)})")
+        return status, [f"load {kind}, ptr {place}" for kind, place in zip(results, places, strict=True)]
+
+    def _return_status(self, status: str) -> None:
+        self.do(f"ret i32 {status}")
+
+    def _return_row(self, row: Sequence[tuple[str, str]]) -> None:
+        for number, (kind, name) in enumerate(row):
+            self.do(f"store {kind} {name}, ptr %result{number}")
+        self._return_status("0")
 
     # Threads that work together
 

@@ -17,6 +17,7 @@ from smelt.targets.metal.devices.descriptions import describe
 from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.devices.function_constants import data_type, values_of_constants
 from smelt.targets.metal.devices.macos.archives import BinaryArchive
+from smelt.targets.metal.devices.macos.logs import FUNCTION, Logs
 from smelt.targets.metal.devices.macos.objective_c import CONSTANT_BYTES, Frameworks, answer
 from smelt.targets.metal.devices.macos.queues import MacosQueue
 from smelt.targets.metal.metallib import Function, Library, read_metallib
@@ -52,6 +53,7 @@ class MacosDevice:
         self.name = name
         self.macos = macos
         self.archive = archive
+        self.logs: Logs | None = None
         self.max_threadgroup_memory_length = int(handle.maxThreadgroupMemoryLength())
 
     def library(self, data: bytes) -> MacosLibrary:
@@ -159,7 +161,8 @@ class MacosFunction:
 
     def __init__(self, library: MacosLibrary, function: Function) -> None:
         self.device = library.device
-        self.kernel, self.constants, _ = describe(function)
+        self.kernel, self.constants, outline = describe(function)
+        self._is_logging = any(called.name == FUNCTION for called in outline.functions)
         self._library = library
 
     def pipeline(self, constants: Mapping[int | str, Any]) -> MacosPipeline:
@@ -173,6 +176,8 @@ class MacosFunction:
             function = self._specialized(values) if values else self._library.handle.newFunctionWithName_(name)
             if function is None:
                 raise DeviceError(f"{device.name} finds no function {name} in the library")
+            if self._is_logging and device.logs is None:
+                device.logs = Logs(device.frameworks, device.handle)
             what = f"{device.name} can't compile {name}"
             if device.archive is not None:
                 return MacosPipeline(self, device.archive.pipeline_state(function, what))

@@ -34,7 +34,9 @@ class MacosQueue:
     def command_buffer(self) -> MacosCommandBuffer:
         """A new one, empty."""
         with self.device.frameworks.objc.autorelease_pool():
-            return MacosCommandBuffer(self.device, self.handle.commandBuffer())
+            logs = self.device.logs
+            made = self.handle.commandBuffer() if logs is None else logs.command_buffer(self.handle)
+            return MacosCommandBuffer(self.device, made)
 
 
 class MacosCommandBuffer:
@@ -65,6 +67,8 @@ class MacosCommandBuffer:
             self.handle.waitUntilCompleted()
             if self.handle.status() == self.device.frameworks.metal.MTLCommandBufferStatusError:
                 raise DeviceError(f"{self.device.name}: {description(self.handle.error())}")
+            if self.device.logs is not None:
+                self.device.logs.raise_error()
 
 
 class MacosEncoder:
