@@ -58,9 +58,10 @@ def run(chosen: argparse.Namespace) -> int:
     sys.dont_write_bytecode = True
     with (
         tempfile.TemporaryDirectory(prefix="smelt-demo-", ignore_cleanup_errors=True) as scratch,
-        # Everything begins cold, whatever this user's store holds.
+        # Everything begins cold, and on the processor, whatever this user has chosen.
         knobs.CACHE_DIRECTORY.set(str(Path(scratch, "store"))),
         knobs.STORE.set(True),
+        knobs.DEVICE.set(None),
     ):
         story = story_module.Story(directory, Path(scratch), chosen.steps, screen, chosen.photograph)
         story.tell()

@@ -19,7 +19,7 @@ def complain(text: str) -> None:
 
 def duration(seconds: float) -> str:
     """A time as people read it, to three digits: 1.23 s, 45.6 ms, 789 ns."""
-    for unit, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
+    for unit, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
         if seconds >= unit:
             return f"{seconds / unit:#.3g}".rstrip(".") + f" {name}"
     return f"{seconds * 1e9:.0f} ns"

@@ -194,7 +194,10 @@ class Story:
         path = self.directory / "pipeline.py"
         self.screen.heading(f"A function is edited: in {_CALLEE}, {_BEFORE} becomes {_AFTER}")
         text = path.read_text(encoding="utf-8")
-        compiled = self._draw_again(gallery, text.replace(_BEFORE, _AFTER))
+        try:
+            compiled = self._draw_again(gallery, text.replace(_BEFORE, _AFTER))
+        finally:
+            path.write_text(text, encoding="utf-8")
         self._claim(f"{compiled} of the three kernels was compiled again, the one that calls it", holds=compiled == 1)
         reasons = [line for line in smelt.why(gallery.pipeline.draw) if f"{_CALLEE} changed" in line]
         self._claim(f"why? {reasons[0] if reasons else 'smelt does not know'}", holds=bool(reasons))
@@ -259,6 +262,7 @@ class Story:
                 **os.environ,
                 "SMELT_CACHE_DIR": str(self.scratch / "store"),
                 "SMELT_STORE": "on",
+                "SMELT_DEVICE": "cpu",
                 "PYTHONDONTWRITEBYTECODE": "1",
             },
             stdout=subprocess.PIPE,
