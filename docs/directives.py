@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # ruff: noqa: INP001 - read by Sphinx
-"""What the pages show of smelt itself: docstrings, and the directives `error-messages`, `command-help` and `knobs`."""
+"""What the pages show of smelt itself: docstrings, and the directives `error-messages`, `command-help`, `examples` and `knobs`."""
 
 from __future__ import annotations
 
 import argparse
 import ast
 import os
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -83,6 +84,24 @@ def _shown(command: argparse.ArgumentParser) -> tuple[nodes.Node, nodes.Node]:
     )
 
 
+class Examples(SphinxDirective):
+    """`{examples}`: the programs in examples/, each with what its docstring says."""
+
+    def run(self) -> list[nodes.Node]:
+        shown = nodes.definition_list()
+        for path in sorted((Path(__file__).parents[1] / "examples").glob("*.py")):
+            said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            parts = [
+                nodes.literal_block("", textwrap.dedent(part), language="sh")
+                if part.startswith(" ")
+                else nodes.paragraph("", "", *_marked_up(" ".join(part.split())))
+                for part in said.split("\n\n")
+            ]
+            name = nodes.term("", "", nodes.literal("", path.name))
+            shown += nodes.definition_list_item("", name, nodes.definition("", *parts))
+        return [shown]
+
+
 class Knobs(SphinxDirective):
     """`{knobs}`: the environment variables, and what each says."""
 
@@ -112,5 +131,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("autodoc-process-docstring", order_docstring, priority=100)
     app.add_directive("error-messages", ErrorMessages)
     app.add_directive("command-help", CommandHelp)
+    app.add_directive("examples", Examples)
     app.add_directive("knobs", Knobs)
     return {"parallel_read_safe": True}

@@ -58,7 +58,7 @@ def listed(found: Iterable[Message], kinds: Sequence[str], places: Sequence[str]
 @functools.cache
 def messages(package: Path) -> tuple[Message, ...]:
     """Every message of the modules under `package`, in the order of the alphabet."""
-    found = set()
+    found: set[Message] = set()
     for path in sorted(package.rglob("*.py")):
         found.update(
             _Module(path.relative_to(package).as_posix(), ast.parse(path.read_text(encoding="utf-8"))).messages()
@@ -121,7 +121,7 @@ class _Module:
             case ast.Constant(value=str(text)):
                 return [text]
             case ast.JoinedStr(values=parts):
-                return ["".join(part.value if isinstance(part, ast.Constant) else ELLIPSIS for part in parts)]
+                return ["".join(str(part.value) if isinstance(part, ast.Constant) else ELLIPSIS for part in parts)]
             case ast.BinOp(left=left, op=ast.Add(), right=right):
                 return [a + b for a in self._texts(left, function) for b in self._texts(right, function)]
             case ast.IfExp(body=then, orelse=otherwise):

@@ -36,7 +36,7 @@ def test_each_python_block_runs(code, tmp_path):
 
 def test_the_readme_has_one_command_for_the_main_job_and_one_for_the_tests():
     main, tests = blocks(ROOT / "README.md", "sh")
-    assert main.strip().endswith("examples/image_pipeline.py")
+    assert main.strip().endswith("smelt demo")
     assert tests.strip().endswith("-m pytest")
 
 

@@ -144,13 +144,13 @@ def pipeline() -> Picture:
         (4, ("a new process", "enters here")),
         (5, ("a warm launch", "enters here")),
     ):
-        x = at[number] + width / 2
-        picture.arrow((x, 62), (x, y), color=RED)
+        middle = at[number] + width / 2
+        picture.arrow((middle, 62), (middle, y), color=RED)
         for line, text in enumerate(lines):
-            picture.text(x, 36 + 17 * line, text, anchor="middle", color=RED)
-    x = at[3] + width / 2
+            picture.text(middle, 36 + 17 * line, text, anchor="middle", color=RED)
+    kept = at[3] + width / 2
     picture.box(at[3] - 46, 226, width + 40, 50, "store, images\nof earlier processes", GREY)
-    picture.arrow((x, y + 64), (x, 226))
+    picture.arrow((kept, y + 64), (kept, 226))
     picture.arrow((at[3] + width - 6, 240), (at[4] + width / 2, 240), (at[4] + width / 2, y + 64))
     return picture
 

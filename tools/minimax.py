@@ -232,6 +232,15 @@ def _erf_small(count: int, largest: Real, *, is_single: bool = False) -> Polynom
     return Polynomial(_erf_by_x, mpf(0), largest**2, lambda z: mp.sqrt(z) / mp.erf(mp.sqrt(z)), count, is_single)
 
 
+def _log_gamma_rest(zero: int, low: Real, high: Real, count: int) -> Polynomial:
+    """`log(gamma(zero + t)) / t`, which is 0 at 1 and at 2."""
+
+    def quotient(t: Real) -> Real:
+        return mp.log(mp.gamma(zero + t)) / t
+
+    return Polynomial(quotient, low, high, lambda t: 1 / abs(quotient(t)), count, is_single=True)
+
+
 # The ranges are those to which the functions reduce their arguments, and a little more; the counts leave an error far below that of
 # rounding, except where an error in the last place but one costs less than another term.
 POLYNOMIALS = {
@@ -265,6 +274,16 @@ POLYNOMIALS = {
     "SCALED_ERFC": Polynomial(
         _scaled_erfc, mpf(-1), (mpf(28) - _SCALE) / (28 + _SCALE), lambda t: 1 / _scaled_erfc(t), 25, pairs=1
     ),
+    "GAMMA_SINGLE": Polynomial(
+        lambda t: mp.gamma(t + mpf(3) / 2),
+        -mpf(1) / 2,
+        mpf(1) / 2,
+        lambda t: 1 / mp.gamma(t + mpf(3) / 2),
+        13,
+        is_single=True,
+    ),
+    "LOG_GAMMA_1_SINGLE": _log_gamma_rest(1, -mpf(1) / 2, mpf(1) / 2, 15),
+    "LOG_GAMMA_2_SINGLE": _log_gamma_rest(2, -mpf(1) / 2, mpf(1), 13),
     # Only for what the argument above rounds away.
     "SCALED_ERFC_SLOPE": Polynomial(
         lambda t: mp.diff(_scaled_erfc, t), -mpf(3) / 4, (mpf(28) - _SCALE) / (28 + _SCALE), lambda _: mpf(1), 5

@@ -19,6 +19,7 @@ from smelt._devices import known_devices
 from smelt.launch.metal_functions import mtlfunction
 from smelt.targets.metal.air.kernels import THREADGROUP_SPACE, Buffer
 from smelt.targets.metal.devices.errors import DeviceError, DeviceWarning
+from smelt.targets.metal.devices.function_constants import scalar_format
 from smelt.targets.metal.devices.host_memory import HostMemory, extent_of
 from smelt.targets.metal.devices.protocol import Device, Function, Library, Sizes
 from smelt.targets.metal.devices.software.checks import Checks
@@ -175,6 +176,12 @@ class MetalFunction:
                 )
             return value
         if isinstance(value, np.generic):
+            form = scalar_format(buffer.type_name)
+            if form is not None and value.dtype != form:
+                raise DeviceError(
+                    f"{self.name}, buffer {index} ({buffer.name}): the kernel takes a {buffer.type_name}, which is NumPy's "
+                    f"{np.dtype(form)}, not {value.dtype}"
+                )
             return np.array(value)
         if isinstance(value, (bytes, bytearray)):
             return np.frombuffer(bytearray(value), np.uint8)

@@ -5,6 +5,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +18,9 @@ from smelt.cli.measuring import Measurement
 from smelt.cli.output import duration
 
 pytestmark = pytest.mark.once
+
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(smelt.__file__).parent.parent)}
 
 
 def commands():
@@ -49,6 +56,14 @@ def test_the_options_and_arguments_of_every_command_are_explained():
         inner = [action for action in command._actions if action.nargs == argparse.PARSER]
         for one in (command, *(inner[0].choices.values() if inner else ())):
             assert [action.dest for action in one._actions if not action.help and action.nargs != argparse.PARSER] == []
+
+
+def test_a_command_that_shows_little_loads_neither_rich_nor_pillow_nor_llvm():
+    program = "import sys\nfrom smelt.cli import main\nmain(['cache', 'info'])\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()}
+    assert "smelt" in loaded
+    assert not {"rich", "PIL", "llvmlite"} & loaded
 
 
 def test_a_command_line_that_is_not_understood_has_the_exit_status_2(capsys):

@@ -374,11 +374,6 @@ def wide_atomics(out):
     smelt.atomic_add(out, 0, 1)
 
 
-@smelt.kernel
-def with_gamma(out, x):
-    out[0] = math.gamma(x[0])
-
-
 def factorial(n):
     return 1 if n < 2 else n * factorial(n - 1)
 
@@ -429,13 +424,6 @@ REFUSED = [
         "Metal has atomic operations on numbers of 32 bits, not on a int64[:]",
         "use an array of int32, uint32 or float32",
         "smelt.atomic_add(out, 0, 1)",
-    ),
-    (
-        with_gamma,
-        (FLOATS, FLOATS),
-        "Metal has no math.gamma",
-        "compute it on the CPU, and pass it in an array",
-        "math.gamma(x[0])",
     ),
     (
         of_many,

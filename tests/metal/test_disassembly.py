@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from smelt.lowering.llvm import module_of_text
 from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.devices.software.disassembly import Disassembler
 from smelt.targets.metal.metallib import read_metallib
@@ -47,6 +48,14 @@ def test_what_llvm_reads_comes_back_as_text(disassembler, bitcode):
 def test_what_llvm_refuses_is_an_error_with_what_it_says(disassembler):
     with pytest.raises(DeviceError, match=r"the module of scale is damaged: \w+"):
         disassembler.text_of(b"BC\xc0\xde" + bytes(40), "scale")
+
+
+def test_what_llvm_can_read_but_not_verify_is_refused(disassembler):
+    module = module_of_text("define void @k() {\nentry:\n  br label %entry\n}\n")
+    with pytest.raises(
+        DeviceError, match="the module of k is damaged: Entry block to function must not have predecessors"
+    ):
+        disassembler.text_of(module.as_bitcode(), "k")
 
 
 def test_no_bitcode_takes_this_process_along(disassembler, bitcode):

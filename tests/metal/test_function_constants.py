@@ -64,12 +64,12 @@ def test_values_are_the_bytes_that_numpy_has(type_name, data):
 
 
 def test_a_bfloat_is_the_nearest_one_and_of_two_the_even():
-    for given in (1.00390625, 1.01171875, 3.14159, -1.0039063, 3.4e38, -1e-39, float("inf"), float("nan")):
-        expected = np.array(given, np.float32).astype(ml_dtypes.bfloat16)
-        found = np.frombuffer(value_of("bfloat", given), ml_dtypes.bfloat16)[0]
-        assert found.tobytes() == expected.tobytes() or (np.isnan(found) and np.isnan(expected)), given
-    # One whose upper half alone would be infinity.
-    (nan,) = np.array([0x7F800001], np.uint32).view(np.float32)
+    for value in (1.00390625, 1.01171875, 3.14159, -1.0039063, 3.4e38, -1e-39, float("inf"), float("nan")):
+        expected = np.array(value, np.float32).astype(ml_dtypes.bfloat16)
+        found = np.frombuffer(value_of("bfloat", value), ml_dtypes.bfloat16)[0]
+        assert found.tobytes() == expected.tobytes() or (np.isnan(found) and np.isnan(expected)), value
+    # One that rounded up would be a zero.
+    (nan,) = np.array([0x7FFFFFFF], np.uint32).view(np.float32)
     assert np.isnan(np.frombuffer(value_of("bfloat", nan), ml_dtypes.bfloat16)[0])
 
 

@@ -155,6 +155,39 @@ def test_mathematics_of_two_numbers_is_that_of_numpy():
         assert np.array_equal(out[place], wanted), place
 
 
+@smelt.kernel
+def gammas(out, x):
+    i = smelt.grid(1)
+    out[0, i] = math.gamma(x[i])
+    out[1, i] = math.lgamma(x[i])
+
+
+def test_the_gamma_function_is_computed_without_doubles():
+    x = np.concatenate(
+        [numbers(4, 0, 40), numbers(5, -20, 1), np.linspace(0.4, 3.2, 60, dtype=np.float32), [1e-5, 1e-30, 1e4, 1e30]]
+    )
+    x = x.astype(np.float32)
+    out = np.zeros((2, x.size), np.float32)
+    gammas[x.size](out, x)
+    exact = [math.gamma(number) if number < 171 else math.inf for number in x.tolist()]
+    exact = np.array(exact)
+    exact[np.abs(exact) > np.finfo(np.float32).max] = math.inf
+    assert units(out[0], exact) <= 12
+    logarithms = np.array([math.lgamma(number) for number in x.tolist()])
+    # Below 0 it is a difference, which is 0 in between.
+    assert units(out[1][x > 0], logarithms[x > 0]) <= 6
+    assert np.allclose(out[1], logarithms, rtol=1e-6, atol=4e-6)
+
+
+def test_the_gamma_function_has_poles():
+    x = np.array([0.0, -0.0, -1.0, -2.0, math.inf, -math.inf, math.nan, 1.0, 2.0], np.float32)
+    out = np.zeros((2, x.size), np.float32)
+    gammas[x.size](out, x)
+    nan, inf = math.nan, math.inf
+    assert np.array_equal(out[0], [inf, -inf, nan, nan, inf, nan, nan, 1, 1], equal_nan=True)
+    assert np.array_equal(out[1], [inf, inf, inf, inf, inf, inf, nan, 0, 0], equal_nan=True)
+
+
 @smelt.kernel(fastmath=True)
 def fast(out, x):
     i = smelt.grid(1)

@@ -15,6 +15,7 @@ from smelt.targets.metal.air import BitstreamError, DowngradeError, downgrade, w
 from smelt.targets.metal.air.bitstream import Block, Record, read_bitstream, write_bitstream
 from smelt.targets.metal.air.codes import BlockId, ModuleCode, TypeCode
 from smelt.targets.metal.air.kernels import constants_of, kernels_of
+from smelt.targets.metal.air.program import Integer, Pointer
 from smelt.targets.metal.air.reading import read_module
 from smelt.targets.metal.metallib import (
     Function,
@@ -136,6 +137,8 @@ def test_what_is_not_changed_is_read(modules):
         (kernel,), (constant,) = described(write_bitstream(read_bitstream(bitcode)))
         assert [buffer.name for buffer in kernel.buffers] == ["x", "factor"]
         assert constant.name == "flag"
+        (scale,) = (one for one in read_module(bitcode, is_outline=True).functions if one.name == "scale")
+        assert scale.signature.parameters == (Pointer(1), Pointer(2), Integer(32))
 
 
 # Small files that would take much
@@ -196,7 +199,8 @@ STREAMS = {
     "an abbreviation has numbers of 4294967295 bits": abbreviation(in_a_block(), 1, (VBR, 2**32 - 1)),
     "an abbreviation has the encoding 6": abbreviation(in_a_block(), 1, (6,)).fixed(4, 4),
     "a record has no code": abbreviation(in_a_block(), (ARRAY,), (FIXED, 8)).fixed(4, 4).vbr(0, 6).align(),
-    "there is no abbreviation 9": in_a_block().fixed(9, 4).align(),
+    "there is no abbreviation 4": in_a_block().fixed(4, 4).align(),
+    "there is no abbreviation 5": abbreviation(in_a_block(), 1).fixed(5, 4).align(),
     "a record claims more operands than there are bits": in_a_block().fixed(3, 4).vbr(1, 6).vbr(2**40, 6).align(),
     "a number has more than 64 bits": in_a_block().fixed(3, 4).vbr(2**90, 6).align(),
     "a blob ends behind the bitcode": abbreviation(in_a_block(), 1, (BLOB,))
@@ -233,10 +237,12 @@ def test_a_type_that_is_all_types_many_times_over_is_refused():
     for read in (lambda: read_module(bitcode, is_outline=True), lambda: downgrade(bitcode)):
         with pytest.raises(DowngradeError, match="the module has a type of more than 65536 parts"):
             read()
-    deep = module_of(
-        Record(TypeCode.INTEGER, [32]), *(Record(TypeCode.ARRAY, [1, below]) for below in range(5000)), functions=0
-    )
-    looked_at(deep)
+    # One that is deep only is too deep for what looks at its parts.
+    arrays = [Record(TypeCode.ARRAY, [1, below]) for below in range(5000)]
+    deep = module_of(Record(TypeCode.INTEGER, [32]), *arrays, Record(TypeCode.FUNCTION, [0, 0, 5000]), functions=1)
+    assert kernels_of(read_module(deep, is_outline=True)) == ()
+    with pytest.raises(BitstreamError, match="the bitcode is damaged: RecursionError"):
+        downgrade(deep)
 
 
 def test_functions_of_very_many_parameters_are_refused():
@@ -307,6 +313,15 @@ ONE = "define void @k(ptr addrspace(1) %a) {\n  ret void\n}"
 def test_a_description_that_can_not_be_is_refused(air, described, message):
     arguments = [air.buffer(*map(int, one.split()[1:])) if one.startswith("buffer") else one for one in described]
     assert message in refusal(air, ONE, arguments)
+
+
+def test_an_old_description_names_no_address_space(air):
+    from smelt.lowering.llvm import module_of_text
+
+    argument = air.buffer(0, 0).replace('!"air.address_space", i32 1, ', "")
+    bitcode = downgrade(module_of_text(air.with_kernel(ONE, "k", [argument])))
+    (kernel,), _ = described(bitcode)
+    assert [buffer.space for buffer in kernel.buffers] == [1]
 
 
 @pytest.mark.parametrize(("size", "align"), [(-4, 4), (4, 0), (4, 3), (4, -8)])

@@ -137,6 +137,13 @@ def test_what_is_written_is_read_back(library):
     assert dataclasses.replace(read, extension=(), uuid=None) == library
 
 
+def test_the_order_of_the_header_extension_is_kept():
+    data = write_metallib(Library([kernel(reflection=b"r")], extension=("UUID", "RLST")))
+    assert data.index(b"UUID\x10") < data.index(b"RLST\x10")
+    assert read_metallib(data).extension == ("UUID", "RLST")
+    assert write_metallib(read_metallib(data)) == data
+
+
 def test_what_functions_say_of_themselves():
     read = read_metallib(write_metallib(whole()))
     first = read.function("first")
@@ -208,6 +215,8 @@ DAMAGED = {
     "a text that is not UTF-8": GOOD.replace(b"third\0", b"\xff\xfe\xff\xfe\xff\0"),
     "has a tag SLSX of 16 bytes, which is not known": changed(GOOD.index(b"SLST"), b"SLSX"),
     "is no archive of the library": changed(GOOD.index(b"SOFF") + 6, b"\xff"),
+    "in another order: NAME, TYPE, LAYR, HASH, OFFT, VERS, MDSZ, LAYR": GOOD.replace(b"TESS", b"LAYR"),
+    "a group of the function first has 38 bytes behind its end": GOOD.replace(b"VATT\3\0abc", b"ENDT\3\0abc"),
     "an archive of sources is not one": changed(GOOD.index(b"SARC"), b"SARD"),
     "the reflection of the function first is not one": changed(GOOD.index(b"reflection of the first") - 1, b"\1"),
     "the sources lies outside": changed(GOOD.index(b"HSRD") + 6, struct.pack("<Q", 1 << 62)),

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import venv
 import zipfile
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 
 import smelt
-from smelt.cli import main
+from smelt.cli import main, precompile_command
 from smelt.launch import requests
 
 SOURCE = Path(smelt.__file__).parent.parent
@@ -74,7 +75,7 @@ print(json.dumps([stats.compilations, stats.inferences, stats.llvm_loaded, "smel
 ).replace("import json", "import json\nimport sys")
 
 
-def run(folder, *arguments, status=0, **environment):
+def run(folder, *arguments, status=0, executable=sys.executable, **environment):
     settings = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("SMELT_", "PYTHON"))},
         "PYTHONPATH": str(SOURCE),
@@ -83,7 +84,7 @@ def run(folder, *arguments, status=0, **environment):
         **environment,
     }
     done = subprocess.run(
-        [sys.executable, "-W", "error", *map(str, arguments)],
+        [executable, "-W", "error", *map(str, arguments)],
         capture_output=True,
         text=True,
         env=settings,
@@ -212,8 +213,9 @@ def test_what_can_not_be_precompiled_is_said(arguments, message, capsys):
 
 
 def test_a_wheel_is_built_with_the_image_and_serves_where_it_is_installed(precompiled, tmp_path):
-    if importlib.util.find_spec("hatchling") is None:
-        pytest.skip("hatchling, which builds the wheel, is not installed")
+    for name in ("hatchling", "pip"):
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"{name}, by which the wheel is built and installed, is not there")
     project = tmp_path / "project"
     shutil.copytree(precompiled / "package", project / "src/package", ignore=shutil.ignore_patterns("*.image"))
     (project / "pyproject.toml").write_text(
@@ -229,12 +231,29 @@ def test_a_wheel_is_built_with_the_image_and_serves_where_it_is_installed(precom
     path = os.pathsep.join([str(declared.parent), str(SOURCE)])
     run(project, "-W", "default", "-m", "hatchling", "build", "-t", "wheel", PYTHONPATH=path)
     (wheel,) = (project / "dist").glob("*.whl")
-    site = tmp_path / "site"
     with zipfile.ZipFile(wheel) as archive:
         assert "package/smelt.image" in archive.namelist()
-        archive.extractall(site)
-    shutil.copy(precompiled / "use.py", tmp_path / "use.py")
-    assert use(tmp_path, PYTHONPATH=os.pathsep.join([str(site), str(SOURCE)])) == [0, 0, 2, 0, 0]
+    # What smelt and NumPy need stays where it is; the package is where the environment has it.
+    venv.create(tmp_path / "fresh", symlinks=os.name != "nt")
+    (executable,) = [path for path in (tmp_path / "fresh").glob("*/python*") if path.stem == "python"]
+    pip = ["pip", "--python", executable, "install", "--no-deps", "--no-index", "--quiet", wheel]
+    run(tmp_path, "-W", "default", "-m", *pip, PYTHONPATH="")
+    (tmp_path / "use.py").write_text(USE_OFTEN)
+    path = os.pathsep.join([str(SOURCE), str(Path(np.__file__).parent.parent)])
+    first, often = run(tmp_path, "use.py", executable=executable, PYTHONPATH=path).splitlines()
+    assert json.loads(first) == [0, 0, 2, 0, 0]
+    assert json.loads(often) == [0, 0, False, False]
+
+
+def test_the_progress_is_shown_to_whoever_looks_at_it(monkeypatch, capsys):
+    show = precompile_command._show_progress
+    show(1, 4)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    for done in (0, 2, 4):
+        show(done, 4)
+    lines = capsys.readouterr().err.split("\r")
+    assert lines == ["", f"[{'.' * 40}] 0/4", f"[{'#' * 20}{'.' * 20}] 2/4", f"[{'#' * 40}] 4/4\n"]
 
 
 # Requests, in this process

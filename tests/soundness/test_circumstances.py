@@ -270,7 +270,7 @@ def test_a_kernel_from_the_store_that_nobody_holds_is_collected(kept):
         kept,
         "import gc, weakref",
         LAUNCH,
-        "code = weakref.ref(first._loaded[first.compiled_for[0]]._code)",
+        "code = weakref.ref(first.loaded(first.compiled_for[0]).code)",
         "held = code() is not None",
         "del first, second\nsmelt._wiring.jobs().cache.world()\ngc.collect()",
         "shown(held=held, is_collected=code() is None)",
@@ -297,6 +297,7 @@ n, counted = np.arange(4), np.zeros(4, np.int64)
 COUNT = "shown(written=len(written), counted=counted.tolist())"
 
 
+@pytest.mark.once
 def test_the_functions_of_the_runtime_library_are_compiled_once_for_all_processes(tmp_path):
     first = session(tmp_path, COMBINATIONS.format(name="pairs", more=0), "pairs[4](counted, n)", COUNT)
     assert first["written"] > 0
@@ -326,6 +327,7 @@ OVERLAY = "@smelt.overlay(np.sqrt, (smelt.float64,))\ndef other(x):\n    return 
 FOUND = "shown(written=len(written), found=found.tolist())"
 
 
+@pytest.mark.once
 def test_an_overlay_of_what_the_library_calls_concerns_kernels_that_call_the_library(tmp_path):
     lines = SIGNS.format(name="lengths", call="np.hypot(x[i], 2.0)", more=0.0), FOUND
     first = session(tmp_path, *lines)
@@ -339,3 +341,137 @@ def test_an_overlay_of_what_the_library_calls_concerns_kernels_that_call_the_lib
     others = SIGNS.format(name="others", call="np.hypot(x[i], 2.0)", more=1.0), FOUND
     assert session(tmp_path, *others)["found"] == [3.5, 4.201562118716424]
     assert session(tmp_path, OVERLAY, *lines) == replaced | {"compilations": 0, "store_hits": 1, "written": 0}
+
+
+# What is in the store, but of no use
+
+
+def entries_of(directory):
+    return sorted((directory / "store/entries").glob("*/*/*"))
+
+
+@pytest.mark.once
+def test_an_entry_in_another_version_of_the_format_is_left_alone(kept):
+    (entry,) = entries_of(kept)
+    other = bytearray(entry.read_bytes())
+    other[8] += 1
+    entry.write_bytes(other)
+    entry.chmod(0o600)
+    # Without a warning: it is not damaged. What is compiled takes its place here, since it has its name.
+    assert session(kept, LAUNCH, "shown(out=out.tolist())") == {"compilations": 1, "store_hits": 0, "out": [6.0, 8.0]}
+    entry.write_bytes(other)
+    removed = session(
+        kept,
+        "from smelt.sessions import contents",
+        "whole, damaged = contents.verify(smelt._wiring.session().directory)",
+        "shown(damaged=damaged)",
+    )
+    assert removed["damaged"] == []
+    assert entry.read_bytes() == other
+
+
+@pytest.mark.once
+def test_names_are_a_hint_and_entries_are_compared_whole(kept):
+    (entry,) = entries_of(kept)
+    changed = "def scaled(x, i):\n    return x - table[i]"
+    assert session(kept, changed, LAUNCH, "shown(out=out.tolist())")["out"] == [1.0, 2.0]
+    (other,) = set(entries_of(kept)) - {entry}
+    # Each under the name of the other one, as if their short digests were the same.
+    first, second = entry.read_bytes(), other.read_bytes()
+    entry.write_bytes(second)
+    other.write_bytes(first)
+    assert session(kept, changed, LAUNCH, "shown(out=out.tolist())") == {
+        "compilations": 0,
+        "store_hits": 1,
+        "out": [1.0, 2.0],
+    }
+    assert session(kept, LAUNCH, "shown(out=out.tolist())") == {"compilations": 0, "store_hits": 1, "out": [6.0, 8.0]}
+
+
+@pytest.mark.once
+def test_an_entry_under_the_key_of_another_kernel_is_not_taken_for_its(kept):
+    (entry,) = entries_of(kept)
+    other = (
+        "@smelt.kernel\ndef other(out, x):\n    i = smelt.grid(1)\n    out[i] = scaled(x[i], 1) * 0.0\nother[2](out, x)"
+    )
+    assert session(kept, LAUNCH, other, "shown(out=out.tolist())")["out"] == [0.0, 0.0]
+    (written,) = set(entries_of(kept)) - {entry}
+    written.write_bytes(entry.read_bytes())
+    allowed = "import warnings\nwarnings.simplefilter('ignore')"
+    found = session(kept, allowed, LAUNCH, other, "shown(out=out.tolist())")
+    assert found == {"compilations": 1, "store_hits": 1, "out": [0.0, 0.0]}
+
+
+@pytest.mark.once
+def test_a_callee_that_is_gone_is_an_error_though_an_entry_knows_it(kept):
+    gone = "del scaled\ntry:\n    first[2](np.zeros(2), np.zeros(2))\nexcept smelt.KernelError as error:\n    shown(error=error.message)"
+    found = session(kept, gone)
+    assert (found["compilations"], found["store_hits"]) == (0, 0)
+    assert "scaled" in found["error"]
+
+
+@pytest.mark.once
+def test_an_old_reference_to_a_function_is_the_old_function(tmp_path):
+    lines = (
+        "old = scaled",
+        "def scaled(x, i):\n    return x - 1.0",
+        "@smelt.kernel\ndef by_reference(out, x):\n    i = smelt.grid(1)\n    out[i] = old(x[i], 1)",
+        "out, x = np.zeros(2), np.array([3.0, 4.0])\nby_reference[2](out, x)\nfirst[2](x, x.copy())",
+        "shown(out=out.tolist(), x=x.tolist())",
+    )
+    for compilations in (2, 0):
+        found = session(tmp_path, *lines)
+        assert (found["compilations"], found["out"], found["x"]) == (compilations, [6.0, 8.0], [2.0, 3.0])
+
+
+@pytest.mark.once
+def test_another_version_of_llvm_compiles_anew(kept, tmp_path):
+    versions = tmp_path / "versions"
+    for number in ("1", "2"):
+        package = versions / number / "llvmlite"
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text("")
+        (package / "_version.py").write_text(f"version = {number!r}\n")
+    found = []
+    for number in ("1", "2", "1"):
+        # Only its version is looked at, as long as nothing has to be compiled.
+        line = f"import sys\nsys.path.insert(0, {str(versions / number)!r})\nfrom smelt.sessions.toolchain import toolchain_fingerprint"
+        found.append(session(kept, line, "shown(fingerprint=toolchain_fingerprint().hex())")["fingerprint"])
+    assert found[0] == found[2] != found[1]
+
+
+@pytest.mark.once
+def test_another_processor_has_an_artifact_of_its_own_and_both_live_on(tmp_path):
+    compile_for = "first.compile(smelt.float64[:], smelt.float64[:], target='native:{}')"
+    x86 = [compile_for.format("x86-64"), compile_for.format("x86-64-v3")]
+    assert session(tmp_path, *x86, "shown()")["compilations"] == 2
+    assert session(tmp_path, *x86[::-1], "shown()")["compilations"] == 0
+    assert session(tmp_path, compile_for.format("aarch64"), "shown()")["compilations"] == 1
+    assert session(tmp_path, *x86, "shown()")["compilations"] == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_the_child_of_a_fork_runs_what_its_parent_found_and_finds_more(kept):
+    child = (
+        "import os",
+        LAUNCH,
+        "read, write = os.pipe()\nchild = os.fork()",
+        "if child == 0:\n    first[2](out, 2 * x)\n    first[2](out.astype(np.float32), x.astype(np.float32))",
+        "    os.write(write, json.dumps([out.tolist(), smelt.stats().compilations]).encode())\n    os._exit(0)",
+        "os.waitpid(child, 0)\nshown(child=json.loads(os.read(read, 1000)))",
+    )
+    assert session(kept, *child) == {"compilations": 0, "store_hits": 1, "child": [[12.0, 16.0], 1]}
+
+
+@pytest.mark.once
+def test_one_job_gives_one_sequence_of_bytes_whatever_the_process(tmp_path):
+    kinds = "smelt.float64[:], smelt.float64[:]"
+    written = f"for kernel in (first, second)[::{{}}]:\n    kernel.compile({kinds}, target='native:x86-64-v3')"
+    contents = []
+    for order, seed in ((1, "1"), (-1, "2")):
+        folder = tmp_path / seed
+        folder.mkdir()
+        session(folder, written.format(order), "shown()", PYTHONHASHSEED=seed)
+        contents.append({path.relative_to(folder): path.read_bytes() for path in entries_of(folder)})
+    assert len(contents[0]) == 2
+    assert contents[0] == contents[1]

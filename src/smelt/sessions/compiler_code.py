@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from smelt.caching import CacheView, CodeInstance, FingerprintError, MethodInstance, Results, ResultsError, StoreError
 from smelt.caching.digests import digest
 from smelt.caching.encoding import encode, encode_str, frame, sequence
-from smelt.sessions.container import Container, write_container
+from smelt.sessions.container import Container, OtherVersionError, write_container
 from smelt.sessions.directory import Directory
 from smelt.sessions.entries import State, restored, state_of
 from smelt.sessions.fingerprints import Fingerprints
@@ -98,6 +98,8 @@ class CompilerCode:
             return None
         try:
             found = _results_in(Container(contents), results_class, instance, key)
+        except OtherVersionError:
+            return None
         except _DAMAGED as error:
             self._directory.warn(f"holds a damaged file, {_name(key)}: {error}")
             return None

@@ -42,6 +42,10 @@ class ContainerError(StoreError):
     """Bytes that are no container, one of another version, or one that was damaged."""
 
 
+class OtherVersionError(ContainerError):
+    """A container of another version: whoever wrote it can read it."""
+
+
 def write_container(keys: Mapping[bytes, bytes], blobs: Mapping[bytes, bytes]) -> bytes:
     """A container.
 
@@ -80,7 +84,7 @@ class Container:
         if magic != MAGIC:
             raise ContainerError("it is no container of smelt")
         if version != VERSION:
-            raise ContainerError(f"it is a container of version {version}, and this is made for version {VERSION}")
+            raise OtherVersionError(f"it is a container of version {version}, and this is made for version {VERSION}")
         self._buffer = buffer
         self._keys = _HEADER.size
         self._blobs = self._keys + keys * _KEY_SIZE

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from smelt.caching import StoreError
-from smelt.sessions.container import Container
+from smelt.sessions.container import Container, OtherVersionError
 from smelt.sessions.directory import Directory
 from smelt.sessions.entries import Entry, decode_entry
 
@@ -49,7 +49,10 @@ def keyed_entries(directory: Directory) -> Iterator[tuple[bytes, Entry]]:
 
 
 def verify(directory: Directory) -> tuple[int, list[str]]:
-    """Compare every digest; remove what is damaged. Returns how many files are whole, and the names of those that were not."""
+    """Compare every digest; remove what is damaged. Returns how many files are whole, and the names of those that were not.
+
+    Files of another version of the format are left to those who can read them.
+    """
     whole, damaged = 0, []
     for folder in FOLDERS:
         for name in list(files(directory, folder)):
@@ -59,6 +62,8 @@ def verify(directory: Directory) -> tuple[int, list[str]]:
                 container.verify()
                 if folder == "entries":
                     decode_entry(bytes.fromhex(name.split("/")[-2]), contents or b"")
+            except OtherVersionError:
+                continue
             except StoreError:
                 damaged.append(name)
                 directory.remove(name)

@@ -29,6 +29,7 @@ from smelt.caching.encoding import encode
 from smelt.compiler.config import CompilerConfig, Target
 from smelt.compiler.results import ArtifactResults
 from smelt.records import Record, replace
+from smelt.sessions.container import OtherVersionError
 from smelt.sessions.directory import Directory
 from smelt.sessions.edges import Recorder, Replay
 from smelt.sessions.entries import (
@@ -358,6 +359,8 @@ class _InDirectory:
             return None
         try:
             entry = decode_entry(key, contents)
+        except OtherVersionError:
+            return None
         except StoreError as error:
             self._directory.warn(f"holds a damaged file, {file}: {error}")
             return None

@@ -67,11 +67,11 @@ def define_operations(table: MethodTable, wanted: Container[str]) -> None:
 
 
 def define_runtime_functions(table: MethodTable, functions: Mapping[str, Callable[..., Any]]) -> None:
-    """Add methods to `table` by which elementary functions are functions of the runtime library on float32, for a target without float64."""
-    for _, count, names in _FUNCTIONS:
-        for name in names:
-            if name in functions:
-                _define(table, name, names[name], count, Primitive(_computed_by(functions[name], functions[name])))
+    """Add methods to `table` by which functions of `math`, by their names, are functions of the runtime library on float32."""
+    known = {name: (count, names[name]) for _, count, names in _FUNCTIONS for name in names}
+    for name, function in functions.items():
+        count, name_in_numpy = known.get(name, (1, None))
+        _define(table, name, name_in_numpy, count, Primitive(_computed_by(function, function)))
 
 
 def _define(table: MethodTable, name: str, name_in_numpy: str | None, count: int, primitive: Primitive) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from smelt.caching import MethodTable
 from smelt.inference.overlays.elementary import define_operations, define_runtime_functions
-from smelt.runtime.elementary import error_functions, exponentials, logarithms, powers
+from smelt.runtime.elementary import error_functions, exponentials, gamma, logarithms, powers
 
 _OPERATIONS = frozenset(
     (
@@ -23,6 +23,8 @@ _RUNTIME: dict[str, Callable[..., Any]] = {
     "hypot": powers.hypot_without_double,
     "erf": error_functions.erf_single,
     "erfc": error_functions.erfc_without_double,
+    "gamma": gamma.gamma_without_double,
+    "lgamma": gamma.lgamma_without_double,
 }
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Metal hasn't: numbers of 64 bits and more with a point, atomic operations of other widths than 32 bits, some functions."""
+"""What Metal hasn't: numbers of 64 bits and more with a point, atomic operations of other widths than 32 bits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ _OTHER_BUFFERS = 2
 """Those of the row of arguments and of the kernel's state."""
 
 _ATOMIC = ("atomic", "atomic_compare_exchange")
-_FUNCTIONS = {"tgamma": "math.gamma", "lgamma": "math.lgamma"}
 
 
 def _parameters(parameters: Sequence[Value]) -> Refusal | None:
@@ -51,8 +50,6 @@ def _instruction(instruction: Instruction) -> Refusal | None:
                 "it is joined with",
             )
     operation = instruction.operation
-    if operation in _FUNCTIONS:
-        return Refusal(f"Metal has no {_FUNCTIONS[operation]}", "compute it on the CPU, and pass it in an array")
     if operation in _ATOMIC:
         kind = instruction.operands[0].type
         assert isinstance(kind, Array)

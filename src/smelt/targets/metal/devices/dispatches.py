@@ -41,6 +41,13 @@ def check_dispatch(
     memory = pipeline.static_threadgroup_memory_length + sum(threadgroup_memory.values())
     if memory > most_threadgroup_bytes:
         raise DeviceError(f"a threadgroup of {name} needs {memory} bytes of memory; it has {most_threadgroup_bytes}")
-    for buffer in kernel.buffers:
-        if buffer.space == THREADGROUP_SPACE and buffer.index not in threadgroup_memory:
-            raise DeviceError(f"{name} needs threadgroup memory {buffer.index} ({buffer.name}): say how many bytes")
+    shared = {buffer.index: buffer for buffer in kernel.buffers if buffer.space == THREADGROUP_SPACE}
+    for index, buffer in shared.items():
+        if index not in threadgroup_memory:
+            raise DeviceError(f"{name} needs threadgroup memory {index} ({buffer.name}): say how many bytes")
+    for index, nbytes in threadgroup_memory.items():
+        if index not in shared:
+            there = ", ".join(f"{one.index} ({one.name})" for one in shared.values()) or "none"
+            raise DeviceError(f"{name} has no threadgroup memory {index}; it has {there}")
+        if nbytes < 0:
+            raise DeviceError(f"threadgroup memory {index} of {name} can't have {nbytes} bytes")

@@ -50,6 +50,11 @@ def values_of_constants(
     return values
 
 
+def scalar_format(type_name: str) -> str | None:
+    """How `struct` and NumPy write a scalar type of the Metal language; None for others, and for bfloat, which they don't know."""
+    return None if type_name == "bfloat" else _SCALARS.get(type_name, (None, ""))[0]
+
+
 def data_type(constant: ConstantOfFunction) -> str:
     """What Metal calls the type of a constant that has a value: `MTLDataTypeUInt2` for uint2."""
     scalar, count = _parts_of(constant.type_name)
@@ -90,5 +95,5 @@ def _upper_half(written: bytes) -> bytes:
     """A float rounded to the bfloat that is nearest to it, of two the even one."""
     (bits,) = struct.unpack("<I", written)
     is_nan = bits & 0x7FFFFFFF > 0x7F800000
-    rounded = bits >> 16 | 0x40 if is_nan else (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
+    rounded = bits >> 16 if is_nan else (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
     return struct.pack("<H", rounded)

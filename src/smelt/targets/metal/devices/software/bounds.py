@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from smelt.targets.metal.devices.software import records, tracking
-from smelt.targets.metal.devices.software.accesses import PRIVATE, READ, Access, Roots, accesses_of, has_size
+from smelt.targets.metal.devices.software.accesses import PRIVATE, Access, Roots, accesses_of, has_size
 from smelt.targets.metal.devices.software.checks import Checks
 
 DEVICE_SPACES = ("ptr addrspace(1)", "ptr addrspace(3)")
@@ -56,6 +56,8 @@ class Watching:
         self._pointers = Roots(body, [name for name in roots if name.startswith("%")])
         self._checks = checks
         self._count = 0
+        self.limits: dict[str, str] = {}
+        """What is computed before: instructions, with the names of their results. Filled by `body`."""
         for number, (name, size) in enumerate(self._pointers.private.items()):
             self._known[name] = Root(f"%smelt.private{number}", size, str(records.THREAD))
         self._rows = {name: f"%smelt.found{number}" for number, name in enumerate(self._pointers.loaded)}
@@ -103,7 +105,8 @@ class Watching:
             root = self._root(before, own, access, roots)
             clear.append(f"{own}.is_clear")
             before += self._test(own, access, root)
-            line = self._safe(before, own, access, line)
+            before.append(self._safe(own, access, root))
+            line = _with_pointer(line, access, f"{own}.safe")
         if clear and has_size(line):
             line = self._safe_size(before, clear, line)
         elif clear and "atomic" not in line and "cmpxchg" not in line:
@@ -112,12 +115,24 @@ class Watching:
         return before, self._done(line, original, accesses) if clear else line
 
     def _test(self, own: str, access: Access, root: Root) -> list[str]:
-        """LLVM IR that finds out whether an access is in its memory, and tells of it if it isn't."""
-        memory = f"i64 {own}, i64 {root.base}, i64 {root.size}, i64 {access.size}, i64 {root.number}, i64 {access.kind}"
-        lines = [f"  {own}.is_clear = call i1 @smelt.is_clear(ptr %smelt.state, {memory})"]
+        """LLVM IR that finds out whether an access is in its memory, as `.is_clear`, and where, as `.offset`."""
+        lines = []
+        limit = self._limit(root.size, access.size, lines, own)
+        lines.append(f"  {own}.offset = sub i64 {own}, {root.base}")
+        lines.append(f"  {own}.is_clear = icmp ult i64 {own}.offset, {limit}")
         if self._checks.tracks and access.pointer_type in DEVICE_SPACES:
             lines.append(tracking.noting(own, access, root.base, root.number, root.shadow))
         return lines
+
+    def _limit(self, size: str, nbytes: str, lines: list[str], own: str) -> str:
+        """The offset that is too large for so many bytes in memory of that size."""
+        if size.isdigit() and nbytes.isdigit():
+            return str(max(0, int(size) - int(nbytes) + 1))
+        computed = f"call i64 @smelt.limit(i64 {size}, i64 {nbytes})"
+        if size.startswith("%smelt.size") and not nbytes.startswith("%"):
+            return self.limits.setdefault(computed, f"%smelt.limit{len(self.limits)}")
+        lines.append(f"  {own}.limit = {computed}")
+        return f"{own}.limit"
 
     def _done(self, line: str, original: str, accesses: Sequence[Access]) -> str:  # noqa: ARG002
         """The instruction, given as it was, and with safe pointers."""
@@ -144,21 +159,12 @@ class Watching:
                 words[word] = f"{own}.{word}{number}"
         return Root(words["base"], words["size"], words["root"], words["shadow"])
 
-    def _safe(self, before: list[str], own: str, access: Access, line: str) -> str:
-        spare = "zeros" if access.kind == READ else "junk"
-        kind, value = access.pointer_type, access.pointer
-        before.append(f"  {own}.spare = call ptr @smelt.{spare}(ptr %smelt.state)")
-        cast = (
-            f"addrspacecast ptr {own}.spare to {kind}" if kind != "ptr" else f"getelementptr i8, ptr {own}.spare, i64 0"
-        )
-        before.append(f"  {own}.elsewhere = {cast}")
-        before.append(f"  {own}.safe = select i1 {own}.is_clear, {kind} {value}, {kind} {own}.elsewhere")
-        attributes = r"(?:(?:noundef|nonnull|align \d+|captures\([^)]*\)|nocapture|noalias|readonly|writeonly|dereferenceable\(\d+\)) )*"
-        return re.sub(
-            rf"{re.escape(kind)} {attributes}{re.escape(value)}(?=[, )]|$)",
-            lambda _: f"{kind} {own}.safe",
-            line,
-            count=1,
+    def _safe(self, own: str, access: Access, root: Root) -> str:
+        """LLVM IR that makes a pointer that may be used, and tells of one that may not."""
+        where = f"i64 {own}.offset, i64 {access.size}, i64 {root.number}, i64 {access.kind}"
+        return (
+            f"  {own}.safe = call {access.pointer_type} @smelt.at(ptr %smelt.state, {access.pointer_type} {access.pointer}, "
+            f"i1 {own}.is_clear, {where})"
         )
 
     def _safe_size(self, before: list[str], clear: Sequence[str], line: str) -> str:
@@ -171,3 +177,15 @@ class Watching:
         assert found is not None
         before.append(f"  {clear[0]}.size = select i1 {together}, i64 {found[1]}, i64 0")
         return f"{line[: found.start(1)]}{clear[0]}.size{line[found.end(1) :]}"
+
+
+_ATTRIBUTES = (
+    r"(?:(?:noundef|nonnull|align \d+|captures\([^)]*\)|nocapture|noalias|readonly|writeonly|dereferenceable\(\d+\)) )*"
+)
+
+
+def _with_pointer(line: str, access: Access, pointer: str) -> str:
+    """An instruction with another pointer for an access."""
+    kind, value = access.pointer_type, access.pointer
+    pattern = rf"{re.escape(kind)} {_ATTRIBUTES}{re.escape(value)}(?=[, )]|$)"
+    return re.sub(pattern, lambda _: f"{kind} {pointer}", line, count=1)

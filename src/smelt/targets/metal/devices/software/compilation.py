@@ -82,10 +82,12 @@ def _program(
             probing = Probing(whole, roots, checks)
             functions.append(_function(one, f"{kernel.name}.clear", prologue, body, sizes))
             probe = probing.body(body)
-            functions.append(_function(one, f"{kernel.name}.probe", [*prologue, *bases, OUTSIDE], probe, sizes))
+            before = [*prologue, *bases, *_limits(probing), OUTSIDE]
+            functions.append(_function(one, f"{kernel.name}.probe", before, probe, sizes))
             functions += probing.unknown
-        body = Watching(whole, roots, checks).body(body)
-        prologue += bases
+        watching = Watching(whole, roots, checks)
+        body = watching.body(body)
+        prologue += [*bases, *_limits(watching)]
     if checks.tracks:
         prologue.append(tracking.PASSED)
     is_probed = bool(functions)
@@ -98,6 +100,10 @@ def _program(
             kernel, one.parameters, text, shared_bytes=results.shared_bytes, sites=results.sites
         )
     return without_address_spaces(whole_text)
+
+
+def _limits(watching: Watching) -> list[str]:
+    return [f"  {name} = {computed}" for computed, name in watching.limits.items()]
 
 
 def _is_probed(

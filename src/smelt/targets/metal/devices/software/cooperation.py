@@ -190,7 +190,8 @@ class _Rewriting:
             self._lines.append(f"  {packed} = call {matrices.PACKED} @{packing}({first}, {second})")
             self._give(matrices.PACKED, packed)
             self._wait(is_simdgroup=True)
-            self.helpers[helper] = matrices.multiplying(helper, lanes.AFTER, SLOT_BYTES, kinds[2], kind)
+            self.helpers[matrices.PRODUCT] = matrices.product(lanes.AFTER, SLOT_BYTES)
+            self.helpers[helper] = matrices.multiplying(helper, kinds[2], kind)
             self._lines.append(f"  {result} = call {kind} @{helper}(ptr %smelt.state, {third})")
         elif operation == "init_filled":
             self.helpers[helper] = matrices.filling(helper, kind)

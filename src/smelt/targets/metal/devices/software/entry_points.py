@@ -75,6 +75,8 @@ def entry_point(kernel: Kernel, parameters: tuple[tuple[str, str], ...], *, is_p
             call=f'call {RESULT} @"{kernel.name}{variant}"(ptr %state, ptr %words{arguments})',
             result=RESULT,
             ends_at_once=str(variant != ".probe").lower(),
+            # Rows in which something is wrong are few.
+            attributes="noinline optnone" if is_probed and not variant else "noinline",
         )
         for variant in (("", ".clear", ".probe") if is_probed else ("",))
     ]
@@ -227,7 +229,7 @@ _ROW_THREADS = 16384
 _ROW = """
 define internal i32 @{name}(
   ptr noalias %state, ptr noalias readonly %words, i64 %begin, i64 %end, i64 %position_y, i64 %position_z
-) noinline {{
+) {attributes} {{
 entry:
 {grid}
 {groups}
@@ -276,7 +278,7 @@ row_done:
   %status = phi i32 [ %clear_status, %clear ], [ %checked_status, %checked ]"""
 
 _ENTRY = """
-define void @{entry}(ptr noalias %launch, ptr noalias readonly %words) {{
+define void @{entry}(ptr noalias %launch, ptr noalias readonly %words) noinline optnone {{
 entry:
   %state = alloca [{state_words} x i64], align 8
 {words}

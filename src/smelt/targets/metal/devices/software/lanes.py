@@ -126,7 +126,7 @@ define internal void @{{name}}(ptr %state, {{kind}} %value) alwaysinline {{{{
 
 
 def _loop(name: str, kind: str, initial: str, *, has: str, member: str, combine: str) -> str:
-    """LLVM IR of a function that goes over the lanes that take part, in their order.
+    """LLVM IR of a function that goes over the lanes that take part, in their order; it is no part of the kernel, which may call it often.
 
     It begins with `initial`, which counts if `has` says so; `member` makes `%is_member`, whether a lane counts, and `combine` makes
     `%combined` of `%total` and `%other`.
@@ -135,7 +135,7 @@ def _loop(name: str, kind: str, initial: str, *, has: str, member: str, combine:
 
 
 _LOOP = f"""
-define internal {{kind}} @{{name}}(ptr %state) alwaysinline {{{{
+define internal {{kind}} @{{name}}(ptr %state) noinline {{{{
 entry:
 {{slot}}
   br label %loop

@@ -35,4 +35,4 @@ def _number(scalar: str, value: bytes) -> str:
             # LLVM writes floats as the double that they are.
             (bits,) = struct.unpack("<Q", struct.pack("<d", *struct.unpack("<f", value)))
             return f"0x{bits:016X}"
-    return str(int.from_bytes(value, "little", signed=not scalar.startswith(("u", "b"))))
+    return str(int.from_bytes(value, "little"))

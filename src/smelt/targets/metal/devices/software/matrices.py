@@ -52,19 +52,17 @@ def packing(name: str, first: str, second: str) -> str:
     return f"\ndefine internal {PACKED} @{name}({first} %a, {second} %b) alwaysinline {{\n{body}\n  ret {PACKED} {packed}\n}}\n"
 
 
-def multiplying(name: str, slot: str, slot_bytes: int, third: str, result: str) -> str:
-    """LLVM IR of a function that multiplies what the lanes have given, and adds a third matrix.
+PRODUCT = "smelt.matrix.product"
+"""The function that multiplies what the lanes have given, and adds two elements of a third matrix."""
 
-    `slot` makes `%slots` and `%own`.
-    """
+
+def product(slot: str, slot_bytes: int) -> str:
+    """Its LLVM IR. `slot` makes `%slots` and `%own`. Kernels have hundreds of calls, so it is no part of them."""
     lines = [
         "  %row_a = and i64 %row, 4\n  %row_b = shl i64 %row_a, 2\n  %row_c = shl i64 %row_3, 1\n  %row_lanes = or i64 %row_b, %row_c",
         "  %column_a = shl i64 %column_4, 1\n  %column_lanes = or i64 %column_a, %column_bit",
-        f"  %c0 = extractelement {third} %c, i32 0\n  %c1 = extractelement {third} %c, i32 1",
-        _widened("%sum0", scalar(third), "%c0"),
-        _widened("%sum1", scalar(third), "%c1"),
     ]
-    totals = ["%sum0", "%sum1"]
+    totals = ["%c0", "%c1"]
     for k in range(SIZE):
         column_lane, row_lane = (k & 4) << 1 | k >> 1 & 1, (k & 4) << 2 | (k & 3) << 1
         lines += [
@@ -83,14 +81,34 @@ def multiplying(name: str, slot: str, slot_bytes: int, third: str, result: str) 
                 f"  %total{k}_{element} = fadd float {totals[element]}, %product{k}_{element}",
             ]
             totals[element] = f"%total{k}_{element}"
-    for element in range(2):
-        lines.append(_narrowed(f"%d{element}", scalar(result), totals[element]))
-    lines += [
+    body = "\n".join(lines)
+    return f"""
+define internal {{ float, float }} @{PRODUCT}(ptr %state, float %c0, float %c1) noinline {{
+{slot}
+{_OWN_PLACE}
+{body}
+  %one = insertvalue {{ float, float }} poison, float {totals[0]}, 0
+  %both = insertvalue {{ float, float }} %one, float {totals[1]}, 1
+  ret {{ float, float }} %both
+}}
+"""
+
+
+def multiplying(name: str, third: str, result: str) -> str:
+    """LLVM IR of a function that multiplies what the lanes have given, and adds a third matrix."""
+    lines = [
+        f"  %e0 = extractelement {third} %c, i32 0\n  %e1 = extractelement {third} %c, i32 1",
+        _widened("%c0", scalar(third), "%e0"),
+        _widened("%c1", scalar(third), "%e1"),
+        f"  %sums = call {{ float, float }} @{PRODUCT}(ptr %state, float %c0, float %c1)",
+        "  %sum0 = extractvalue { float, float } %sums, 0\n  %sum1 = extractvalue { float, float } %sums, 1",
+        _narrowed("%d0", scalar(result), "%sum0"),
+        _narrowed("%d1", scalar(result), "%sum1"),
         f"  %first = insertelement {result} poison, {scalar(result)} %d0, i32 0",
         f"  %both = insertelement {result} %first, {scalar(result)} %d1, i32 1",
     ]
     body = "\n".join(lines)
-    return f"\ndefine internal {result} @{name}(ptr %state, {third} %c) alwaysinline {{\n{slot}\n{_OWN_PLACE}\n{body}\n  ret {result} %both\n}}\n"
+    return f"\ndefine internal {result} @{name}(ptr %state, {third} %c) alwaysinline {{\n{body}\n  ret {result} %both\n}}\n"
 
 
 def filling(name: str, kind: str) -> str:

@@ -97,14 +97,18 @@ class Probing(Watching):
                 left.append(line)
         return left
 
-    def _test(self, own: str, access: Access, root: Root) -> list[str]:
-        return [
-            f"  {own}.is_clear = call i1 @smelt.is_in(i64 {own}, i64 {root.base}, i64 {root.size}, i64 {access.size})",
-            f"  {own}.is_outside = xor i1 {own}.is_clear, true",
-            f"  {own}.was_outside = load i1, ptr %smelt.own.outside",
-            f"  {own}.any_outside = or i1 {own}.is_outside, {own}.was_outside",
-            f"  store i1 {own}.any_outside, ptr %smelt.own.outside",
-        ]
+    def _safe(self, own: str, access: Access, root: Root) -> str:  # noqa: ARG002
+        kind, spare = access.pointer_type, "zeros" if access.kind == READ else "junk"
+        return "\n".join(
+            (
+                f"  {own}.is_outside = xor i1 {own}.is_clear, true",
+                f"  {own}.was_outside = load i1, ptr %smelt.own.outside",
+                f"  {own}.any_outside = or i1 {own}.is_outside, {own}.was_outside",
+                f"  store i1 {own}.any_outside, ptr %smelt.own.outside",
+                f"  {own}.spare = call {kind} @smelt.{spare}(ptr %smelt.state)",
+                f"  {own}.safe = select i1 {own}.is_clear, {kind} {access.pointer}, {kind} {own}.spare",
+            )
+        )
 
     def _done(self, line: str, original: str, accesses: Sequence[Access]) -> str:
         if _is_constant(accesses[0]) or _is_private(accesses[0], self._pointers):

@@ -8,7 +8,8 @@ launch's record where smelt's own kernels have their printer.
 from __future__ import annotations
 
 from smelt.lowering.threadgroups import PRINTER
-from smelt.targets.metal.devices.software.records import OUTSIDE, ROW_WORDS, place_of
+from smelt.targets.metal.devices.software.accesses import READ
+from smelt.targets.metal.devices.software.records import OUTSIDE, ROW_WORDS, THREAD, place_of
 
 _RECORD = f"""\
   %record_at = getelementptr i64, ptr %state, i64 {PRINTER}
@@ -65,19 +66,42 @@ define internal i1 @smelt.is_in(i64 %address, i64 %base, i64 %size, i64 %bytes) 
   ret i1 %is_in
 }}
 
-define internal i1 @smelt.is_clear(
-  ptr %state, i64 %address, i64 %base, i64 %size, i64 %bytes, i64 %root, i64 %kind
-) alwaysinline {{
-entry:
-  %is_in = call i1 @smelt.is_in(i64 %address, i64 %base, i64 %size, i64 %bytes)
-  %is_clear = call i1 @llvm.expect.i1(i1 %is_in, i1 true)
-  br i1 %is_clear, label %done, label %reports
+define internal i64 @smelt.limit(i64 %size, i64 %bytes) alwaysinline {{
+  %room = sub i64 %size, %bytes
+  %limit = add i64 %room, 1
+  %has_room = icmp uge i64 %size, %bytes
+  %result = select i1 %has_room, i64 %limit, i64 0
+  ret i64 %result
+}}
+
+; Where to read or write instead of memory that is outside.
+define internal ptr @smelt.outside(
+  ptr %state, i64 %offset, i64 %bytes, i64 %root, i64 %kind
+) noinline cold {{
+  %is_own = icmp eq i64 %root, {THREAD}
+  br i1 %is_own, label %done, label %reports
 reports:
-  %offset = sub i64 %address, %base
   call void @smelt.report(ptr %state, i64 {OUTSIDE}, i64 %kind, i64 %root, i64 %offset, i64 %bytes, i64 -1)
   br label %done
 done:
-  ret i1 %is_clear
+  %zeros = call ptr @smelt.zeros(ptr %state)
+  %junk = call ptr @smelt.junk(ptr %state)
+  %is_read = icmp eq i64 %kind, {READ}
+  %spare = select i1 %is_read, ptr %zeros, ptr %junk
+  ret ptr %spare
+}}
+
+define internal ptr @smelt.at(
+  ptr %state, ptr %pointer, i1 %is_clear, i64 %offset, i64 %bytes, i64 %root, i64 %kind
+) alwaysinline {{
+entry:
+  br i1 %is_clear, label %done, label %outside
+outside:
+  %spare = call ptr @smelt.outside(ptr %state, i64 %offset, i64 %bytes, i64 %root, i64 %kind)
+  br label %done
+done:
+  %safe = phi ptr [ %pointer, %entry ], [ %spare, %outside ]
+  ret ptr %safe
 }}
 
 ; The row of the memory that some bytes are in; the first one, which has none, if they are in none.
@@ -150,7 +174,5 @@ gives:
   store atomic i64 0, ptr %lock_place release, align 8
   ret void
 }}
-
-declare i1 @llvm.expect.i1(i1, i1)
 """
 """What every kernel that is looked after has. Metadata `!{{}}` says that nothing changes the record's addresses while a kernel runs."""
