@@ -148,6 +148,13 @@ def test_it_does_not_take_back_what_a_user_wrote_into_its_programs(tmp_path, cap
     assert (tmp_path / "pipeline.py").read_text() == "tones = 12"
 
 
+def test_what_is_no_picture_is_named_and_nothing_is_written(tmp_path, capsys):
+    (tmp_path / "notes.txt").write_text("not a picture")
+    assert main(["demo", str(tmp_path / "notes.txt"), "--output", str(tmp_path / "new")]) == 1
+    assert "cannot identify image file" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.parametrize("steps", ["0", "-1", "many"])
 def test_steps_are_a_number(steps, capsys):
     with pytest.raises(SystemExit):

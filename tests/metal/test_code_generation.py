@@ -254,6 +254,13 @@ def test_a_name_has_characters_that_metal_has():
     assert compiled(saxpy, name="2 x ✓").entry == "_2_x__"
 
 
+@pytest.mark.parametrize("name", ["f0", "table0", "threadgroup_memory"])
+def test_a_kernel_may_have_any_name(name):
+    for kernel in (values, reverse):
+        results = compiled(kernel, name=name)
+        assert (results.entry, described(results).name) == (name, name)
+
+
 def test_arguments_are_described():
     results = compiled(values)
     kernel = described(results)

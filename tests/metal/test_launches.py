@@ -151,8 +151,16 @@ def test_what_the_device_says_is_raised_and_what_was_behind_it_is_finished():
     stream.submit(Commands(), lambda: finished.append("second"), holds=())
     with pytest.raises(DeviceError, match="lost"):
         stream.synchronize()
-    assert finished == ["second"]
+    assert finished == ["first", "second"]
     stream.synchronize()
+
+    def of_a_thread():
+        raise IndexError("beyond")
+
+    # Others wait in vain for a thread that has failed.
+    stream.submit(Commands(DeviceError("waits in vain")), of_a_thread, holds=())
+    with pytest.raises(IndexError, match="beyond"):
+        stream.synchronize()
 
 
 def test_a_group_that_is_too_large_is_refused_with_the_limit():

@@ -159,6 +159,26 @@ def test_a_kernel_runs_with_exactly_these_calls(layer, device, scale_library):
     assert layer.pools == 0
 
 
+def test_arrays_may_be_in_fortrans_order_and_read_only_ones_are_read(device, scale_library):
+    kernel = smelt.metal.library(scale_library, device=device).function("scale")
+    x = np.asfortranarray(np.arange(6, dtype=np.float32).reshape(2, 3))
+    factor = np.full(1, 2, np.float32)
+    factor.flags.writeable = False
+    kernel({0: x, 3: factor}, threads=6)
+    assert x.tolist() == [[0, 2, 4], [6, 8, 10]]
+
+
+def test_what_a_threadgroup_shares_is_not_bound(device, air):
+    arguments = [air.buffer(0, 0, "out"), air.buffer(1, 2, "a", space=3), air.quantity(2, "thread_position_in_grid")]
+    data = air.metallib((air.with_kernel(SHARED, "shared", arguments), "shared"))
+    kernel = smelt.metal.library(data, device=device).function("shared")
+    out = np.zeros(3, np.float32)
+    with pytest.raises(smelt.metal.DeviceError, match=r"shared has no buffer 2; it has 0 \(out\)"):
+        kernel({0: out, 2: out}, threads=3, threadgroup_memory={2: 16})
+    kernel({0: out}, threads=3, threadgroup_memory={2: 16})
+    assert out.tolist() == [2, 2, 2]
+
+
 @pytest.mark.parametrize("value", [np.float64(2.5), np.int32(2), np.float16(2)])
 def test_a_scalar_of_another_type_is_refused(device, scale_library, value):
     kernel = smelt.metal.library(scale_library, device=device).function("scale")
@@ -398,6 +418,9 @@ def test_what_kernels_log_is_shown(layer, device, logs_library, capsys):
         "setLogState:",
     ]
     assert layer.calls[-1].name == "commandBufferWithDescriptor:"
+    # One log state will do for all.
+    device.library(logs_library).function("logs").pipeline({})
+    assert sum(call.name == "newLogStateWithDescriptor:error:" for call in layer.calls) == 1
     assert pipeline.device is device
     # As Metal does, from the handler that it was given.
     (handler,) = commands.handle._state._handlers
@@ -419,6 +442,7 @@ def test_what_showing_a_log_raises_is_raised_by_who_waits(device, logs_library, 
 
     monkeypatch.setattr(sys, "stdout", Full())
     handler(None, None, 3, "x")
+    handler(None, None, 3, "y")
     commands.commit()
     with pytest.raises(OSError, match="no room for 'x"):
         commands.wait_until_completed()

@@ -34,7 +34,7 @@ TABLE = loaded(TESTS / "language" / "test_table.py")
 RECURSIVE = [number for number, cells in TABLE.SUPPORTED if "recursion" in cells[0]]
 ROWS = [number for number, _ in TABLE.SUPPORTED if number not in RECURSIVE]
 KERNELS = [ROWS[first : first + ROWS_OF_A_KERNEL] for first in range(0, len(ROWS), ROWS_OF_A_KERNEL)]
-PARAMETERS = "x, k, m, g, n, a, t"
+PARAMETERS = "out, x, k, m, g, n, a, t"
 
 
 @pytest.fixture(scope="module")
@@ -45,16 +45,16 @@ def programs(tmp_path_factory):
         body = "\n".join(f"    {line}" for line in TABLE.code_of(cells[1]).splitlines())
         text += f"\n\ndef row_{number}({PARAMETERS}):\n{body}\n    return r\n"
     for rows in (*KERNELS, RECURSIVE):
-        calls = "".join(f"    out[{place}] = row_{number}({PARAMETERS})\n" for place, number in enumerate(rows))
-        text += f"\n\ndef kernel_{rows[0]}(out, {PARAMETERS}):\n{calls}"
+        calls = "".join(f"    results[{place}] = row_{number}({PARAMETERS})\n" for place, number in enumerate(rows))
+        text += f"\n\ndef kernel_{rows[0]}(results, {PARAMETERS}):\n{calls}"
     path = tmp_path_factory.mktemp("table") / "rows_on_metal.py"
     path.write_text(text)
     return loaded(path)
 
 
 def arguments():
-    _, x, k, m, g, n, a, t = TABLE.arguments()
-    return np.zeros(ROWS_OF_A_KERNEL, np.float32), x, k, m, g.astype(np.float32), n, a, t
+    out, x, k, m, g, n, a, t = TABLE.arguments()
+    return np.zeros(ROWS_OF_A_KERNEL, np.float32), out.astype(np.float32), x, k, m, g.astype(np.float32), n, a, t
 
 
 @pytest.mark.parametrize("rows", KERNELS, ids=lambda rows: f"from line {rows[0]}")

@@ -48,6 +48,7 @@ def test_the_bytes_depend_on_neither_order_nor_process():
         (lambda b: b[:8] + struct.pack("<I", 2) + b[12:], "container of version 2, and this is made for version 1"),
         (lambda b: b[:12] + struct.pack("<I", 10**6) + b[16:], "tables do not fit"),
         (lambda b: b[:100], "tables do not fit"),
+        (lambda b: b[:20] + struct.pack("<I", 1) + b[24:], "tables do not fit"),
     ],
 )
 def test_what_is_no_container_is_refused(damage, message):
@@ -55,9 +56,10 @@ def test_what_is_no_container_is_refused(damage, message):
         Container(damage(contained(BLOBS)))
 
 
-def test_a_blob_whose_place_is_wrong_is_refused():
+@pytest.mark.parametrize("place", [(2**63, 2**62), (0, 2**40), (10, 1000), (10**6, 4)])
+def test_a_blob_whose_place_is_wrong_is_refused(place):
     written = bytearray(contained([b"blob"]))
-    written[24 + 64 + 32 : 24 + 64 + 48] = struct.pack("<QQ", 2**63, 2**62)
+    written[24 + 64 + 32 : 24 + 64 + 48] = struct.pack("<QQ", *place)
     with pytest.raises(ContainerError, match="does not fit"):
         Container(bytes(written)).blob(digest(b"blob"))
 

@@ -239,6 +239,14 @@ def test_a_change_after_it_was_found_invalidates_what_was_found(kept):
     assert "__main__.scaled was rebound" in why[0]
 
 
+def test_an_overlay_after_it_was_found_invalidates_what_was_found(kept):
+    overlay = (
+        "from typing import Any\n@smelt.overlay(scaled, (smelt.float64, Any))\ndef other(x, i):\n    return x * 100.0"
+    )
+    found = session(kept, LAUNCH, overlay, "first[2](out, x)", "shown(out=out.tolist())")
+    assert found == {"compilations": 1, "store_hits": 1, "out": [300.0, 400.0]}
+
+
 def test_what_was_replaced_for_a_while_is_found_again(kept):
     replaced = (
         "original = scaled\ndef other(x, i):\n    return x\nscaled = other\nfirst[2](out, x)\nscaled = original\n"

@@ -121,10 +121,10 @@ class DeviceArray:
 
 def _begin(memory: Memory) -> int:
     """Where the first byte of any element is; of an array without elements, where that would be."""
-    first: int = memory.__array_interface__["data"][0]
-    return first + sum(
-        min(0, (size - 1) * stride) for size, stride in zip(memory.shape, memory.strides, strict=True) if size
-    )
+    address: int = memory.__array_interface__["data"][0]
+    for size, stride in zip(memory.shape, memory.strides, strict=True):
+        address += min(0, (size - 1) * stride) if size else 0
+    return address
 
 
 def array(values: Any, device: Any) -> DeviceArray:

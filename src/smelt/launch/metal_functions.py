@@ -61,7 +61,8 @@ def mtlfunction(
     for no such device, `KernelError` if the kernel can't be compiled for them, `DeviceError` if the device can't use what was compiled.
     """
     key = (types, device, name, opt_level, debug_level, macos, air, metal)
-    for asked, is_current, found in kernel.metal_functions:
+    functions: tuple[Known, ...] = kernel.metal_functions
+    for asked, is_current, found in functions:
         if asked == key and is_current():
             return found
     return _missed(kernel, key)

@@ -209,17 +209,16 @@ class Story:
 
     def _prepare(self) -> Photograph:
         check_directory(self.directory)
-        self.directory.mkdir(parents=True, exist_ok=True)
-        for name in PROGRAMS:
-            (self.directory / name).write_text(_program(name), encoding="utf-8")
         with ExitStack() as opened:
-            ours = resources.files("smelt.cli.demo") / "grace_hopper.jpg"
-            file = opened.enter_context((self.photograph or ours).open("rb"))
-            picture = opened.enter_context(Image.open(file))
+            ours = resources.as_file(resources.files("smelt.cli.demo") / "grace_hopper.jpg")
+            picture = opened.enter_context(Image.open(self.photograph or opened.enter_context(ours)))
             picture.thumbnail((_MOST_PIXELS, _MOST_PIXELS))
             # Not asarray, whose arrays of pictures can't be written to, which is another type.
             photograph = np.array(picture.convert("RGB"))
         np.save(self._shared, photograph)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        for name in PROGRAMS:
+            (self.directory / name).write_text(_program(name), encoding="utf-8")
         return photograph
 
     @property

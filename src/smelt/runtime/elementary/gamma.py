@@ -80,7 +80,8 @@ _TOO_LARGE = 36.0
 def gamma_without_double(x: Any) -> Any:
     """`math.gamma` of a float32, but with NaN and infinities where that raises."""
     size = abs(x)
-    rest, product = np.where(size > _TOO_LARGE, _TOO_LARGE, size), np.float32(1.0)
+    rest: Any = np.where(size > _TOO_LARGE, _TOO_LARGE, size)
+    product: Any = np.float32(1.0)
     while rest > 2.0:
         rest = rest - 1.0
         product = product * rest
@@ -109,7 +110,8 @@ def _log_gamma(x: Any) -> Any:
     logarithm = math.log(x)
     below = np.where(x < 0.5, x, x - 1.0)
     near_1 = below * polynomial(below, _LOG_GAMMA_1_SINGLE)
-    rest, product = np.where(x > 8.0, 8.0, x), np.float32(1.0)
+    rest: Any = np.where(x > 8.0, 8.0, x)
+    product: Any = np.float32(1.0)
     while rest >= 3.0:
         rest = rest - 1.0
         product = product * rest

@@ -17,7 +17,7 @@ from smelt.lowering import LoweredModule
 from smelt.lowering.llvm import link, module_of_text, run_passes
 from smelt.targets.metal.air import downgrade, wrapped
 from smelt.targets.metal.artifact import MetalArtifact
-from smelt.targets.metal.entry_point import EntryPoint, entry_point, relocations_of
+from smelt.targets.metal.entry_point import ENTRY, EntryPoint, entry_point, relocations_of
 from smelt.targets.metal.functions import with_definitions
 from smelt.targets.metal.metallib import Function, Library, write_metallib
 from smelt.targets.metal.passes import PASSES
@@ -96,13 +96,15 @@ def _compiled(lowered: LoweredModule, parameters: Sequence[Type], config: Compil
     assert inferred.function is not None
     # What is known when a kernel is compiled is none of them.
     names = [parameter.name for parameter in inferred.function.parameters]
-    entry = entry_point(lowered, parameters, names, inferred.written, name, target)
+    entry = entry_point(lowered, parameters, names, inferred.written, target)
     module = _parsed(_head(name, target) + _prepared(lowered.text + entry.text))
     link(module, lowered.linked)
     run_passes(module, _pipeline(config))
     text = str(module)
     for run in PASSES:
         text = run(text, target)
+    # What has a name with a point in it is smelt's own.
+    text = re.sub(r"@table(?=\d+\b)", "@smelt.table", text).replace(f"@{ENTRY}", f"@{name}")
     module = _parsed(text)
     run_passes(module, _INLINING)
     return module, entry

@@ -20,6 +20,9 @@ from smelt.targets.metal.lowering import CONSTANT, DEVICE, THREADGROUP, THREADGR
 from smelt.targets.metal.target import MetalCompilerTarget
 from smelt.types import Array, Iteration, Kind, Layout, Scalar, Struct, Tuple, Type
 
+ENTRY = "smelt.kernel"
+"""The name of the entry point as long as there are functions of other names."""
+
 MOST_BUFFERS = 31
 """What a kernel of Metal's can be bound to at once."""
 
@@ -73,10 +76,9 @@ def entry_point(
     parameters: Sequence[Type],
     names: Sequence[str],
     written: Sequence[int],
-    name: str,
     target: MetalCompilerTarget,
 ) -> EntryPoint:
-    """The entry point `name` of a kernel with parameters of these types and names, of which those at `written` may be written to."""
+    """The entry point of a kernel with parameters of these types and names, of which those at `written` may be written to."""
     kinds: list[str] = []
     arrays: list[ArrayArgument] = []
     for number, (parameter, argument) in enumerate(zip(parameters, names, strict=True)):
@@ -114,15 +116,17 @@ def entry_point(
         shared=_shared(lowered),
         # What the kernel declares too is declared once.
         declared="" if _EXCHANGE in lowered.text else f"{_EXCHANGE}\n",
-        name=name,
+        name=ENTRY,
         passed=", ".join(passed),
         state=_thread_state(words, relocations, is_sized_at_launch=is_sized_at_launch),
-        loads="\n".join(_loads(kinds, {array.word: (number, array.type.layout) for number, array in enumerate(arrays)})),
+        loads="\n".join(
+            _loads(kinds, {array.word: (number, array.type.layout) for number, array in enumerate(arrays)})
+        ),
         function=lowered.name,
         given=", ".join(["ptr %state", *(f"{kind} %argument{number}" for number, kind in enumerate(kinds))]),
         record=_RECORD if state is not None else "  br label %ends\nends:",
     )
-    return EntryPoint(text + _metadata(name, described, target), tuple(arrays), words)
+    return EntryPoint(text + _metadata(described, target), tuple(arrays), words)
 
 
 def relocations_of(lowered: LoweredModule) -> tuple[str, ...]:
@@ -284,7 +288,7 @@ _FIRST_NODE = 1000
 """Metadata of the lowered function has the numbers below."""
 
 
-def _metadata(name: str, described: Sequence[str], target: MetalCompilerTarget) -> str:
+def _metadata(described: Sequence[str], target: MetalCompilerTarget) -> str:
     nodes: list[str] = []
 
     def node(content: str) -> str:
@@ -296,7 +300,7 @@ def _metadata(name: str, described: Sequence[str], target: MetalCompilerTarget) 
     flags += [node(f'!{{i32 7, !"air.max_{limit}", i32 {most}}}') for limit, most in _LIMITS.items()]
     arguments = [node(content) for content in described]
     empty = node("!{}")
-    kernel = node(f"!{{ptr @{name}, {empty}, {node('!{' + ', '.join(arguments) + '}')}}}")
+    kernel = node(f"!{{ptr @{ENTRY}, {empty}, {node('!{' + ', '.join(arguments) + '}')}}}")
     named = {
         "llvm.module.flags": flags,
         "llvm.ident": [node('!{!"smelt"}')],

@@ -23,7 +23,7 @@ DEVICE = "ptr addrspace(1)"
 CONSTANT = "ptr addrspace(2)"
 THREADGROUP = "ptr addrspace(3)"
 
-THREADGROUP_VARIABLE = "@threadgroup_memory"
+THREADGROUP_VARIABLE = "@smelt.threadgroup_memory"
 """The memory that the threads of a group share, but for what is sized at launch."""
 
 _SPACES = {Memory.DEVICE: "global", Memory.THREADGROUP: "local"}

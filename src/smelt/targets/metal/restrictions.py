@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from smelt.compiler.restrictions import Refusal, Restrictions
 from smelt.ir.typed import Instruction, Value
 from smelt.targets.metal.entry_point import MOST_BUFFERS, arrays_in
-from smelt.types import Array, Iteration, Kind, Range, Scalar, Struct, Tuple, Type
+from smelt.types import Array, Iteration, Range, Scalar, Struct, Tuple, Type, complex128, float64
 
 _OTHER_BUFFERS = 2
 """Those of the row of arguments and of the kernel's state."""
@@ -32,10 +32,10 @@ def _parameter(parameter: Value) -> Refusal | None:
         return None
     what = f"the parameter {parameter.name} is a {parameter.type}"
     if isinstance(parameter.type, Scalar):
-        return Refusal(f"{what}, and Metal has no {missing}", f"pass a Python number or a {_INSTEAD[missing.bits]}")
+        return Refusal(f"{what}, and Metal has no {missing}", f"pass a Python number or a {_INSTEAD[missing]}")
     return Refusal(
         f"{what}, and Metal has no {missing}",
-        f"pass an array of {_INSTEAD[missing.bits]}: a.astype({_NUMPY[missing.bits]})",
+        f"pass an array of {_INSTEAD[missing]}: a.astype(np.{_INSTEAD[missing]})",
     )
 
 
@@ -46,7 +46,7 @@ def _instruction(instruction: Instruction) -> Refusal | None:
         if missing is not None:
             return Refusal(
                 f"this is a {missing}, which Metal has not",
-                f"compute with {_INSTEAD[missing.bits]}: write {_NUMPY[missing.bits]}(...), or a Python number, which is as wide as what "
+                f"compute with {_INSTEAD[missing]}: write np.{_INSTEAD[missing]}(...), or a Python number, which is as wide as what "
                 "it is joined with",
             )
     operation = instruction.operation
@@ -62,16 +62,15 @@ def _instruction(instruction: Instruction) -> Refusal | None:
     return None
 
 
-_INSTEAD = {64: "float32", 128: "complex64"}
-_NUMPY = {64: "np.float32", 128: "np.complex64"}
+_INSTEAD = {float64: "float32", complex128: "complex64"}
+"""What Metal hasn't, and what it has instead."""
 
 
 def _missing(kind: Type) -> Scalar | None:
     """The scalar in a type that Metal hasn't."""
     match kind:
         case Scalar():
-            is_wide = kind.kind is Kind.FLOATING and kind.bits == 64
-            return kind if is_wide or (kind.is_complex and kind.bits == 128) or kind.bits > 128 else None
+            return kind if kind in _INSTEAD else None
         case Array(element=element) | Range(element=element):
             return _missing(element)
         case Tuple(items=items) | Iteration(items=items):

@@ -53,9 +53,12 @@ def compile_kernel(source: KernelSource, checks: Checks, results: SoftwareResult
 
 
 def _code(text: str) -> FlatCode:
-    machine = machine_for(host_target(), opt_level=_OPT_LEVEL)
+    # The kernel was optimised before (see `inlining`); what is worth vectors is a row of threads that is not looked after.
+    is_row = "run_row.clear" in text
+    level = _OPT_LEVEL if is_row else 1
+    machine = machine_for(host_target(), opt_level=level)
     module = parsed(text + missing_conversions(text, host_target()), machine)
-    optimise(module, machine, _OPT_LEVEL)
+    optimise(module, machine, level, vectorises=is_row)
     return flatten(emit_object(module, machine))
 
 

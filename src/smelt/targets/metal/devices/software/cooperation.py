@@ -16,6 +16,7 @@ from smelt.lowering.threadgroups import LEFT, SLOT_BYTES, WAITS_AT
 from smelt.targets.metal.devices.software import lanes, matrices, tracking
 from smelt.targets.metal.devices.software.artifacts import STOPPED
 from smelt.targets.metal.devices.software.listings import split_list
+from smelt.targets.metal.devices.software.loops import LABEL, looked_at
 
 RESULT = "{ i32 }"
 
@@ -31,7 +32,6 @@ _CALL = re.compile(
     r"^  (?:(?P<result>%[\w.\"$-]+) = )?(?:tail |musttail |notail )?call (?:[a-z]+ )*?(?P<kind>void|<[^>]+>|\w+) "
     r"@(?P<name>air\.[\w.]+)\((?P<arguments>.*?)\)[^()]*$"
 )
-_LABEL = re.compile(r"^([\w.$-]+|\"[^\"]+\"):")
 
 
 @dataclass(frozen=True)
@@ -65,26 +65,12 @@ def waits(body: Iterable[str]) -> bool:
 def cooperating(body: Sequence[str], *, counts_barriers: bool) -> Cooperating:
     """The kernel with this body, whose first line is a label, with what waits written out.
 
-    A thread looks in each loop whether to stop. With `counts_barriers` it counts those that it has passed, see `tracking`.
+    A thread looks in its loops whether to stop. With `counts_barriers` it counts those that it has passed, see `tracking`.
     """
-    rewriting = _Rewriting(_loop_heads(body), counts_barriers=counts_barriers)
+    heads, has_loops = looked_at(body)
+    rewriting = _Rewriting(heads, counts_barriers=counts_barriers)
     lines = rewriting.body(body)
-    return Cooperating(tuple(lines), rewriting.sites, rewriting.stops > 0, tuple(rewriting.helpers.values()))
-
-
-def _loop_heads(body: Sequence[str]) -> frozenset[str]:
-    """The blocks that the control flow goes back to. Each cycle has one that a block behind it, or itself, goes to."""
-    begun: set[str] = set()
-    heads: set[str] = set()
-    for line in body:
-        label = _LABEL.match(line)
-        if label is not None:
-            begun.add(label[1])
-        elif not line.startswith("  br ") and not line.startswith(("  switch ", "    ", "  ]")):
-            continue
-        else:
-            heads.update(begun.intersection(re.findall(r"label %([\w.$-]+|\"[^\"]+\")", line)))
-    return frozenset(heads)
+    return Cooperating(tuple(lines), rewriting.sites, has_loops, tuple(rewriting.helpers.values()))
 
 
 class _Rewriting:
@@ -105,7 +91,7 @@ class _Rewriting:
     def body(self, lines: Sequence[str]) -> list[str]:
         is_head = False
         for line in lines:
-            label = _LABEL.match(line)
+            label = LABEL.match(line)
             if label is not None:
                 self._label = label[1]
                 is_head = self._label in self._heads

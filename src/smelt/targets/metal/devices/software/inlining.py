@@ -10,9 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import llvmlite.binding as llvm
-
-from smelt.lowering.llvm import module_of_text
+from smelt.lowering.llvm import optimise, parsed
 from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.devices.software import logs
 from smelt.targets.metal.devices.software.artifacts import KernelSource
@@ -57,14 +55,11 @@ def as_one_function(source: KernelSource) -> OneFunction:
         raise DeviceError(f"the module of the kernel {name} has no function of that name")
     text = logs.with_packed_arguments(_with_constants(text, source))
     text, of_library = _with_definitions(text, name)
-    inlined = module_of_text(text)
-    inlined.verify()
-    passes = llvm.create_new_module_pass_manager()
-    # Function constants are computed by functions that run before the kernel; LLVM runs those itself.
-    for add in ("always_inliner", "global_opt", "sroa", "global_dead_code_eliminate"):
-        getattr(passes, f"add_{add}_pass")()
     machine = machine_for(host_target(), opt_level=_OPT_LEVEL)
-    passes.run(inlined, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=1)))
+    inlined = parsed(text, machine)
+    # What is left of it is what has to be looked after: loops that go round a few times, and memory of the thread's own, are gone. Function
+    # constants are computed by functions that run before the kernel; LLVM runs those itself.
+    optimise(inlined, machine, _OPT_LEVEL, vectorises=False)
     return _cut(str(inlined), name, of_library)
 
 
@@ -106,7 +101,8 @@ def _with_definitions(text: str, kernel: str) -> tuple[str, frozenset[str]]:
                 # Without attributes, as what is added declares them; LLVM knows its own functions.
                 lines.append(re.sub(rf"({ATTRIBUTES.pattern})+(?=[,)])| #\d+$|local_unnamed_addr ", "", line))
             elif COOPERATIVE.fullmatch(declared.name) or declared.name == logs.FUNCTION:
-                lines.append(re.sub(r" #\d+$|local_unnamed_addr |range\([^)]*\) ", "", line))
+                # Which threads come together at a call must not change.
+                lines.append(re.sub(r" #\d+$|local_unnamed_addr |range\([^)]*\) ", "", line) + " convergent nounwind")
             else:
                 defined = definition_of(declared)
                 if defined is None:
@@ -172,7 +168,7 @@ def _cut(text: str, kernel: str, of_library: frozenset[str]) -> OneFunction:
     begin = next(n for n, line in enumerate(lines) if line.startswith("define") and _is_head_of(line, kernel))
     end = next(n for n in range(begin, len(lines)) if lines[n] == "}")
     parameters = _parameters(lines[begin])
-    body = [line for line in lines[begin + 1 : end] if line and not line.lstrip().startswith(";")]
+    body = [_plain(line) for line in lines[begin + 1 : end] if line and not line.lstrip().startswith(";")]
     # Names that begin so are smelt's own.
     body = [re.sub(r"(?<=%)smelt\.|^smelt\.(?=[\w.$-]*:)", ".smelt.", line) for line in body]
     _check(body, kernel, of_library)

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images by themselves: what is in one is found there, and nothing that stands in a wrong place."""
+
+from __future__ import annotations
+
+import pytest
+
+from smelt.caching.digests import digest
+from smelt.sessions.container import Container, write_container
+from smelt.sessions.directory import Directory
+from smelt.sessions.fingerprints import Fingerprints, fingerprint_in, remembered_fingerprints
+from smelt.sessions.images import Image, image_bytes
+
+pytestmark = pytest.mark.once
+
+CODES = [digest(b"code of one"), digest(b"code of two")]
+PRINTS = [digest(b"one"), digest(b"two")]
+
+
+def test_fingerprints_are_found_by_the_digest_of_the_code():
+    image = Image(image_bytes({}, dict(zip(CODES, PRINTS, strict=True))), "somewhere")
+    image.verify()
+    assert [image.fingerprint(code) for code in CODES] == PRINTS
+    assert image.fingerprint(digest(b"another")) is None
+    assert list(image.entries()) == []
+    assert image.names(CODES[0]) == []
+
+
+@pytest.mark.parametrize("blobs", [lambda one, two: (two, one), lambda one, two: (one[:-1], two + b"x")])
+def test_a_fingerprint_in_a_wrong_place_or_of_a_wrong_length_is_none(blobs):
+    changed = blobs(*(code + print_ for code, print_ in zip(CODES, PRINTS, strict=True)))
+    names = dict(zip(CODES, map(digest, changed), strict=True))
+    container = Container(write_container(names, {digest(blob): blob for blob in changed}))
+    assert [fingerprint_in(container, code) for code in CODES] == [None, None]
+
+
+def test_in_the_store_it_is_no_other(tmp_path):
+    directory = Directory(tmp_path / "store")
+    made = Fingerprints(directory)
+    kept = made.of(image_bytes), made.of(write_container)
+    assert made.sources_read == 2
+    again = Fingerprints(directory)
+    assert (again.of(image_bytes), again.of(write_container), again.sources_read) == (*kept, 0)
+    first, second = (
+        tmp_path / "store" / f"fingerprints/{key[:1].hex()}/{key.hex()}" for key in remembered_fingerprints(directory)
+    )
+    one, two = first.read_bytes(), second.read_bytes()
+    first.write_bytes(two)
+    second.write_bytes(one)
+    read = Fingerprints(directory)
+    assert (read.of(image_bytes), read.of(write_container), read.sources_read) == (*kept, 2)
+
+
+def test_the_bytes_depend_on_no_order():
+    pairs = list(zip(CODES, PRINTS, strict=True))
+    assert image_bytes({}, dict(pairs)) == image_bytes({}, dict(pairs[::-1]))
