@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import os
 import re
 import subprocess
@@ -155,6 +156,7 @@ def _imported(node: ast.AST, package: list[str]) -> list[str]:
     return []
 
 
+@functools.cache
 def faults(source: Path) -> list[str]:
     """Everything under `source` that the rules forbid, as texts."""
     found = []

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import smelt
+from smelt.targets.metal.devices.host_memory import HostMemory, extent_of
 from smelt.targets.metal.devices.macos import devices_of_system, objective_c as bridge
 from smelt.targets.metal.devices.macos.system import SystemVersion, devices_of, system_version
 
@@ -166,6 +167,18 @@ def test_arrays_may_be_in_fortrans_order_and_read_only_ones_are_read(device, sca
     factor.flags.writeable = False
     kernel({0: x, 3: factor}, threads=6)
     assert x.tolist() == [[0, 2, 4], [6, 8, 10]]
+
+
+def test_memory_that_overlaps_is_copied_once(device):
+    memory = np.arange(100, dtype=np.uint8)
+    parts = [memory, memory[10:20], memory[50:60], memory[:0]]
+    on_device = HostMemory(device, [extent_of(part, is_written=True)[0] for part in parts])
+    places = on_device.places
+    assert places[0].buffer is places[1].buffer is places[2].buffer
+    assert [place.offset for place in places[:3]] == [0, 10, 50]
+    places[0].buffer.contents[55] = 7
+    on_device.bring_back()
+    assert memory[55] == 7
 
 
 def test_what_a_threadgroup_shares_is_not_bound(device, air):

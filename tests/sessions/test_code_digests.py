@@ -72,10 +72,12 @@ def test_constants_are_told_apart_that_python_takes_for_equal_and_those_in_inner
 
 
 def test_what_is_caught_where_belongs_to_it():
-    body = "def f(a):\n    try:\n        {}\n    except ValueError:\n        pass\n{}"
-    inside = body.format("a()\n        a()", "    return\n")
-    outside = body.format("a()", "    a()\n    return\n")
-    assert digest_of(inside) != digest_of(outside)
+    namespace = {}
+    exec("def f(a):\n    try:\n        a()\n    except ValueError:\n        pass\n", namespace)
+    code = namespace["f"].__code__
+    assert code.co_exceptiontable
+    assert code_digest(code.replace(co_exceptiontable=b"")) != code_digest(code)
+    assert code_digest(code.replace(co_firstlineno=100, co_filename="elsewhere.py")) == code_digest(code)
 
 
 def test_captured_variables_belong_to_it():

@@ -8,6 +8,7 @@ import pytest
 from smelt.caching.digests import digest
 from smelt.sessions.container import Container, write_container
 from smelt.sessions.directory import Directory
+from smelt.sessions.entries import VOCABULARY
 from smelt.sessions.fingerprints import Fingerprints, fingerprint_in, remembered_fingerprints
 from smelt.sessions.images import Image, image_bytes
 
@@ -32,6 +33,17 @@ def test_a_fingerprint_in_a_wrong_place_or_of_a_wrong_length_is_none(blobs):
     names = dict(zip(CODES, map(digest, changed), strict=True))
     container = Container(write_container(names, {digest(blob): blob for blob in changed}))
     assert [fingerprint_in(container, code) for code in CODES] == [None, None]
+
+
+def test_an_index_in_a_wrong_place_is_none():
+    index = VOCABULARY.encode((CODES[0], (("name", PRINTS[0]),)))
+    image = Image(write_container(dict.fromkeys(CODES, digest(index)), {digest(index): index}), "somewhere")
+    assert image.names(CODES[0]) == ["name"]
+    assert image.names(CODES[1]) == []
+    # And what it leads to isn't there.
+    assert image.entry(CODES[0], "name") is None
+    assert image.entry(CODES[1], "name") is None
+    assert list(image.entries()) == []
 
 
 def test_in_the_store_it_is_no_other(tmp_path):

@@ -19,6 +19,9 @@ import pytest
 import smelt
 from smelt.cli import main, precompile_command
 from smelt.launch import requests
+from smelt.targets.native.errors import LinkError
+from smelt.targets.native.processors.host import check_runs_here
+from smelt.targets.native.target import host_target, target_named
 
 SOURCE = Path(smelt.__file__).parent.parent
 
@@ -184,6 +187,31 @@ def test_checking_says_what_is_missing(precompiled):
         "not precompiled: package.kernels.saxpy(float32[:], weak float, float32[:], float32[:]) for native:x86-64-v2",
         "not precompiled: package.kernels.twice(float64[:]) for native:x86-64-v2",
     ]
+
+
+def test_of_several_targets_the_best_that_runs_here_serves(tmp_path):
+    levels = [name for name in ("x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4") if runs_here(name)]
+    if len(levels) < 2:
+        pytest.skip(f"of the levels of x86-64 this processor has {levels or 'none'}: there is no better one to choose")
+    (tmp_path / "module.py").write_text(
+        "import smelt\n@smelt.kernel(signatures=[(smelt.float64[:],)])\ndef fill(out):\n    out[smelt.grid(1)] = 1.0\n"
+    )
+    (tmp_path / "use.py").write_text(
+        "import module, smelt, numpy\nmodule.fill[1](numpy.zeros(1))\n"
+        "print(module.fill.compile(smelt.float64[:]).processor, smelt.stats().compilations)\n"
+    )
+    for names in (levels, levels[::-1]):
+        targets = [f"--target=native:{name}" for name in (*names, "aarch64")]
+        run(tmp_path, "-m", "smelt.cli", "precompile", "module", "-j", "1", *targets)
+        assert run(tmp_path, "use.py") == f"{levels[-1]} 0\n"
+
+
+def runs_here(name):
+    try:
+        check_runs_here(target_named(f"native:{name}").cpu, host_target().abi)
+    except LinkError:
+        return False
+    return True
 
 
 def test_what_was_traced_is_precompiled(tmp_path):
