@@ -309,7 +309,7 @@ def test_what_cannot_be_printed_is_refused(program, message, help_):
 
 
 def test_a_target_without_printing_refuses_it():
-    kernel = Kernel(refuses_flushing, CompilerConfig(target=Target(has_printing=False)), print_and_count._driver)
+    kernel = Kernel(refuses_flushing, CompilerConfig(target=Target(has_printing=False)), print_and_count.driver)
     with pytest.raises(smelt.KernelError, match="kernels can't print on this target") as caught:
         kernel[1](np.zeros(1))
     assert "write the values to an array" in caught.value.help

@@ -46,3 +46,16 @@ def test_that_of_memory_ends_well():
 def test_that_of_the_import_has_a_row_for_each_program():
     shown = run("import_time.py", "--quick")
     assert "import numpy, smelt; smelt.kernel" in shown
+
+
+@pytest.mark.once
+def test_that_of_metal_has_what_a_lookup_costs_and_what_it_would_cost_eagerly():
+    shown = run("metal_launch.py", "--quick")
+    for row in (
+        "mtlfunction, warm",
+        "look up or compile, eagerly",
+        "arrays on the device",
+        "arrays of NumPy, as they are",
+    ):
+        assert shown.count(f"  {row} ") == 1
+    assert "of Metal.jl" in shown

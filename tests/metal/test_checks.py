@@ -153,7 +153,7 @@ define void @copies(ptr addrspace(1) %out, ptr addrspace(1) %x, ptr addrspace(2)
   ret void
 }
 """
-    arguments = [air.buffer(0, 0, "out"), air.buffer(1, 1, "x"), air.buffer(2, 2, "size", space=2, size=8)]
+    arguments = [air.buffer(0, 0, "out"), air.buffer(1, 1, "x"), air.buffer(2, 2, "size", space=2, size=8, kind="long")]
     copies = opened(air, text, "copies", arguments)
     out, x = np.zeros(8, np.float32), np.ones(6, np.float32)
     copies({0: out, 1: x, 2: np.int64(20)}, threads=1)
@@ -333,7 +333,7 @@ entry:
 loop:
   %n = phi i32 [ 0, %entry ], [ %next, %loop ]
   %next = add i32 %n, 1
-  store i32 %n, ptr addrspace(1) %x
+  store volatile i32 %n, ptr addrspace(1) %x
   WAITS
   br label %loop
 }

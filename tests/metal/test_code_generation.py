@@ -381,6 +381,12 @@ def wide_atomics(out):
     smelt.atomic_add(out, 0, 1)
 
 
+@smelt.kernel
+def with_much_memory(out):
+    shared = smelt.threadgroup_array((64, 129), smelt.float32)
+    out[0] = shared[0, 0]
+
+
 def factorial(n):
     return 1 if n < 2 else n * factorial(n - 1)
 
@@ -431,6 +437,13 @@ REFUSED = [
         "Metal has atomic operations on numbers of 32 bits, not on a int64[:]",
         "use an array of int32, uint32 or float32",
         "smelt.atomic_add(out, 0, 1)",
+    ),
+    (
+        with_much_memory,
+        (FLOATS,),
+        "a threadgroup has 32768 bytes on Metal, and this array 33024",
+        "use smaller groups, or narrower elements",
+        "smelt.threadgroup_array((64, 129), smelt.float32)",
     ),
     (
         of_many,

@@ -84,6 +84,12 @@ def test_a_module_that_takes_too_long_is_given_up(bitcode):
     disassembler.close()
 
 
+def test_where_no_process_can_be_started_is_an_error(bitcode, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    with pytest.raises(DeviceError, match="a process that reads modules can't be started: .*/no/such/python"):
+        Disassembler().text_of(bitcode, "scale")
+
+
 def test_the_process_ends_with_this_one(bitcode, tmp_path):
     path = tmp_path / "a.bc"
     path.write_bytes(bitcode)

@@ -14,6 +14,8 @@ from smelt import knobs
 from smelt.launch.streams import Stream, stream_of
 from smelt.targets.metal.devices.errors import DeviceError
 
+pytestmark = pytest.mark.once
+
 SOFTWARE = "metal:software"
 
 

@@ -14,6 +14,8 @@ import pytest
 
 import smelt
 
+pytestmark = pytest.mark.once
+
 SOURCE = Path(smelt.__file__).parents[1]
 
 MODULE = """
@@ -139,13 +141,3 @@ def test_what_was_precompiled_for_a_system_serves_without_a_compiler(folder, tmp
     assert (found["compilations"], found["inferences"], found["image_hits"], found["links"]) == (0, 0, 2, 3)
     # The device in software makes machine code of it.
     assert set(found["compiler"]) <= {"smelt.lowering"}
-
-
-def test_one_job_gives_one_metallib_in_whatever_process(folder):
-    program = (
-        "import hashlib, smelt, module\n"
-        "found = module.scaled.compile(smelt.float32[:], float, target='metal')\n"
-        "print(hashlib.sha256(found.metallib + found.air).hexdigest(), found.entry)\n"
-    )
-    printed = {run(folder, "-c", program, SMELT_STORE="off", PYTHONHASHSEED=seed) for seed in ("1", "2")}
-    assert len(printed) == 1

@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Metal hasn't: numbers of 64 bits and more with a point, atomic operations of other widths than 32 bits."""
+"""What Metal hasn't: numbers of 64 bits and more with a point, atomic operations of other widths than 32 bits, much memory for a group."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 from smelt.compiler.restrictions import Refusal, Restrictions
 from smelt.ir.typed import Instruction, Value
+from smelt.lowering.memory import element_size
 from smelt.targets.metal.entry_point import MOST_BUFFERS, arrays_in
 from smelt.types import Array, Iteration, Range, Scalar, Struct, Tuple, Type, complex128, float64
+
+_MOST_THREADGROUP_BYTES = 1 << 15
+"""What every GPU of Apple's has for a threadgroup; what several arrays take together is found out when the kernel is linked."""
 
 _OTHER_BUFFERS = 2
 """Those of the row of arguments and of the kernel's state."""
@@ -59,7 +64,22 @@ def _instruction(instruction: Instruction) -> Refusal | None:
                 f"Metal has atomic operations on numbers of 32 bits, not on a {kind}",
                 "use an array of int32, uint32 or float32",
             )
+    if operation == "threadgroup_array" and instruction.attributes["shape"] is not None:
+        return _threadgroup_array(instruction)
     return None
+
+
+def _threadgroup_array(instruction: Instruction) -> Refusal | None:
+    assert instruction.result is not None
+    kind = instruction.result.type
+    assert isinstance(kind, Array)
+    nbytes = prod(instruction.attributes["shape"]) * element_size(kind.element)
+    if nbytes <= _MOST_THREADGROUP_BYTES:
+        return None
+    return Refusal(
+        f"a threadgroup has {_MOST_THREADGROUP_BYTES} bytes on Metal, and this array {nbytes}",
+        "use smaller groups, or narrower elements",
+    )
 
 
 _INSTEAD = {float64: "float32", complex128: "complex64"}

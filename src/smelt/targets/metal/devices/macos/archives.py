@@ -55,7 +55,8 @@ class BinaryArchive:
         self.name = "archives/" + re.sub(r"[^0-9A-Za-z._-]", "_", f"{device.name()}-{system_build}")
         self.hits = 0
         self.misses = 0
-        self._archive = self._kept() or self._opened(None)
+        kept = self._kept()
+        self._archive = self._opened(None) if kept is None else kept
 
     def _kept(self) -> Any:
         """The archive in the file. None if there is none, if the file is damaged, or if Metal can't use it: it is replaced then."""

@@ -47,7 +47,8 @@ def frameworks() -> Frameworks:
 def answer(result: tuple[Any, Any], what: str) -> Any:
     """What a method gave, of its result and its error. Raises `DeviceError`, beginning with `what`, where that is nothing."""
     given, error = result
-    if not given:
+    # Objects of Objective-C that have a length are false if it is zero.
+    if given is None:
         raise DeviceError(f"{what}: {description(error)}")
     return given
 

@@ -105,7 +105,10 @@ class Disassembler:
             program = _PROGRAM.replace("{path!r}", repr([path for path in sys.path if path]))
             pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
             command = [sys.executable, "-P", "-c", program]
-            self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nothing)  # noqa: S603 - this Python
+            try:
+                self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nothing)  # noqa: S603 - this Python
+            except OSError as error:
+                raise DeviceError(f"a process that reads modules can't be started: {error}") from error
             self._owner = os.getpid()
         return self._process
 
