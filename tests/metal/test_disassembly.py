@@ -86,7 +86,7 @@ def test_a_module_that_takes_too_long_is_given_up(bitcode):
 
 def test_where_no_process_can_be_started_is_an_error(bitcode, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/no/such/python")
-    with pytest.raises(DeviceError, match="a process that reads modules can't be started: .*/no/such/python"):
+    with pytest.raises(DeviceError, match=r"a process that reads modules can't be started: .*/no/such/python"):
         Disassembler().text_of(bitcode, "scale")
 
 

@@ -12,7 +12,9 @@ import pytest
 import smelt
 from smelt import knobs
 from smelt.launch.streams import Stream, stream_of
+from smelt.targets.metal import pipelines
 from smelt.targets.metal.devices.errors import DeviceError
+from smelt.targets.metal.devices.software.queues import SoftwareEncoder
 
 pytestmark = pytest.mark.once
 
@@ -195,7 +197,7 @@ def test_a_grid_has_positions_of_32_bits():
         group_sizes[1 << 32](smelt.zeros(1, np.int32))
 
 
-def test_memory_of_a_group_is_sized_at_launch():
+def test_memory_of_a_group_is_sized_at_launch(monkeypatch):
     @smelt.kernel
     def reversed_in_groups(x):
         room = smelt.threadgroup_array(None, np.int32)
@@ -207,6 +209,13 @@ def test_memory_of_a_group_is_sized_at_launch():
     x = np.arange(12, dtype=np.int32)
     reversed_in_groups.configure(2, 6, threadgroup_memory=24)(x)
     assert x.tolist() == [5, 4, 3, 2, 1, 0, 11, 10, 9, 8, 7, 6]
+    given = []
+    monkeypatch.setattr(SoftwareEncoder, "set_threadgroup_memory_length", lambda _, *each: given.append(each))
+    with pytest.raises(DeviceError):
+        reversed_in_groups.configure(2, 6, threadgroup_memory=24)(x)
+    # Metal takes multiples of 16.
+    assert given == [(32, 0)]
+    monkeypatch.undo()
     with pytest.raises(smelt.LaunchError, match="sized at launch"):
         reversed_in_groups[2, 6](x)
     with pytest.raises(smelt.LaunchError, match="needs 40000 bytes of memory; on metal:software it has 32768"):
@@ -311,3 +320,35 @@ def test_launches_in_a_workload_are_not_run():
     with smelt.precompile_workload():
         shifted[1](x, x, 9)
     smelt.synchronize()
+
+
+def test_a_launch_without_arrays_returns_when_it_is_done():
+    @smelt.kernel
+    def fails(n):
+        assert smelt.grid(1) < n, "too many threads"
+
+    fails[3](3)
+    with pytest.raises(AssertionError, match="too many threads"):
+        fails[4](3)
+
+
+@smelt.kernel
+def told(x):
+    i = smelt.grid(1)
+    print("element", i, "is", x[i])  # noqa: T201 - what is tested
+
+
+def test_what_threads_print_is_shown_when_the_launch_is_done(capsys):
+    x = smelt.array(np.array([5, 6], np.int32))
+    told[2](x)
+    assert sorted(capsys.readouterr().out.splitlines()) == ["element 0 is 5", "element 1 is 6"]
+    told[1](x)
+    assert capsys.readouterr().out == "element 0 is 5\n"
+
+
+def test_what_does_not_fit_to_print_ends_its_thread(monkeypatch, capsys):
+    # Room for the head, one text of three words, and half of another.
+    monkeypatch.setattr(pipelines, "PRINT_BYTES", 8 + 24 + 16)
+    with pytest.raises(RuntimeError, match="this could not be printed: there is no room for more in one launch"):
+        smelt.metal.mtlfunction(told, (smelt.int64[:],))(np.arange(3), threads=3)
+    assert capsys.readouterr().out == "element 0 is 0\n"

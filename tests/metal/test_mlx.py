@@ -116,8 +116,8 @@ def test_a_matrix_times_a_vector(mlx):
     np.testing.assert_allclose(out, matrix @ vector, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("rows", "columns", "inner"), [(64, 128, 32), (70, 50, 37)])
-def test_a_product_of_matrices(mlx, rows, columns, inner):
+def test_a_product_of_matrices_that_fill_no_tiles(mlx):
+    rows, columns, inner = 70, 50, 37
     rng = np.random.default_rng(5)
     a, b = rng.standard_normal((rows, inner), np.float32), rng.standard_normal((inner, columns), np.float32)
     out = np.zeros((rows, columns), np.float32)
@@ -126,7 +126,7 @@ def test_a_product_of_matrices(mlx, rows, columns, inner):
     strides, rest = np.array([a.size, b.size, out.size]), np.array([0, inner // 16, 1, 0], np.int32)
     parameters = b"".join(part.tobytes() for part in (numbers, strides, rest))
     constants = {"has_batch": False, "use_out_source": False, "do_axpby": False}
-    constants |= {"align_M": rows % 64 == 0, "align_N": columns % 64 == 0, "align_K": inner % 16 == 0}
+    constants |= dict.fromkeys(("align_M", "align_N", "align_K"), False)
     product = mlx.function(GEMM, constants)
     product({0: a, 1: b, 3: out, 4: parameters}, threadgroups=(*tiles, 1), threads_per_threadgroup=(32, 2, 2))
     np.testing.assert_allclose(out, a @ b, rtol=1e-4, atol=1e-4)

@@ -286,6 +286,15 @@ def test_a_damaged_metallib_is_refused_and_compiled_again(compiled, damage):
     assert kernel.compile(*TYPES, device=SOFTWARE).metallib == whole
 
 
+def test_what_is_compiled_again_is_linked_again_on_every_device(kernel):
+    results = kernel.compile(*TYPES, device=SOFTWARE)
+    first = results.pipelines.get(smelt.device(SOFTWARE))
+    results.metallib = results.metallib[:-1]
+    kernel.compile(*TYPES, device=SECOND)
+    assert [device.name for device, _ in results.pipelines] == [SECOND]
+    assert smelt.metal.mtlfunction(kernel, TYPES, SOFTWARE, name="program").pipeline is not first
+
+
 def test_a_damaged_module_is_refused_and_compiled_again(compiled):
     kernel, results = compiled
     library = read_metallib(results.metallib)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -140,6 +141,17 @@ def test_clocks_that_run_ahead_keep_nothing_forever(tmp_path):
         directory.write(f"a/{index}/file", bytes(100))
         os.utime(tmp_path / f"store/a/{index}/file", (4e9 + index, 4e9 + index))
     assert directory.prune("a", 200) == 200
+
+
+def test_what_is_used_is_marked_where_it_was_not_lately(tmp_path):
+    directory = Directory(tmp_path / "store")
+    directory.write("a/b", b"contents")
+    path, now = tmp_path / "store/a/b", time.time()
+    for before, is_marked in ((now - 600, False), (now - 7200, True), (now + 7200, True)):
+        os.utime(path, (before, before))
+        directory.mark_as_used("a/b")
+        assert (abs(path.stat().st_mtime - before) > 1) == is_marked
+    directory.mark_as_used("a/nothing")
 
 
 def test_a_reader_keeps_what_is_removed(tmp_path):

@@ -6,9 +6,10 @@ from __future__ import annotations
 import pytest
 
 from smelt.caching.digests import digest
-from smelt.sessions.container import Container, write_container
+from smelt.compiler.config import CompilerConfig
+from smelt.sessions.container import Container, ContainerError, write_container
 from smelt.sessions.directory import Directory
-from smelt.sessions.entries import VOCABULARY
+from smelt.sessions.entries import VOCABULARY, Entry, State, decode_entry, encode_entry
 from smelt.sessions.fingerprints import Fingerprints, fingerprint_in, remembered_fingerprints
 from smelt.sessions.images import Image, image_bytes
 
@@ -44,6 +45,18 @@ def test_an_index_in_a_wrong_place_is_none():
     assert image.entry(CODES[0], "name") is None
     assert image.entry(CODES[1], "name") is None
     assert list(image.entries()) == []
+
+
+def test_what_is_no_entry_of_the_key_is_refused():
+    empty = State("NativeResults", (), ())
+    entry = Entry("f()", "m", "f", (), b"", PRINTS[0], PRINTS[1], (), (), empty, CompilerConfig(), b"")
+    assert decode_entry(CODES[0], encode_entry(CODES[0], entry)) == entry
+    for value in ((CODES[1], entry), (CODES[0], empty), (CODES[0],), entry, None):
+        blob = VOCABULARY.encode(value)
+        with pytest.raises(ContainerError, match="it holds no entry of this key"):
+            decode_entry(CODES[0], write_container({CODES[0]: digest(blob)}, {digest(blob): blob}))
+    with pytest.raises(ContainerError, match="it holds the entry of another key"):
+        decode_entry(CODES[1], encode_entry(CODES[0], entry))
 
 
 def test_in_the_store_it_is_no_other(tmp_path):

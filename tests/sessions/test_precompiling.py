@@ -157,6 +157,16 @@ def test_a_changed_function_is_compiled_again_and_kept_in_the_store(precompiled,
     assert use(tmp_path / "copy")[:4] == [0, 0, 1, 1]
 
 
+def test_an_image_for_other_options_does_not_serve(precompiled, tmp_path):
+    shutil.copytree(precompiled, tmp_path / "copy", ignore=shutil.ignore_patterns("store"))
+    (tmp_path / "copy/package/kernels.py").write_text(
+        KERNELS.replace("@smelt.kernel\n", "@smelt.kernel(boundscheck=False)\n")
+    )
+    compilations, _, image_hits, *_ = use(tmp_path / "copy")
+    # Inferred it was for both; compiled it is for one.
+    assert (compilations, image_hits) == (1, 2)
+
+
 def test_a_damaged_image_costs_a_compilation_and_a_warning_at_most(precompiled, tmp_path):
     shutil.copytree(precompiled, tmp_path / "copy", ignore=shutil.ignore_patterns("store"))
     image = tmp_path / "copy/package/smelt.image"

@@ -312,6 +312,8 @@ def test_the_functions_of_the_runtime_library_are_compiled_once_for_all_processe
     assert first["counted"] == [0, 0, 1, 3]
     later = session(tmp_path, COMBINATIONS.format(name="others", more=7), "others[4](counted, n)", COUNT)
     assert later == {"compilations": 1, "store_hits": 0, "written": 0, "counted": [7, 7, 8, 10]}
+    options = COMBINATIONS.replace("@smelt.kernel", "@smelt.kernel(opt_level=1)").format(name="others", more=9)
+    assert session(tmp_path, options, "others[4](counted, n)", COUNT)["written"] > 0
     failing = (
         "try:\n    others[2](counted, np.array([-1, 1]))\nexcept ValueError as error:\n    shown(error=str(error))"
     )
@@ -379,6 +381,16 @@ def test_an_entry_in_another_version_of_the_format_is_left_alone(kept):
 
 
 @pytest.mark.once
+def test_what_was_not_used_for_long_makes_room_for_what_is_kept(kept):
+    (entry,) = entries_of(kept)
+    os.utime(entry, (1000, 1000))
+    changed = "def scaled(x, i):\n    return x - table[i]"
+    assert session(kept, changed, LAUNCH, "shown()", SMELT_CACHE_SIZE="1K")["compilations"] == 1
+    assert not entry.exists()
+    assert session(kept, changed, LAUNCH, "shown()", SMELT_CACHE_SIZE="1K") == {"compilations": 0, "store_hits": 1}
+
+
+@pytest.mark.once
 def test_names_are_a_hint_and_entries_are_compared_whole(kept):
     (entry,) = entries_of(kept)
     changed = "def scaled(x, i):\n    return x - table[i]"
@@ -394,6 +406,20 @@ def test_names_are_a_hint_and_entries_are_compared_whole(kept):
         "out": [1.0, 2.0],
     }
     assert session(kept, LAUNCH, "shown(out=out.tolist())") == {"compilations": 0, "store_hits": 1, "out": [6.0, 8.0]}
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("field", ["compiler", "own"])
+def test_an_entry_of_another_compiler_or_text_is_of_no_use_whatever_its_name(kept, field):
+    (path,) = entries_of(kept)
+    change = (
+        "from pathlib import Path\nfrom smelt.records import replace\nfrom smelt.sessions.entries import decode_entry, encode_entry",
+        f"path = Path({str(path)!r})\nkey = bytes.fromhex(path.parent.name)\nentry = decode_entry(key, path.read_bytes())",
+        f"path.write_bytes(encode_entry(key, replace(entry, {field}=bytes(32))))",
+        "shown()",
+    )
+    session(kept, *change)
+    assert session(kept, LAUNCH, "shown(out=out.tolist())") == {"compilations": 1, "store_hits": 0, "out": [6.0, 8.0]}
 
 
 @pytest.mark.once

@@ -116,7 +116,7 @@ class Watching:
 
     def _test(self, own: str, access: Access, root: Root) -> list[str]:
         """LLVM IR that finds out whether an access is in its memory, as `.is_clear`, and where, as `.offset`."""
-        lines = []
+        lines: list[str] = []
         limit = self._limit(root.size, access.size, lines, own)
         lines.append(f"  {own}.offset = sub i64 {own}, {root.base}")
         lines.append(f"  {own}.is_clear = icmp ult i64 {own}.offset, {limit}")
