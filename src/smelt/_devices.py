@@ -16,6 +16,7 @@ from smelt.compiler.config import CompilerConfig
 from smelt.launch import device_arrays, requests, streams
 from smelt.launch.device_arrays import DeviceArray
 from smelt.launch.devices import Devices
+from smelt.launch.errors import LaunchError
 from smelt.records import replace
 
 __all__ = ["array", "device", "devices", "empty", "full", "known_devices", "synchronize", "zeros"]
@@ -112,4 +113,10 @@ def _load(kernel: Any, kinds: tuple[Any, ...], found: Any, config: CompilerConfi
     """A kernel ready to run on a Metal device."""
     made = importlib.import_module("smelt.launch.metal_kernels").MetalKernel
     chosen = config or replace(kernel.config, target=jobs.target_named("metal"))
+    wanted = importlib.import_module("smelt.targets.metal.target").metal_versions(chosen.target).macos
+    if (wanted.major, wanted.minor) > tuple(found.macos):
+        system = ".".join(map(str, found.macos))
+        raise LaunchError(
+            f"{kernel.name}: {found.name} has macOS {system}, which can't load what is compiled for macOS {wanted.major}.{wanted.minor}: give macos={system}"
+        )
     return made(kernel, kinds, jobs, chosen, found, keeps=not requests.is_collecting())

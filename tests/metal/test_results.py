@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import threading
 
 import numpy as np
@@ -11,11 +12,13 @@ import pytest
 
 import smelt
 from smelt import knobs
+from smelt._devices import software_runtime
 from smelt._wiring import jobs
 from smelt.caching import portable_state
 from smelt.launch import requests
 from smelt.targets.metal.artifact import PRINT_BUFFER
 from smelt.targets.metal.devices.errors import DeviceError
+from smelt.targets.metal.devices.software.device import SoftwareDevice
 from smelt.targets.metal.metallib import read_metallib, write_metallib
 from smelt.targets.metal.pipelines import MetalLinker, relocation_table
 from smelt.targets.metal.results import MetalResults
@@ -246,6 +249,15 @@ def test_what_a_group_shares_counts():
 def test_what_is_no_device_or_version_is_refused(kernel, given, error, message):
     with pytest.raises(error, match=message):
         smelt.metal.mtlfunction(kernel, TYPES, **given)
+
+
+def test_what_is_compiled_for_a_newer_system_than_the_device_has_is_refused(kernel):
+    device = SoftwareDevice("metal:older", software_runtime())
+    device.macos = (15, 2)
+    assert smelt.metal.mtlfunction(kernel, TYPES, device, macos=15).device is device
+    expected = "program: metal:older has macOS 15.2, which can't load what is compiled for macOS 26.0: give macos=15.2"
+    with pytest.raises(smelt.LaunchError, match=re.escape(expected)):
+        smelt.metal.mtlfunction(kernel, TYPES, device, macos=26)
 
 
 def test_a_device_and_a_target_are_two_ways_to_compile(kernel):

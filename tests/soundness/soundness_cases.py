@@ -375,6 +375,13 @@ case(
     in_process=False,
 )
 case(
+    "which of two like functions a name means",
+    "def make(a):\n    def inner(x):\n        return x\n    return inner\nfirst, second = make(1.0), make(2.0)\nchosen = first\n"
+    "def compute(x):\n    return x if chosen is first else -x\n",
+    ("chosen = first", "chosen = second"),
+    AGAIN,
+)
+case(
     "a callee that is a default",
     HELPER + "def compute(x, f=helper):\n    return f(x)\n",
     EDIT,

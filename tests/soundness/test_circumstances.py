@@ -384,7 +384,8 @@ def test_an_entry_in_another_version_of_the_format_is_left_alone(kept):
 def test_what_was_not_used_for_long_makes_room_for_what_is_kept(kept):
     (entry,) = entries_of(kept)
     os.utime(entry, (1000, 1000))
-    changed = "def scaled(x, i):\n    return x - table[i]"
+    # The same name and types, so that it stands beside the one before; of another text, so that the other one is not looked at.
+    changed = "@smelt.kernel\ndef first(out, x):\n    i = smelt.grid(1)\n    out[i] = x[i]"
     assert session(kept, changed, LAUNCH, "shown()", SMELT_CACHE_SIZE="1K")["compilations"] == 1
     assert not entry.exists()
     assert session(kept, changed, LAUNCH, "shown()", SMELT_CACHE_SIZE="1K") == {"compilations": 0, "store_hits": 1}
