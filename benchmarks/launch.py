@@ -206,7 +206,10 @@ def stores(times: int, rounds: int) -> None:
     """What a store to another name of this module costs."""
     depends[1](np.zeros(1))
     here, elsewhere = sys.modules[__name__], types.ModuleType("elsewhere")
-    rows = {"to a module that nobody depends on": stores_to(elsewhere), "to one that a kernel depends on": stores_to(here)}
+    rows = {
+        "to a module that nobody depends on": stores_to(elsewhere),
+        "to one that a kernel depends on": stores_to(here),
+    }
     timings = interleave(stores_to(elsewhere), rows, times=times, rounds=rounds)
     table("a store to a global that nothing depends on", timings)
 

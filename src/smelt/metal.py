@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Running kernels of any metallib: `library` opens one, from a file or from bytes, on a device.
 
+For example::
+
     kernel = smelt.metal.library("shapes.metallib").function("vadd", constants={"scale": 2.0})
     kernel({0: a, 1: b, 2: c}, threads=c.size)
 """
