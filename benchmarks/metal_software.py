@@ -140,7 +140,11 @@ def barriers(rounds: int) -> None:
     kernel = smelt.metal.library(data, device="metal:software").function("waits")
     native = native_waits.configure(4, GROUP)
     expected = np.roll(np.arange(4 * GROUP, dtype=np.float32).reshape(4, GROUP), -50, axis=1).ravel()
-    for run in (native, lambda given: kernel({0: given}, threadgroups=4, threads_per_threadgroup=GROUP)):
+    runs: tuple[Callable[[Any], None], ...] = (
+        native,
+        lambda given: kernel({0: given}, threadgroups=4, threads_per_threadgroup=GROUP),
+    )
+    for run in runs:
         values = np.arange(4 * GROUP, dtype=np.float32)
         run(values)
         assert (values == expected).all()
