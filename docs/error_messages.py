@@ -93,7 +93,8 @@ class _Module:
         if kind is None:
             return
         texts = [texts for argument in given if (texts := self._texts(argument, function))]
-        helps = self._texts(keywords["help"], function) if "help" in keywords else [""]
+        # What another module advises isn't known here.
+        helps = (self._texts(keywords["help"], function) if "help" in keywords else []) or [""]
         if last == "refuse" and len(texts) > 1:
             helps = texts[1]
         for text in texts[0] if texts else ():

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import sys
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from smelt import knobs
+from smelt._once import once
 from smelt.compiler.config import CompilerConfig
 from smelt.launch import device_arrays, requests, streams
 from smelt.launch.device_arrays import DeviceArray
@@ -22,7 +22,7 @@ from smelt.records import replace
 __all__ = ["array", "device", "devices", "empty", "full", "known_devices", "synchronize", "zeros"]
 
 
-@functools.cache
+@once
 def known_devices() -> Devices:
     """The devices of this process."""
     return Devices(_hardware, _software, lambda: knobs.DEVICE.value, _load)
@@ -81,7 +81,7 @@ def _software(name: str) -> Any:
     )
 
 
-@functools.cache
+@once
 def software_runtime() -> Any:
     """What the devices in software have in common: their compiled kernels, and the threads that run them.
 
@@ -102,9 +102,8 @@ def _compile_for_software(source: Any, checks: Any, results: Any) -> None:
 def _hardware() -> Sequence[Any]:
     if sys.platform != "darwin":
         return ()
-    session = importlib.import_module("smelt._wiring").session()
     # Machine code that Metal makes is kept where all else is.
-    files = None if session is None else session.directory
+    files = importlib.import_module("smelt._wiring").session().directory
     found: Sequence[Any] = importlib.import_module("smelt.targets.metal.devices.macos").devices_of_system(files)
     return found
 

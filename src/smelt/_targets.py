@@ -20,9 +20,9 @@ class OnDemand(Mapping[str, T], Generic[T]):
         self._made: dict[str, T] = {}
 
     def __getitem__(self, name: str) -> T:
-        if name not in self._made:
-            self._made[name] = self._makers[name]()
-        return self._made[name]
+        found = self._made.get(name)
+        # Threads that ask at once get the same one.
+        return found if found is not None else self._made.setdefault(name, self._makers[name]())
 
     def __contains__(self, name: object) -> bool:
         return name in self._makers

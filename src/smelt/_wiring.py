@@ -14,6 +14,7 @@ from typing import Any, overload
 
 from smelt import knobs
 from smelt._devices import known_devices
+from smelt._once import once
 from smelt._targets import OnDemand, metal_linker, metal_results
 from smelt.caching import Results, add_method
 from smelt.caching.html_tables import html_table
@@ -41,7 +42,7 @@ RESULTS_CLASSES: Mapping[str, type[Results]] = OnDemand(
 _modules_with_kernels: set[str] = set()
 
 
-@functools.cache
+@once
 def jobs() -> Jobs:
     """The results of this process's jobs. The compiler is imported for the first that is neither known nor in the store."""
     linkers = {"native": lambda: NativeLinker(thread_grid, _announce), "metal": metal_linker}
@@ -60,7 +61,7 @@ def session() -> Session:
     return store
 
 
-@functools.cache
+@once
 def stubs() -> Any:
     """What launches in compiled code; None where the objects of this Python or NumPy are not laid out as it expects."""
     if not importlib.import_module("smelt.targets.native.launching.object_layouts").are_as_expected():
@@ -68,7 +69,7 @@ def stubs() -> Any:
     return importlib.import_module("smelt.targets.native.launching.stubs").Stubs(_compile_stub, helper_store())
 
 
-@functools.cache
+@once
 def thread_grid() -> ThreadGrid | None:
     """What spreads grids over threads; None where there is one processor, or one thread is asked for."""
     threads = knobs.NUM_THREADS.value or available_cpus()
@@ -76,7 +77,7 @@ def thread_grid() -> ThreadGrid | None:
     return ThreadGrid(helpers, threads) if threads > 1 else None
 
 
-@functools.cache
+@once
 def helper_store() -> CompilerCode:
     """Where code is kept that depends on nothing but the compiler and what it was made of: in the store and in kernels' images."""
     found = session()
@@ -95,13 +96,13 @@ def _announce(results: NativeResults) -> None:
         importlib.import_module("smelt.targets.native.debugging.profilers").announce(results, knobs.PERF.value)
 
 
-@functools.cache
+@once
 def driver() -> Any:
     """The compiler of this process. The back end of a target is imported for the first kernel that it compiles."""
     return importlib.import_module("smelt.driver").Driver(jobs(), _table, _backend, helper_store())
 
 
-@functools.cache
+@once
 def _table(target: str) -> Any:
     """Where calls in kernels for a target are looked up."""
     overlays = importlib.import_module("smelt.inference.overlays")
@@ -109,7 +110,7 @@ def _table(target: str) -> Any:
     return overlays.table_of(jobs().overlays, jobs().functions, *own)
 
 
-@functools.cache
+@once
 def _backend(target: str) -> Any:
     """The back end of a target."""
     if target == "metal":

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from smelt._devices import known_devices
+from smelt.launch.errors import LaunchError
 from smelt.launch.metal_functions import mtlfunction
 from smelt.targets.metal.air.kernels import THREADGROUP_SPACE, Buffer
 from smelt.targets.metal.devices.errors import DeviceError, DeviceWarning
@@ -52,13 +53,15 @@ def library(
         For devices in software: `checks`, what they look after while a kernel runs; `seconds`, how long a launch may take; `show`, what
         shows a text that a kernel logs, given its level, `default` or `error`, say.
 
-    Raises `OSError` for a file that can't be read, `MetallibError` for what is no metallib, `LaunchError` for no such device,
-    `DeviceError` for settings that the device hasn't.
+    Raises `OSError` for a file that can't be read, `MetallibError` for what is no metallib, `LaunchError` for no such device and for one
+    that is not Metal's, `DeviceError` for settings that the device hasn't.
     """
     data = source if isinstance(source, bytes) else Path(source).read_bytes()
     if settings and device is None:
         device = "metal:software"
     chosen: Device = known_devices().default_metal if device is None else known_devices().of(device)
+    if not hasattr(chosen, "library"):
+        raise LaunchError(f"a metallib is for Metal devices, and {chosen.name} is none")
     if settings:
         with_settings = getattr(chosen, "with_settings", None)
         if with_settings is None:

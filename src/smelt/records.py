@@ -194,7 +194,7 @@ def _bound(cls: RecordType, values: tuple[Any, ...], named: dict[str, Any]) -> t
     given = dict(zip(fields, values, strict=False))
     for name, value in named.items():
         if name in given or name not in fields:
-            what = "given twice" if name in given else "no field"
+            what = "given twice" if name in given else f"no field; there are {', '.join(fields)}"
             raise TypeError(f"{cls.__qualname__}: {name!r} is {what}")
         given[name] = value
     missing = [name for name, own in fields.items() if name not in given and own.default is _MISSING]

@@ -64,6 +64,7 @@ TABLE: dict[str, set[str] | None] = {
     "_wiring": ANYTHING,
     "_devices": ANYTHING,
     "_targets": ANYTHING,
+    "_once": set(),
     "metal": ANYTHING,
     "testing": ANYTHING,
     "": ANYTHING,

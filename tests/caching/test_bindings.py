@@ -11,6 +11,7 @@ import builtins
 import dataclasses
 import enum
 import fractions
+import functools
 import importlib
 import math
 import struct
@@ -40,6 +41,7 @@ from smelt.caching import (
     read_code,
     read_default,
     read_global,
+    read_keyword,
     session_local,
 )
 
@@ -631,7 +633,7 @@ def test_a_module_that_computes_an_attribute_each_time_is_refused():
 
 
 def test_a_name_that_a_lazy_module_does_not_have_is_refused_since_it_may_have_it_next_time():
-    with pytest.raises(BindingError, match="__getattr__"):
+    with pytest.raises(BindingError, match="settings has no attribute nowhere"):
         read_attribute(module_of(LAZY), "nowhere")
 
 
@@ -1136,6 +1138,23 @@ def test_the_code_of_a_function_is_replaced():
     assert probe.value() is original
     with pytest.raises(BindingError, match="no Python function"):
         read_code(len)
+
+
+def test_a_keyword_of_a_partial_object_changes():
+    bound = functools.partial(max, key=abs, default=1)
+    probe, missing = (Probe(lambda name=name: read_keyword(bound, name)) for name in ("default", "other"))
+    assert probe.value() == 1
+    assert missing.value() is MISSING
+    bound.keywords["key"] = len
+    assert probe.is_cached()
+    bound.keywords["default"] = 2
+    assert not probe.is_cached()
+    assert probe.value() == 2
+    bound.keywords["other"] = 3
+    assert probe.is_cached()
+    assert missing.value() == 3
+    bound.keywords.clear()
+    assert probe.value() is missing.value() is MISSING
 
 
 def test_a_default_is_found_anew_when_the_code_names_its_parameters_otherwise():

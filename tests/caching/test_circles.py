@@ -216,7 +216,11 @@ def test_two_threads_that_begin_a_circle_at_both_ends_both_come_to_an_end():
 
         def ask(name: str, barrier: threading.Barrier = barrier) -> object:
             barrier.wait(LIMIT_SECS)
-            return parity.value(name)
+            try:
+                return parity.value(name)
+            except CycleError:
+                # `even` came to wait for `odd` before that asked for `even`, and the maker of `odd` takes no method instance for it.
+                return parity.value(name)
 
         running = [Running(lambda name=name: ask(name)) for name in ("odd", "even")]
         assert [one.end() for one in running] == [round_number - 1] * 2

@@ -130,7 +130,10 @@ def test_a_mac_without_pyobjc_is_told_what_to_install(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     assert found("Metal") == Finding(
-        "Metal", "limited", "pyobjc is not installed", "python -m pip install 'smelt[metal]'"
+        "Metal",
+        "limited",
+        "pyobjc is not installed",
+        "python -m pip install pyobjc-framework-Metal pyobjc-framework-libdispatch",
     )
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
     assert found("Metal").detail == "macOS has no Metal device for this process"

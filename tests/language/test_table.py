@@ -21,6 +21,7 @@ from smelt.types import typeof
 DOCUMENT = Path(__file__).parents[2] / "docs" / "language.md"
 HEAD = """import cmath
 import dataclasses
+import functools
 import math
 from typing import NamedTuple
 
@@ -44,12 +45,19 @@ def helper(v, scale=2):
     return v * scale
 
 
+tripled = functools.partial(helper, scale=3)
+
+
 def apply(f, *v):
     return f(*v)
 
 
 def factorial(v):
     return 1 if v < 2 else v * factorial(v - 1)
+
+
+limits = [1, 2.5, 4]
+rates = {"low": 1, "high": 2.5, 3: 7}
 """
 
 

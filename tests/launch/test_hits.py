@@ -384,6 +384,7 @@ def test_no_reference_is_kept_or_lost(slow):
     tables = of_records.table._current, fails_at.table._current
     held = (*held, launch, failing, image, of_records.table.entries[0], *tables)
     slow.clear()
+    gc.collect()
     before, before_none = references(*held), sys.getrefcount(None)
     for _ in range(1000):
         launch(*arguments)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
+import random
 import re
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -337,6 +340,60 @@ def test_what_a_kernel_can_not_do_is_refused_with_its_line():
     assert "    out[0] = len([1, 2])\n                 ^^^^^^" in shown
     assert "help: use a tuple" in shown
     assert raised.value.line == uses_a_list.function.__code__.co_firstlineno + 2
+
+
+def sums(out):
+    out[0] = np.sum(out)
+
+
+def makes_an_array(out):
+    out[0] = np.zeros(3)[0]
+
+
+def draws(out):
+    out[0] = random.random()
+
+
+def draws_by_numpy(out):
+    out[0] = np.random.random()  # noqa: NPY002 - what is refused
+
+
+def misspells(out):
+    out[0] = np.sinn(out[0])
+
+
+@pytest.mark.parametrize(
+    ("function", "message", "instead"),
+    [
+        (sums, "kernels have no numpy.sum", "loop over the elements"),
+        (makes_an_array, "kernels have no numpy.zeros", "smelt.thread_array"),
+        (draws, "kernels have no Random.random", "smelt.random_uniform"),
+        (draws_by_numpy, "can't use a method", "smelt.random_uniform"),
+        (misspells, "numpy has no attribute sinn", ""),
+    ],
+)
+def test_the_help_says_what_to_write_instead(function, message, instead):
+    with pytest.raises(smelt.KernelError, match=message) as raised:
+        smelt.kernel(function)[1](np.zeros(1))
+    assert instead in raised.value.help
+
+
+def test_the_way_through_the_compiler_is_not_shown():
+    with pytest.raises(smelt.KernelError) as launched:
+        uses_a_list[1](np.zeros(1))
+    with pytest.raises(smelt.KernelError) as compiled:
+        uses_a_list.compile(smelt.float64[:], target="native:x86-64-v3")
+    for raised in (launched, compiled):
+        files = {Path(str(entry.path)).parent.name for entry in raised.traceback}
+        assert files == {"launch"}  # of this test, and of smelt
+        assert raised.value.__cause__ is None
+
+
+def test_an_error_of_a_kernel_comes_from_another_process_as_it_is():
+    with pytest.raises(smelt.KernelError) as raised:
+        uses_a_list[1](np.zeros(1))
+    again = pickle.loads(pickle.dumps(raised.value))
+    assert (str(again), again.line, again.args) == (str(raised.value), raised.value.line, raised.value.args)
 
 
 def test_a_mistake_in_a_callee_is_shown_with_the_calls_that_led_to_it(program):

@@ -17,6 +17,7 @@ import pytest
 import smelt
 from smelt.caching import StoreWarning
 from smelt.sessions.directory import Directory
+from smelt.targets.metal.devices.macos import archives
 from smelt.targets.metal.devices.macos.system import SystemVersion, devices_of
 
 pytestmark = pytest.mark.once
@@ -155,6 +156,21 @@ def test_a_damaged_file_is_discarded_and_made_anew(objective_c, files, library, 
     _, device = session(objective_c, files)
     run(device, library, "one")
     assert counts(device) == (1, 0)
+
+
+def test_without_room_for_temporary_files_kernels_are_compiled(objective_c, files, library, monkeypatch):
+    _, device = session(objective_c, files)
+    run(device, library, "one")
+    device.archive.save()
+
+    def full(*arguments, **options):
+        raise OSError(arguments, options)
+
+    monkeypatch.setattr(archives.tempfile, "TemporaryDirectory", full)
+    _, device = session(objective_c, files)
+    assert run(device, library, "one") == [1, 1, 1]
+    assert counts(device) == (0, 1)
+    assert not device.archive.save()
 
 
 def test_a_damaged_file_is_replaced_even_if_nothing_is_compiled(objective_c, files):

@@ -224,3 +224,10 @@ def test_settings_are_for_devices_in_software(air):
         smelt.metal.DeviceError, match="metal:7 has no seconds; a device in software has: metal:software"
     ):
         smelt.metal.library(mirror(air), Other(), seconds=1.0)
+    with pytest.raises(smelt.metal.DeviceError, match="metal:software has no second; its settings are checks, seconds"):
+        smelt.metal.library(mirror(air), second=1.0)
+
+
+def test_a_metallib_is_for_metal_devices(air):
+    with pytest.raises(smelt.LaunchError, match="a metallib is for Metal devices, and cpu is none"):
+        smelt.metal.library(mirror(air), "cpu")

@@ -85,6 +85,7 @@ def test_why_says_what_changed(filled):
     [
         (["why", "json"], "json names no kernel; write MODULE:KERNEL"),
         (["why", "json:nothing"], "has no attribute 'nothing'"),
+        (["why", "json:loads"], "json:loads is no kernel, but a function"),
         (["why", "no_such_module:kernel"], "No module named 'no_such_module'"),
     ],
 )

@@ -199,6 +199,25 @@ def test_checking_says_what_is_missing(precompiled):
     ]
 
 
+def test_a_command_that_does_not_look_into_the_current_directory_by_itself_finds_the_package(tmp_path):
+    (tmp_path / "package.py").write_text(KERNELS)
+    # As what pip installs is started.
+    command = ["-P", "-m", "smelt.cli", "precompile", "package", "-j", "1"]
+    image = tmp_path / "package.smelt.image"
+    assert run(tmp_path, *command) == f"{image}: {image.stat().st_size} bytes\n"
+    assert run(tmp_path, *command, "--check") == ""
+
+
+def test_a_kernel_that_can_not_be_compiled_is_shown_at_its_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "wrong_kernels.py").write_text(KERNELS.replace("*= 2", "*= factor"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert main(["precompile", "-j", "1", "wrong_kernels"]) == 1
+    told = capsys.readouterr().err
+    assert "wrong_kernels.py:15:27: in twice: name 'factor' is not defined\n" in told
+    assert "out[smelt.grid(1)] *= factor" in told
+
+
 def test_of_several_targets_the_best_that_runs_here_serves(tmp_path):
     levels = [name for name in ("x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4") if runs_here(name)]
     if len(levels) < 2:
@@ -236,6 +255,15 @@ def test_what_was_traced_is_precompiled(tmp_path):
     run(tmp_path, "-m", "smelt.cli", "precompile", "module", "--trace", "trace", "-j", "1")
     shutil.rmtree(tmp_path / "store")
     assert run(tmp_path, "use.py") == "1\n"
+
+
+def test_a_kernel_of_a_trace_that_is_gone_is_named(tmp_path, monkeypatch, capsys):
+    (tmp_path / "emptied.py").write_text("import smelt\n")
+    trace = tmp_path / "trace"
+    trace.write_text('{"module": "emptied", "kernel": "fill", "types": ""}\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(["precompile", "emptied", "--trace", str(trace), "-j", "1"]) == 1
+    assert "there is no kernel emptied:fill" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

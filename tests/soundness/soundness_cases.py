@@ -218,6 +218,30 @@ case(
     ("apply(helper, x)", "apply(other, x)"),
     AGAIN,
 )
+PARTIAL = (
+    "from functools import partial\ndef affine(x, a, b=1.0, *, c=1.0):\n    return x * a + b * c\n"
+    "scaled = partial(affine, a=2.0, c=3.0)\ndef compute(x):\n    return scaled(x)\n"
+)
+case("the function that a partial binds", PARTIAL, ("x * a", "x - a"), AGAIN)
+case("a keyword that a partial binds", PARTIAL, ("a=2.0", "a=4.0"), AGAIN)
+case("a keyword more that a partial binds", PARTIAL, ("a=2.0", "a=2.0, b=4.0"), AGAIN)
+case("a default of the function that a partial binds", PARTIAL, ("b=1.0", "b=2.0"), AGAIN)
+case(
+    "the keywords of a partial, changed in place",
+    PARTIAL,
+    ("def compute", "scaled.keywords['b'] = 5.0\ndef compute"),
+    AGAIN,
+)
+case(
+    "an argument that a partial in a partial of another module binds",
+    {
+        "helpers.py": "from functools import partial\ndef helper(a, b, x):\n    return x * a + b\ninner = partial(helper, 2.0)\n",
+        "main.py": "from functools import partial\nfrom . import helpers\ncompute = lambda x: outer(x)\n"
+        "outer = partial(helpers.inner, 1.0)\n",
+    },
+    {"helpers.py": ("2.0", "3.0")},
+    AGAIN,
+)
 case(
     "which of two functions of one name is defined",
     "FLAG = True\nif FLAG:\n    def helper(x):\n        return x + 1.0\nelse:\n    def helper(x):\n        return x * 2.0\n"
@@ -464,6 +488,35 @@ for option in ("boundscheck=False", "fastmath=True", "opt_level=1", "debug_level
         AGAIN,
     )
 
+# What must be compiled again: contents of lists and dicts
+
+ITEMS = "weights = [2.0, 3.0]\ndef compute(x):\n    return x * weights[0] + len(weights)\n"
+ENTRIES = (
+    "import enum\nclass Mode(enum.Enum):\n    FAST = 1\nfrom .helpers import helper\n"
+    'rates = {"a": 2.0, "b": 3.0, Mode.FAST: 4.0, (1, 2): helper}\n'
+    "def compute(x):\n    return rates[1, 2](x * rates['a'] + rates[Mode.FAST] + rates.get('c', 1.0) + ('d' in rates))\n"
+)
+ENTRIES_OF = {"helpers.py": HELPER, "main.py": ENTRIES}
+KEYS = (
+    'rates = {"a": 2.0, "b": 3.0}\ndef compute(x):\n    total = 1.0\n    for name in rates:\n'
+    "        total = total * x + rates[name]\n    return total\n"
+)
+NESTED = 'rows = [[1.0, 2.0], [3.0]]\ndef compute(x):\n    return x * rows[1][0] + sum(rows[0])\n'
+case("an item of a list", ITEMS, ("[2.0", "[5.0"), AGAIN)
+case("an item of a list, changed in place", ITEMS, ("def compute", "weights[0] = 7.0\ndef compute"), AGAIN)
+case("a list with one item more", ITEMS, ("3.0]", "3.0, 3.0]"), AGAIN)
+case("a list that was emptied and filled", ITEMS, ("def", "weights.clear()\nweights.extend([3.0, 2.0])\ndef"), AGAIN)
+case("an item of another type", ITEMS, ("[2.0", "[2"), AGAIN)
+case("an item of a list in a list", NESTED, ("[3.0]", "[4.0]"), AGAIN)
+case("an entry of a dict", ENTRIES_OF, ('"a": 2.0', '"a": 2.5'), AGAIN)
+case("an entry of a dict, changed in place", ENTRIES_OF, ("def", "rates['a'] = 9.0\ndef"), AGAIN)
+case("an entry under a member of an enumeration", ENTRIES_OF, ("FAST: 4.0", "FAST: 5.0"), AGAIN)
+case("an entry that was looked for with get", ENTRIES_OF, ("def", "rates['c'] = 9.0\ndef"), AGAIN)
+case("an entry that was looked for with in", ENTRIES_OF, ("def", "rates['d'] = 9.0\ndef"), AGAIN)
+case("a function in a dict", ENTRIES_OF, {"helpers.py": EDIT}, AGAIN)
+case("a dict with one key more", KEYS, ("3.0}", '3.0, "c": 4.0}'), AGAIN)
+case("the order of a dict", KEYS, ("def", "rates['a'] = rates.pop('a')\ndef"), AGAIN)
+
 # What must not be compiled again
 
 case("a comment", "def compute(x):\n    return x + 1.0\n", ("    return", "    # Why.\n    return"), NOT_AGAIN)
@@ -544,6 +597,17 @@ case(
     ("def compute", "smelt.overlay(helper, (smelt.int8,))(replacement)\ndef compute"),
     NOT_AGAIN,
     in_process=False,
+)
+case("a list that is made anew, alike", ITEMS, ("[2.0, 3.0]", "[2.0] + [3.0]"), NOT_AGAIN)
+case("a dict that is made anew, alike", ENTRIES_OF, ('"a": 2.0, "b": 3.0', '"b": 3.0, "a": 2.0'), NOT_AGAIN)
+case("an entry of a dict that is not read", ENTRIES_OF, ('"b": 3.0', '"b": 4.0'), NOT_AGAIN)
+case("a partial that is made anew, alike", PARTIAL, ("a=2.0, c=3.0", "c=3.0, a=2.0"), NOT_AGAIN)
+case(
+    "a partial in a global tuple that is made anew, alike",
+    "from functools import partial\nrules = (partial(pow, 2.0), partial(max, 1.0))\ndef compute(x):\n"
+    "    return rules[0](x) + rules[1](x)\n",
+    ("rules =", "rules = None\nrules ="),
+    NOT_AGAIN,
 )
 case(
     "a NaN for another one of the same bits",

@@ -29,6 +29,7 @@ from smelt.caching.edges import (
     read_code,
     read_default,
     read_global,
+    read_keyword,
 )
 from smelt.caching.errors import (
     AmbiguousCallError,
@@ -130,6 +131,7 @@ __all__ = [
     "read_code",
     "read_default",
     "read_global",
+    "read_keyword",
     "remove_method",
     "restore",
     "same_constant",

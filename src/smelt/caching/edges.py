@@ -15,6 +15,7 @@ was looked up in vain included.
 from __future__ import annotations
 
 import enum
+import functools
 import gc
 import types
 from typing import Any, NamedTuple, TypeAlias
@@ -140,6 +141,14 @@ def read_default(function: types.FunctionType, parameter: str) -> Observed:
     return Observed(value, tuple(edges))
 
 
+def read_keyword(bound: functools.partial[Any], name: str) -> Observed:
+    """The argument that a partial object binds by name, `MISSING` if it binds none of this name."""
+    # What else it holds can't be set, but the dict of keywords can be changed in place.
+    value = bound.keywords.get(name, MISSING)
+    label = f"keywords of a partial {function_name(bound.func)}"
+    return Observed(value, (Read(Namespace, bound.keywords, label, name, value),))
+
+
 def read_code(function: types.FunctionType) -> Observed:
     """The code object of a function, which can be replaced. Raises `BindingError` if `function` is no Python function."""
     _check_function(function)
@@ -157,7 +166,10 @@ def _read_module_attribute(module: types.ModuleType, name: str) -> Observed:
     namespace = module.__dict__
     if name not in namespace and "__getattr__" in namespace:
         # A module that imports its parts on demand binds them when they are first asked for.
-        getattr(module, name, None)
+        try:
+            getattr(module, name)
+        except AttributeError:
+            raise BindingError(f"{module.__name__} has no attribute {name}") from None
         if name not in namespace:
             raise BindingError(
                 f"{module.__name__}.{name} is computed by the module's __getattr__ whenever it is read; capture the value "

@@ -97,7 +97,9 @@ def _compiler(subject: str) -> Finding:
 def _launches(subject: str) -> Finding:
     if _wiring.stubs() is None:
         detail = "this Python or NumPy lays its objects out in another way: each launch takes some 20 microseconds more"
-        return Finding(subject, "limited", detail, "python -m pip install --upgrade smelt numpy")
+        return Finding(
+            subject, "limited", detail, "install a newer smelt from its repository, or another version of NumPy"
+        )
     x = np.arange(8, dtype=np.float32)
     out = np.empty_like(x)
     launch = _squares.over(x.size)
@@ -148,7 +150,8 @@ def _metal(subject: str) -> Finding:
     if sys.platform != "darwin":
         return Finding(subject, "absent", "this is no Mac; what is compiled for Metal here runs on Macs, too")
     if importlib.util.find_spec("Metal") is None:
-        return Finding(subject, "limited", "pyobjc is not installed", "python -m pip install 'smelt[metal]'")
+        command = "python -m pip install pyobjc-framework-Metal pyobjc-framework-libdispatch"
+        return Finding(subject, "limited", "pyobjc is not installed", command)
     return Finding(subject, "limited", "macOS has no Metal device for this process", "log in at the Mac's own screen")
 
 

@@ -56,9 +56,10 @@ def add_to(commands: Any) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Run `smelt precompile`. Returns the exit status: 1 if `--check` found that something is missing."""
     targets = tuple(chosen.target or ["native:host"])
-    order = Order(tuple(chosen.modules), targets, chosen.trace, (str(Path.cwd()), *sys.path))
+    # A command that is installed isn't started with the current directory in its path.
+    sys.path.insert(0, str(Path.cwd()))
+    order = Order(tuple(chosen.modules), targets, chosen.trace, tuple(sys.path))
     if chosen.check:
-        sys.path.insert(0, str(Path.cwd()))
         lacking = missing(order)
         if chosen.json:
             say(json.dumps({"missing": lacking}, indent=2))

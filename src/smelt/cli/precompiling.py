@@ -15,12 +15,12 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
-from functools import cache, reduce
+from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from smelt import _wiring, knobs
+from smelt.cli.naming import kernel_named
 from smelt.compiler.config import CompilerJob, Target
 from smelt.compiler.results import InferenceResults
 from smelt.launch import Kernel, requests
@@ -160,8 +160,7 @@ def _requests(order: Order) -> Sequence[requests.Request]:
             _import_all(name)
         if order.trace is not None:
             for module, name, encoded in read_trace(Path(order.trace)):
-                found: Any = importlib.import_module(module)
-                kernel = reduce(getattr, name.split("."), found)
+                kernel = kernel_named(module, name)
                 requests.request(kernel, types_in_trace(encoded, kernel.function))
     return collected
 

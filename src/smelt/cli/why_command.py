@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import sys
-from functools import reduce
 from typing import Any
 
 from smelt import _wiring
 from smelt.cli.help_texts import add_command
+from smelt.cli.naming import kernel_named
 from smelt.cli.output import say
 from smelt.sessions.explanations import explain
 
@@ -41,15 +40,9 @@ def run(chosen: argparse.Namespace) -> int:
     if not name:
         raise ValueError(f"{chosen.kernel} names no kernel; write MODULE:KERNEL, say mypackage.filters:blur")
     sys.path.insert(0, "")
-    found: Any = importlib.import_module(module)
-    try:
-        kernel = reduce(getattr, name.split("."), found)
-    except AttributeError as error:
-        raise ValueError(str(error)) from error
+    kernel = kernel_named(module, name)
     jobs, session = _wiring.jobs(), _wiring.session()
-    lines = explain(
-        getattr(kernel, "function", kernel), jobs.instance, jobs.overlays, session.directory, session.images
-    )
+    lines = explain(kernel.function, jobs.instance, jobs.overlays, session.directory, session.images)
     if chosen.json:
         say(json.dumps([{"kernel": text, "reason": reason} for text, reason in lines], indent=2))
     else:

@@ -33,7 +33,7 @@ class Target(Record):
     Attributes
     ----------
     name
-        `native`, for now.
+        `native` or `metal`.
     has_doubles
         Whether it has float64. Without, float32 takes its place.
     has_recursion

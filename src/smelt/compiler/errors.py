@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import copyreg
+from typing import TYPE_CHECKING, Any
 
 from smelt.caching import SmeltError
 from smelt.ir.positions import Position
@@ -57,6 +58,10 @@ class KernelError(SmeltError, TypeError):
         if self.help:
             lines.append(f"  help: {self.help}")
         return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How it comes from another process, such as those of `smelt precompile`: what it shows, without its source."""
+        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined] - not in its stubs
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows in place of the way through the compiler."""

@@ -8,6 +8,7 @@ how the value is stored and what it is in Python. All of it is portable:
 |---|---|---|
 | ("number", scalar, is weak) | a number: of Python if weak, else of NumPy | a word; a complex number in two |
 | ("tuple", shape, ...) | a tuple | the words of its items |
+| ("list", shape, ...) | a list | the words of its items |
 | ("record", name, (field, shape), ...) | a frozen dataclass or named tuple | the words of its fields |
 | ("range", shape) | a range | the words of start, stop and step |
 | ("constant", text, representation) | what is known already | nothing |
@@ -26,6 +27,7 @@ import numpy as np
 from smelt.types import (
     SCALARS,
     Constant,
+    List,
     Nothing,
     Range,
     Scalar,
@@ -60,7 +62,8 @@ def shape_of(kind: Type, *, has_doubles: bool = True) -> Shape:
         case Scalar() | Weak():
             return ("number", str(strong(kind, has_doubles=has_doubles)), isinstance(kind, Weak) or kind == boolean)
         case Tuple(items=items):
-            return ("tuple", *(shape_of(item, has_doubles=has_doubles) for item in items))
+            name = "list" if isinstance(kind, List) else "tuple"
+            return (name, *(shape_of(item, has_doubles=has_doubles) for item in items))
         case Range(element=element):
             return ("range", shape_of(element, has_doubles=has_doubles))
         case Struct(python_class=cls, fields=fields, is_tuple=is_tuple) if cls is not None:
@@ -153,6 +156,8 @@ def _read(shape: Shape, words: _Words) -> object:
             return number.item() if is_weak else number
         case ("tuple", *items):
             return tuple(_read(item, words) for item in items)
+        case ("list", *items):
+            return [_read(item, words) for item in items]
         case ("range", element):
             return range(*(words.number(_SCALARS[element[1]]).item() for _ in range(3)))
         case ("record", name, *fields):
@@ -166,7 +171,7 @@ def _count(shape: Shape) -> int:
     match shape:
         case ("number", name, _):
             return 2 if _SCALARS[name].is_complex else 1
-        case ("tuple", *items):
+        case ("tuple" | "list", *items):
             return sum(map(_count, items))
         case ("range", element):
             return 3 * _count(element)

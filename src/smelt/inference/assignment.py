@@ -9,7 +9,7 @@ from smelt.inference.context import Frame
 from smelt.inference.storing import Destination, StoreInference
 from smelt.ir import untyped
 from smelt.ir.builder import Operand, constant, make_tuple
-from smelt.types import Array, Constant, Struct, Type
+from smelt.types import Array, Constant, List, Struct, Type
 
 
 class AssignmentInference(StoreInference):
@@ -34,6 +34,8 @@ class AssignmentInference(StoreInference):
             current = self.evaluate(frame, target)
             value = self.evaluate(frame, node.value)
             self.builder.position = node.position
+            if isinstance(current.type, List):
+                raise self.error("a captured list can't be changed", node, help="make a new one: a = a + b")
             if isinstance(current.type, Array):
                 # In place, as NumPy does: the variable goes on being the same array.
                 self._require_writeable(current, current, node)

@@ -24,14 +24,18 @@ from smelt.caching import (
 from smelt.caching.methods import function_name
 from smelt.compiler.errors import KernelError
 from smelt.compiler.results import InferenceResults
+from smelt.inference import captured
+from smelt.inference.advice import instead_of_function
 from smelt.inference.closures import frame_around, handed_over, recursion, run_in_place
 from smelt.inference.context import Closure, Context, Frame, FunctionValue, NeverReturns
 from smelt.inference.generators import reduction, temporaries
+from smelt.inference.partials import call_partial
 from smelt.inference.recursion import RecursiveCall, UnstableError, grows, is_begun
 from smelt.ir import untyped
 from smelt.ir.builder import NONE, Operand
 from smelt.runtime import sequences
-from smelt.types import BoundMethod, Constant, Placeholder, Struct, Tuple, Type, none
+from smelt.types import BoundMethod, Constant, Dict, Placeholder, Struct, Tuple, Type, none
+from smelt.types.partials import Partial
 
 
 @dataclass(frozen=True)
@@ -106,14 +110,18 @@ class CallInference(Context):
         kind = function.type
         if isinstance(kind, BoundMethod):
             assert function.parts is not None
+            if isinstance(kind.owner, Dict) and not keywords:
+                return captured.call_method(self, kind.function, function.parts[0], arguments, node)
             return self._call_value(kind.function, (*function.parts, *arguments), keywords, node)
         if isinstance(kind, Closure):
             return self._call_closure(function, kind.node, kind.frame, function.parts or (), arguments, keywords, node)
         if isinstance(kind, FunctionValue):
             definition, around, defaults = frame_around(self, function)
             return self._call_closure(function, definition.node, around, defaults, arguments, keywords, node)
-        if isinstance(kind, Constant):
+        if isinstance(kind, Constant) and not isinstance(kind, Dict):
             return self._call_value(kind.value, arguments, keywords, node)
+        if isinstance(kind, Partial):
+            return call_partial(self, function, arguments, keywords, node)
         if isinstance(kind, Struct) and kind.python_class is not None:
             method = self.read(read_attribute, kind.python_class, "__call__", node)
             if isinstance(method, types.FunctionType):
@@ -144,7 +152,7 @@ class CallInference(Context):
             raise self.error(str(error), node) from error
         self.edges.append(outcome)
         if outcome.instance is None:
-            raise self.error(_no_method(function, kinds), node)
+            raise self.error(_no_method(function, kinds), node, help=instead_of_function(function, kinds))
         source = outcome.instance.source
         if isinstance(source, Primitive):
             # `print` takes any number of arguments, so that its keywords are bound to no place.

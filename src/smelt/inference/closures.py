@@ -14,9 +14,11 @@ from smelt.caching.sources import function_source
 from smelt.compiler.errors import KernelError
 from smelt.inference.context import Closure, Context, Definition, Frame, FunctionValue
 from smelt.inference.environment import Unusable
+from smelt.inference.partials import bound_operand
 from smelt.ir import untyped
 from smelt.ir.builder import Operand
 from smelt.types import Tuple, Type
+from smelt.types.partials import Partial
 
 Run = Callable[[Frame, untyped.Node], Operand]
 
@@ -47,7 +49,15 @@ def handed_over(context: Context, operand: Operand, node: untyped.Node) -> Opera
     """An operand as another function gets it: closures in it become values."""
     if isinstance(operand.type, Tuple) and operand.parts is not None:
         items = tuple(handed_over(context, part, node) for part in operand.parts)
-        return Operand(Tuple(tuple(item.type for item in items)), parts=items, constant=operand.constant)
+        sequence = type(operand.type)
+        return Operand(sequence(tuple(item.type for item in items)), parts=items, constant=operand.constant)
+    if isinstance(operand.type, Partial) and operand.parts is not None:
+        function, positional, named = operand.parts
+        names = [name for name, _ in named.type.fields]  # type: ignore[attr-defined]
+        given = [
+            [handed_over(context, part, node) for part in context.builder.parts(each)] for each in (positional, named)
+        ]
+        return bound_operand(handed_over(context, function, node), given[0], dict(zip(names, given[1], strict=True)))
     if not isinstance(operand.type, Closure):
         return operand
     closure, frame = operand.type.node, operand.type.frame

@@ -9,6 +9,7 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from smelt.inference import captured
 from smelt.inference.context import Context
 from smelt.inference.iteration import rounds
 from smelt.inference.operators import (
@@ -24,7 +25,7 @@ from smelt.inference.operators import (
 )
 from smelt.ir import untyped
 from smelt.ir.builder import NONE, Operand, constant, is_boolean, is_integer, is_number
-from smelt.types import Constant, Range, Struct, Type, boolean, int64, none, placeholder, uint64
+from smelt.types import Constant, Dict, List, Range, Struct, Type, boolean, int64, none, placeholder, uint64
 
 _PYTHON: dict[str, Callable[..., Any]] = {
     "==": operator.eq,
@@ -54,6 +55,8 @@ def compare(context: Context, symbol: str, left: Operand, right: Operand, node: 
     if symbol in ("in", "not in"):
         return _membership(context, symbol, left, right, node)
     left, right = _as_number(left), _as_number(right)
+    if isinstance(left.type, Dict) or isinstance(right.type, Dict):
+        raise context.error(f"dicts can't be compared with {symbol}", node, help="compare their items")
     if left.is_constant and right.is_constant and (are_weak_constants(left, right) or _are_compile_time(left, right)):
         if symbol in _EQUALITY or are_weak_constants(left, right):
             return constant(bool(_PYTHON[symbol](left.known, right.known)))
@@ -63,7 +66,7 @@ def compare(context: Context, symbol: str, left: Operand, right: Operand, node: 
     by_method = _by_method(context, symbol, left, right, node)
     if by_method is not None:
         return by_method
-    if is_tuple(left.type) and is_tuple(right.type):
+    if is_tuple(left.type) and is_tuple(right.type) and _is_list(left.type) == _is_list(right.type):
         return _compare_tuples(context, symbol, context.builder.parts(left), context.builder.parts(right), node)
     if isinstance(left.type, Struct) and isinstance(right.type, Struct):
         return _compare_structs(context, symbol, left, right, node)
@@ -199,6 +202,8 @@ def _membership(context: Context, symbol: str, item: Operand, group: Operand, no
     if isinstance(group.type, Range):
         found = _is_in_range(context, item, group, node)
         return found if symbol == "in" else negation(context, found)
+    if isinstance(group.type, Dict):
+        return constant(captured.has_key(context, group, item, node) == (symbol == "in"))
     if not is_tuple(group.type):
         raise context.error(
             f"a {group.type} can't be searched with {symbol}", node, help="search a tuple, or loop over it"
@@ -270,6 +275,10 @@ def _are_compile_time(left: Operand, right: Operand) -> bool:
     return all(isinstance(operand.type, Constant) for operand in (left, right)) or NONE in (left, right)
 
 
+def _is_list(kind: Type) -> bool:
+    return isinstance(kind, List)
+
+
 def _are_never_equal(first: Type, second: Type) -> bool:
     """Whether values of these types differ whatever they are: numbers, tuples, ranges, None, dataclasses, and constants."""
     sorts = [_sort(kind) for kind in (first, second)]
@@ -280,7 +289,7 @@ def _sort(kind: Type) -> str | None:
     if is_number(kind):
         return "number"
     if is_tuple(kind):
-        return "tuple"
+        return "list" if _is_list(kind) else "tuple"
     if isinstance(kind, Constant):
         return "constant"
     if isinstance(kind, Range):

@@ -20,13 +20,16 @@ from smelt.caching import (
 from smelt.caching.sources import FunctionSource
 from smelt.compiler.errors import KernelError
 from smelt.compiler.results import InferenceResults
+from smelt.inference.advice import instead_of_value
 from smelt.inference.environment import Environment, Way
+from smelt.inference.partials import captured_partial
 from smelt.inference.recursion import Assumptions, RecursiveCall
 from smelt.ir import untyped
 from smelt.ir.builder import FunctionBuilder, Operand, constant, make_tuple
 from smelt.ir.typed import Block
 from smelt.ir.writes import refers_to_array
-from smelt.types import Array, Struct, Type, typeof
+from smelt.types import Array, Dict, Struct, Type, typeof
+from smelt.types.partials import has_partial, is_partial
 
 
 @dataclass(eq=False)
@@ -185,16 +188,26 @@ class Context:
         # A kernel is the function that it was made of.
         if hasattr(type(value), "__kernel_function__"):
             value = value.__kernel_function__
+        if type(value) is dict:
+            return Operand(Dict(value), constant=(value,))
+        if type(value) is list:
+            return self.captured_list(value, node)
+        if is_partial(value):
+            return captured_partial(self, value, node)
         try:
             kind = typeof(value)
-            if not refers_to_array(kind):
+            if not refers_to_array(kind) and not has_partial(kind):
                 return constant(value)
         except TypeError as error:
-            raise self.error(str(error), node, help="pass it as an argument") from error
+            raise self.error(str(error), node, help=instead_of_value(value)) from error
         if isinstance(kind, Array):
             return self.captured_array(value, getattr(node, "name", "captured"))
         items = [getattr(value, name) for name, _ in kind.fields] if isinstance(kind, Struct) else value
         return self.builder.convert(make_tuple(tuple(self.constant(item, node) for item in items)), kind)
+
+    def captured_list(self, container: list[Any], node: untyped.Node) -> Operand:
+        """A captured list as an operand."""
+        raise NotImplementedError
 
     def captured_array(self, array: Any, name: str) -> Operand:
         """The parameter that an array is passed as which the function, or one that it calls, captured."""

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from smelt.caching import MISSING, read_attribute, read_cell, read_global
-from smelt.inference import operators, ranges
+from smelt.inference import captured, operators, ranges
 from smelt.inference.arrays import ArrayInference
 from smelt.inference.comparisons import compare
 from smelt.inference.context import Closure, Frame, NeverReturns
@@ -22,7 +22,9 @@ from smelt.ir.builder import Operand, constant, is_number, make_tuple
 from smelt.types import (
     Array,
     Constant,
+    Dict,
     Iteration,
+    List,
     Range,
     Scalar,
     Struct,
@@ -114,7 +116,7 @@ class ExpressionInference(ArrayInference):
         kind = operand.type
         if isinstance(kind, Tuple) or (isinstance(kind, Struct) and kind.has_items):
             return self.builder.parts(operand)
-        over = rounds(self, operand, node) if isinstance(kind, (Range, Iteration)) else None
+        over = rounds(self, operand, node) if isinstance(kind, (Range, Iteration, Dict)) else None
         if over is None or not over.count.is_constant:
             raise self.error(f"a {kind} can't be unpacked", node, help="unpack tuples; index arrays")
         return tuple(over.item(constant(number)) for number in range(over.count.known))
@@ -123,6 +125,8 @@ class ExpressionInference(ArrayInference):
         """`operand.name`."""
         kind = operand.type
         builder = self.builder
+        if isinstance(kind, (List, Dict)):
+            return self._captured_attribute(operand, name, node)
         if isinstance(kind, Constant):
             return self._constant_attribute(kind.value, name, node)
         if isinstance(kind, Array):
@@ -146,6 +150,8 @@ class ExpressionInference(ArrayInference):
         kind = operand.type
         if isinstance(kind, Array):
             return self.array_item(frame, operand, index, node)
+        if isinstance(kind, Dict) and not isinstance(index, untyped.Slice):
+            return captured.item(self, operand, self.evaluate(frame, index), node)
         if isinstance(kind, Tuple) or (isinstance(kind, Struct) and kind.is_tuple):
             return self._tuple_item(frame, operand, index, node)
         if isinstance(kind, Range):
@@ -185,6 +191,20 @@ class ExpressionInference(ArrayInference):
         if value is MISSING:
             raise self.error(f"name {name!r} is not defined", node)
         return self.constant(value, node)
+
+    def captured_list(self, container: list[Any], node: untyped.Node) -> Operand:
+        return captured.captured_list(self, container, node)
+
+    def _captured_attribute(self, operand: Operand, name: str, node: untyped.Node) -> Operand:
+        found = captured.method(operand, name) if isinstance(operand.type, Dict) else None
+        if found is None:
+            what = "dict" if isinstance(operand.type, Dict) else "list"
+            raise self.error(
+                f"a kernel can read a captured {what}, not change it: there is no {name}",
+                node,
+                help="collect values in an array",
+            )
+        return found
 
     def _constant_attribute(self, value: Any, name: str, node: untyped.Node) -> Operand:
         if not isinstance(value, (types.ModuleType, type)):
@@ -310,7 +330,9 @@ class ExpressionInference(ArrayInference):
                 None if part is None else self.evaluate(frame, part) for part in (index.start, index.stop, index.step)
             ]
             if all(limit is None or limit.is_constant for limit in limits):
-                return make_tuple(parts[slice(*(None if limit is None else limit.known for limit in limits))])
+                part = parts[slice(*(None if limit is None else limit.known for limit in limits))]
+                is_list = isinstance(operand.type, List)
+                return Operand(List(tuple(item.type for item in part)), parts=part) if is_list else make_tuple(part)
             raise self.error("a tuple is sliced with constants", node)
         return self._item(operand, self.evaluate(frame, index), node)
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from smelt.inference import operators, views
+from smelt.inference import captured, operators, views
 from smelt.inference.context import Context
 from smelt.ir import untyped
 from smelt.ir.builder import Operand, constant
-from smelt.types import Array, Iteration, Range, Struct, Tuple, weak_int
+from smelt.types import Array, Dict, Iteration, Range, Struct, Tuple, weak_int
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ def rounds(context: Context, operand: Operand, node: untyped.Node) -> Rounds:
     if isinstance(kind, Tuple) or (isinstance(kind, Struct) and kind.has_items):
         parts = builder.parts(operand)
         return Rounds(constant(len(parts)), lambda number: parts[number.known], is_unrolled=True)
+    if isinstance(kind, Dict):
+        return rounds(context, captured.keys(context, operand, node), node)
     if isinstance(kind, Array) and kind.dimensions > 0:
         return Rounds(views.extent(builder, operand, 0), lambda number: views.item(builder, operand, number))
     if isinstance(kind, Iteration):

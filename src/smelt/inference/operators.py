@@ -8,6 +8,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+from smelt.inference import captured
 from smelt.inference.context import Context
 from smelt.ir import untyped
 from smelt.ir.builder import Operand, constant, is_boolean, is_integer, is_number
@@ -15,6 +16,7 @@ from smelt.ir.typed import Value
 from smelt.runtime import powers, scalars
 from smelt.types import (
     Array,
+    Dict,
     Scalar,
     Struct,
     Tuple,
@@ -74,9 +76,9 @@ def binary(context: Context, symbol: str, left: Operand, right: Operand, node: u
         folded = _fold(context, symbol, left.known, right.known, node)
         if folded is not None:
             return folded
-    if symbol == "+" and isinstance(left.type, Tuple) and isinstance(right.type, Tuple):
+    if symbol == "+" and isinstance(left.type, Tuple) and type(left.type) is type(right.type):
         parts = context.builder.parts(left) + context.builder.parts(right)
-        return Operand(Tuple(tuple(part.type for part in parts)), parts=parts)
+        return Operand(type(left.type)(tuple(part.type for part in parts)), parts=parts)
     builder = context.builder
     common, operands = builder.promoted(left, right)
     if common is None or not is_number(common):
@@ -111,6 +113,8 @@ def binary(context: Context, symbol: str, left: Operand, right: Operand, node: u
 def truth(context: Context, operand: Operand, node: untyped.Node) -> Operand:
     """Whether `operand` counts as true, as a bool."""
     kind = operand.type
+    if isinstance(kind, Dict):
+        return constant(bool(captured.keys(context, operand, node).parts))
     if operand.is_constant:
         return constant(bool(operand.known))
     if is_tuple(kind):

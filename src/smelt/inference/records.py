@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import inspect
 import types
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 from smelt.caching import MISSING, read_attribute
 from smelt.inference import operators
 from smelt.inference.calls import CallInference
+from smelt.inference.partials import bound_operand
 from smelt.ir import untyped
 from smelt.ir.builder import Operand
 from smelt.types import BoundMethod, Struct
@@ -66,9 +68,11 @@ class RecordInference(CallInference):
     def call_special(
         self, function: Any, arguments: tuple[Operand, ...], keywords: dict[str, Operand], node: untyped.Node
     ) -> Operand | None:
-        """What calling a value class, or `replace`, evaluates to; None for what is called otherwise."""
+        """What calling a value class, `partial` or `replace` evaluates to; None for what is called otherwise."""
         if isinstance(function, type) and is_value_class(function):
             return self.construct(function, arguments, keywords, node)
+        if function is functools.partial and arguments:
+            return bound_operand(arguments[0], arguments[1:], keywords)
         if not arguments or not isinstance(function, types.FunctionType):
             return None
         is_any_replace = function in (dataclasses.replace, getattr(copy, "replace", None))

@@ -118,4 +118,5 @@ def _rounded(value: Any) -> float:
 
 
 def _field(value: Any, name: str) -> Any:
-    return value[name] if isinstance(value, np.void) else getattr(value, name)
+    # The keywords of a partial object are a dict.
+    return value[name] if isinstance(value, (np.void, dict)) else getattr(value, name)

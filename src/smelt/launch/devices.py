@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -35,7 +36,7 @@ class Devices:
     hardware
         Finds the devices that this machine has besides the processor; asked once.
     software
-        Makes a device in software, given its name.
+        Makes a device in software, given its name; None for no such devices.
     default
         The name of the device that kernels run on where no array decides it; None for the processor.
     load
@@ -45,7 +46,7 @@ class Devices:
     def __init__(
         self,
         hardware: Callable[[], Sequence[Any]],
-        software: Callable[[str], Any],
+        software: Callable[[str], Any] | None,
         default: Callable[[], str | None],
         load: Callable[..., Any] | None,
     ) -> None:
@@ -67,19 +68,20 @@ class Devices:
             return found
         with self._making:
             self._look_for_hardware()
-            if name not in self._known and _is_in_software(name):
+            if name not in self._known and self._make_software is not None and _is_in_software(name):
                 self._known[name] = self._make_software(name)
             found = self._known.get(name)
         if found is None:
             there = ", ".join(device.name for device in self.all())
-            raise LaunchError(
-                f"there is no device {name!r}; there are {there}, and metal:software:1, metal:software:2..."
-            )
+            more = ", and metal:software:1, metal:software:2..." if self._make_software is not None else ""
+            hint = "; smelt doctor says what a Mac's devices need" if sys.platform == "darwin" else ""
+            raise LaunchError(f"there is no device {name!r}; there are {there}{more}{hint}")
         return found
 
     def all(self) -> tuple[Any, ...]:
         """Every device that there is: the processor, then the hardware, then those in software that were asked for, at least one."""
-        self.named(_SOFTWARE)
+        if self._make_software is not None:
+            self.named(_SOFTWARE)
         with self._making:
             self._look_for_hardware()
             known = list(self._known.values())
@@ -137,7 +139,7 @@ class Devices:
             self._has_hardware = True
 
 
-PROCESSOR_ONLY = Devices(lambda: (), lambda _: None, lambda: None, None)
+PROCESSOR_ONLY = Devices(lambda: (), None, lambda: None, None)
 """What kernels know of devices where nobody wired more."""
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from smelt.caching import MethodInstance
 from smelt.caching.html_tables import html_table
 from smelt.compiler.config import CompilerConfig, CompilerJob
+from smelt.compiler.errors import KernelError
 from smelt.launch import requests
 from smelt.launch.binding import bind, check_count, parameter_names
 from smelt.launch.devices import CPU, PROCESSOR_ONLY, Devices
@@ -140,7 +141,10 @@ class Kernel:
             return self.loaded(declared, self.devices().of(device)).results
         chosen: dict[str, Any] = {} if target is None else {"target": self.driver().target_named(target)}
         job = CompilerJob(self.instance(declared), replace(self.config, **chosen, **options))
-        code, results = self.driver().artifact(job)
+        try:
+            code, results = self.driver().artifact(job)
+        except KernelError as error:
+            raise error.with_traceback(None) from None
         check_result(self.name, code.results(self.driver().view(job.config).results_class))
         return results
 
@@ -164,9 +168,13 @@ class Kernel:
         return loaded
 
     def _load(self, kinds: tuple[Type, ...], device: Any, config: CompilerConfig | None) -> Any:
-        if device is CPU:
-            return NativeKernel(self, kinds, self.driver(), config or self.config)
-        return self.devices().load(self, kinds, device, config, self.driver())
+        try:
+            if device is CPU:
+                return NativeKernel(self, kinds, self.driver(), config or self.config)
+            return self.devices().load(self, kinds, device, config, self.driver())
+        except KernelError as error:
+            # It shows the line itself: the way through the compiler would hide it.
+            raise error.with_traceback(None) from None
 
     def device_of(self, values: Sequence[Any]) -> Any:
         """Where a launch with these arguments runs. Raises `LaunchError` if they are on several devices."""

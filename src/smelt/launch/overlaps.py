@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from smelt.launch.errors import LaunchError
+from smelt.types.partials import is_partial
 
 _MOST_WORK: Any = 10_000
 """How many candidates NumPy tries before it gives up proving that two arrays with strides have no byte in common."""
@@ -35,6 +36,9 @@ def arrays_in(name: str, value: Any) -> Iterator[Given]:
     elif isinstance(value, tuple):
         for item in value:
             yield from arrays_in(name, item)
+    elif is_partial(value):
+        yield from arrays_in(name, value.args)
+        yield from arrays_in(name, tuple(value.keywords[keyword] for keyword in sorted(value.keywords)))
     elif hasattr(value, "__dataclass_fields__"):
         for field in value.__dataclass_fields__:
             yield from arrays_in(name, getattr(value, field, None))

@@ -25,6 +25,7 @@ from smelt.caching import (
     SourceError,
     read_attribute,
 )
+from smelt.caching.contents import KEYS, Contents
 from smelt.caching.digests import digest
 from smelt.caching.edges import class_dict
 from smelt.caching.encoding import frame
@@ -45,11 +46,11 @@ class ReadEdge(Record):
     ----------
     place
         What was looked into: the globals, builtins, keyword defaults or one `cell NAME` of a function, a module, a class, its members or
-        its bases, or the parts of a function.
+        its bases, the keywords of a partial object, a dict or its keys, a list, or the parts of a function.
     holder
         Of which object.
     name
-        The name that was read.
+        The name that was read, or the key of a dict.
     label
         What the place is called in messages.
     found
@@ -60,7 +61,7 @@ class ReadEdge(Record):
 
     place: str
     holder: Reference
-    name: str
+    name: Any
     label: str
     found: bytes
     reader: int
@@ -139,13 +140,17 @@ class Recorder:
         place, holder = self._place(edge)
         found = digest(self._described(edge))
         self.objects.add(edge.value, len(self.edges))
-        self.edges.append(ReadEdge(place, holder, edge.name, edge.label, found, reader))
+        name = named_types(edge.name, self.objects)
+        self.edges.append(ReadEdge(place, holder, name, edge.label, found, reader))
 
     def _place(self, edge: Read) -> tuple[str, Reference]:
         if issubclass(edge.kind, FunctionParts):
             return "function", self.objects.reference(edge.container)
         if issubclass(edge.kind, Bases):
             return "bases", self.objects.reference(edge.container)
+        if edge.kind in (Contents, KEYS):
+            place, holder = self.objects.container(edge.container)
+            return ("keys" if place == "dict" else place), holder
         if issubclass(edge.kind, (Namespace, Cell)):
             return self.objects.container(edge.container)
         raise UnnamedError(f"{edge!r} is of a kind that is not kept")
@@ -173,7 +178,7 @@ def described(objects: Objects, fingerprints: Fingerprints, container: Any, name
     """What stands for a value that was read under `name`."""
     if isinstance(value, types.CodeType):
         return frame("code", fingerprints(container))
-    if name == "__kwdefaults__":
+    if name == "__kwdefaults__" and isinstance(container, types.FunctionType):
         # Which dict it is matters in one process only; what is in it is read by name.
         return frame("keyword defaults", b"" if value is None else b"\1")
     return objects.describe(value)
@@ -213,14 +218,15 @@ class Replay:
     def _read(self, edge: ReadEdge, number: int) -> bool:
         holder = self.objects.resolve(edge.holder)
         kind, container = _container(edge.place, holder)
-        if edge.place == "module" and edge.name not in container:
+        name = resolved_types(edge.name, self.objects)
+        if edge.place == "module" and name not in container:
             # It may be bound when it is first asked for.
-            read_attribute(holder, edge.name)
-        value = _value(kind, container, edge.name)
-        if digest(described(self.objects, self._fingerprints, container, edge.name, value)) != edge.found:
+            read_attribute(holder, name)
+        value = _value(kind, container, name)
+        if digest(described(self.objects, self._fingerprints, container, name, value)) != edge.found:
             return False
         self.objects.add(value, number)
-        self.edges.append(Read(kind, container, edge.label, edge.name, value))
+        self.edges.append(Read(kind, container, edge.label, name, value))
         return True
 
     def _call(self, edge: CallEdge, number: int) -> bool:
@@ -244,6 +250,8 @@ def _container(place: str, holder: Any) -> tuple[type[Place], Any]:
         return FunctionParts, holder
     if place == "bases":
         return Bases, holder
+    if place in ("list", "keys"):
+        return (Contents if place == "list" else KEYS), holder
     if place.startswith("cell "):
         index = holder.__code__.co_freevars.index(place.removeprefix("cell "))
         return Cell, holder.__closure__[index]
@@ -257,6 +265,8 @@ _NAMESPACES: dict[str, Callable[[Any], Any]] = {
     "module": lambda module: module.__dict__,
     "class": class_dict,
     "members": lambda cls: cls._member_map_,
+    "dict": lambda entries: entries,
+    "keywords": lambda bound: bound.keywords,
 }
 
 
@@ -265,6 +275,8 @@ def _value(kind: type[Place], container: Any, name: str) -> Any:
         return container.get(name, MISSING)
     if kind is Cell:
         return cell_contents(container)
+    if kind in (Contents, KEYS):
+        return tuple(container)
     if kind is Bases or name in ("__code__", "__kwdefaults__"):
         return getattr(container, name)
     return parameter_default(container, name.removeprefix("default of "))

@@ -15,7 +15,7 @@ from smelt.sessions.entries import Entry
 from smelt.sessions.fingerprints import Fingerprints
 from smelt.sessions.images import Images
 from smelt.sessions.objects import Objects, UnnamedError
-from smelt.sessions.signatures import resolved_types
+from smelt.sessions.signatures import Named, resolved_types
 
 OTHER_COMPILER = "what is kept was made by another version of smelt or of LLVM"
 OTHER_TEXT = "its own text was another"
@@ -35,7 +35,8 @@ def why_failed(entry: Entry, failed: ReadEdge | CallEdge) -> str:
     elif failed.name == "__code__":
         what, reader = f"{failed.label} changed; it is called by", entry.readers[reader].caller
     else:
-        what = f"{failed.label}.{failed.name} changed; it is read by"
+        name = "an entry" if isinstance(failed.name, Named) else failed.name
+        what = f"{failed.label}.{name} changed; it is read by"
     chain = []
     while reader >= 0:
         chain.append(entry.readers[reader].text)

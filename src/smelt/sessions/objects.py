@@ -126,7 +126,7 @@ class Objects:
         if isinstance(value, Type):
             parts = [self.describe(getattr(value, name)) for name in _field_names(kind)]
             return sequence([encode_str(kind.__name__), *parts], "type")
-        if isinstance(value, _BY_IDENTITY) or hasattr(kind, "__kernel_function__"):
+        if isinstance(value, _BY_IDENTITY) or kind in _CONTENTS or hasattr(kind, "__kernel_function__"):
             known = self._references.get(id(value))
             if known is not None:
                 return frame("known", encode(known, "a reference"))
@@ -151,6 +151,8 @@ class Objects:
 
 
 _ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
+# What is in these has edges of its own.
+_CONTENTS: dict[type, str] = {list: "list", dict: "dict"}
 _BY_IDENTITY = (type, types.FunctionType, types.ModuleType, np.ndarray)
 
 
@@ -203,18 +205,24 @@ def _containers(value: Any) -> Iterator[tuple[str, Any]]:
             yield "keyword defaults", value.__kwdefaults__
         for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
             yield f"cell {name}", cell
+    elif type(value) in _CONTENTS:
+        yield _CONTENTS[type(value)], value
     elif isinstance(value, types.ModuleType):
         yield "module", value.__dict__
     elif isinstance(value, type):
         yield "class", class_dict(value)
         if issubclass(value, enum.Enum):
             yield "members", value._member_map_
+    elif isinstance(value, functools.partial):
+        yield "keywords", value.keywords
 
 
 def _description(value: Any, describe: Callable[[Any], bytes]) -> bytes | None:
     kind = type(value)
     if isinstance(value, types.FunctionType):
         return sequence([encode_str(_module_name(value)), encode_str(value.__code__.co_qualname)], "function")
+    if kind in _CONTENTS:
+        return frame(_CONTENTS[kind], b"")
     if isinstance(value, types.ModuleType):
         return frame("module", value.__name__.encode())
     if isinstance(value, type):

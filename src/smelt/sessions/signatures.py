@@ -11,9 +11,11 @@ from smelt.types import (
     Array,
     BoundMethod,
     Constant,
+    Dict,
     Iteration,
     Kind,
     Layout,
+    List,
     Memory,
     Nothing,
     Range,
@@ -33,7 +35,7 @@ class Named(Record):
 
 
 TYPES = (
-    *(Array, BoundMethod, Constant, Iteration, Nothing, Range, Scalar, Struct, Tuple, Weak),
+    *(Array, BoundMethod, Constant, Dict, Iteration, List, Nothing, Range, Scalar, Struct, Tuple, Weak),
     *(Kind, Layout, Memory, WeakKind, Named),
 )
 """The classes that types are made of in a file."""

@@ -104,6 +104,8 @@ class Session:
         self._results_classes = results_classes
         self._most_bytes = most_bytes
         self._saved: weakref.WeakSet[Results] = weakref.WeakSet()
+        # What was found or kept here: the cache tells which changes of this process reached it.
+        self._known: weakref.WeakValueDictionary[str, types.FunctionType] = weakref.WeakValueDictionary()
         self._claims = threading.local()
 
     def __repr__(self) -> str:
@@ -133,6 +135,7 @@ class Session:
         if found is None:
             return None
         entries, replay, is_image = found
+        self._known[str(instance)] = instance.source
         code = view.code_instance(instance, replay.edges)
         code.attach(restored(view.results_class, entries[0].inferred, replay.objects))
         self._attach(code, entries, replay.objects)
@@ -164,6 +167,7 @@ class Session:
             # What was described may not be what it was compiled for, or with.
             return
         self._saved.update(results for _, results in new)
+        self._known[str(code.instance)] = code.instance.source
         folder = _folder_of(key)
         for entry in entries:
             self.directory.write(f"{folder}/{entry.name()}", encode_entry(key, entry))
@@ -268,7 +272,8 @@ class Session:
         return entry.compiler == self.fingerprints.of_compiler() and entry.own == self.fingerprints.of(instance.source)
 
     def _missed(self, instance: MethodInstance, reason: str, *, was_kept: bool = False) -> None:
-        miss = StoreMiss(str(instance), reason, was_kept)
+        text = str(instance)
+        miss = StoreMiss(text, reason, was_kept and self._known.get(text) is not instance.source)
         # It is looked for again once nobody else can be making it.
         # Other threads note theirs meanwhile.
         if miss not in tuple(self.misses):

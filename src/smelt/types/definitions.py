@@ -177,6 +177,15 @@ class Tuple(Type):
     __repr__ = __str__
 
 
+class List(Tuple):
+    """A list that was captured, which can't be changed: but for that, and what it is compared with, it is a tuple of its items."""
+
+    def __str__(self) -> str:
+        return f"[{', '.join(map(str, self.items))}]"
+
+    __repr__ = __str__
+
+
 class Struct(Type):
     """A value with named fields: of a named tuple, a frozen dataclass, or a structured dtype.
 
@@ -258,6 +267,21 @@ class Constant(Type, eq=False):
     def __str__(self) -> str:
         name = getattr(self.value, "__qualname__", None) or getattr(self.value, "__name__", None)
         return f"constant {name}" if isinstance(name, str) else f"constant {self.value!r}"
+
+    __repr__ = __str__
+
+
+class Dict(Constant, eq=False):
+    """A dict that was captured: it does not exist when a kernel runs, what is read of it does. Two are equal where it is one dict."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Dict) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return hash((Dict, id(self.value)))
+
+    def __str__(self) -> str:
+        return "dict"
 
     __repr__ = __str__
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from smelt.records import Record, field
-from smelt.types.definitions import Array, Iteration, Kind, Range, Scalar, Struct, Tuple, Type, Weak
+from smelt.types.definitions import Array, Dict, Iteration, Kind, Range, Scalar, Struct, Tuple, Type, Weak
 
 
 class TypePattern(Record):
@@ -42,4 +42,5 @@ complex_number = TypePattern("complex", lambda kind: isinstance(kind, (Scalar, W
 array = TypePattern("array", lambda kind: isinstance(kind, Array))
 tuple_like = TypePattern("tuple", lambda kind: isinstance(kind, Tuple) or (isinstance(kind, Struct) and kind.has_items))
 iteration = TypePattern("iteration", lambda kind: isinstance(kind, Iteration))
+dict_type = TypePattern("dict", lambda kind: isinstance(kind, Dict))
 range_type = TypePattern("range", lambda kind: isinstance(kind, Range))

@@ -60,9 +60,9 @@ def promote(first: Type, second: Type, *, has_doubles: bool = True) -> Type | No
     if Placeholder() in (first, second):
         other = second if first == Placeholder() else first
         return other if _has_a_zero(other) else None
-    if isinstance(first, Tuple) and isinstance(second, Tuple) and len(first.items) == len(second.items):
+    if isinstance(first, Tuple) and type(first) is type(second) and len(first.items) == len(second.items):
         items = [promote(a, b, has_doubles=has_doubles) for a, b in zip(first.items, second.items, strict=True)]
-        return Tuple(tuple(item for item in items if item is not None)) if None not in items else None
+        return type(first)(tuple(item for item in items if item is not None)) if None not in items else None
     if isinstance(first, Array) and isinstance(second, Array):
         return _common_array(first, second)
     if isinstance(first, Struct) and isinstance(second, Struct):

@@ -26,6 +26,7 @@ from smelt.types.definitions import (
     weak_int,
 )
 from smelt.types.dtypes import scalar_of_dtype
+from smelt.types.partials import is_partial, partial_type
 from smelt.types.records import field_names, field_type, is_value_class
 
 _WEAK = {bool: boolean, int: weak_int, float: weak_float, complex: weak_complex, type(None): none}
@@ -64,6 +65,9 @@ def typeof(value: Any) -> Type:
         return Constant(value)
     if is_value_class(type(value)):
         return _record_type(value)
+    if is_partial(value):
+        keywords = {name: typeof(argument) for name, argument in value.keywords.items()}
+        return partial_type(typeof(value.func), tuple(map(typeof, value.args)), keywords)
     if isinstance(value, tuple):
         return Tuple(tuple(map(typeof, value)))
     if isinstance(value, _COMPILE_TIME):

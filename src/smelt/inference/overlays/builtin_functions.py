@@ -21,6 +21,7 @@ from smelt.types import (
     Array,
     Constant,
     Iteration,
+    List,
     Nothing,
     Range,
     Scalar,
@@ -36,7 +37,7 @@ from smelt.types import (
     weak_float,
     weak_int,
 )
-from smelt.types.patterns import array, integer, iteration, number, range_type, real, tuple_like
+from smelt.types.patterns import array, dict_type, integer, iteration, number, range_type, real, tuple_like
 
 
 def define(table: MethodTable) -> None:
@@ -57,6 +58,7 @@ def define(table: MethodTable) -> None:
     add_method(table, complex, (number,), Primitive(_complex))
     add_method(table, complex, (real, real), Primitive(_complex_of_parts))
     add_method(table, len, (tuple_like,), Primitive(_tuple_length))
+    add_method(table, len, (dict_type,), Primitive(_dict_length))
     add_method(table, len, (array,), Primitive(_array_length))
     add_method(table, len, (range_type,), Primitive(_range_length))
     for signature in ((integer,), (integer, integer), (integer, integer, integer)):
@@ -70,7 +72,7 @@ def define(table: MethodTable) -> None:
     add_method(table, any, (tuple_like,), Primitive(_any_or_all("or", start=False)))
     add_method(table, all, (tuple_like,), Primitive(_any_or_all("and", start=True)))
     add_method(table, isinstance, (Any, Any), Primitive(_isinstance))
-    for kind in (tuple_like, range_type, iteration):
+    for kind in (tuple_like, range_type, iteration, dict_type):
         add_method(table, tuple, (kind,), Primitive(_tuple))
     add_method(table, print, (Variadic(Any),), Primitive(texts.infer_print))
     add_method(table, str, (Any,), Primitive(texts.infer_str))
@@ -168,6 +170,10 @@ def _tuple_length(context: Any, operands: tuple[Operand, ...], node: untyped.Nod
     return constant(len(context.builder.parts(operands[0])))
 
 
+def _dict_length(context: Any, operands: tuple[Operand, ...], node: untyped.Node) -> Operand:
+    return constant(len(context.items_of(operands[0], node)))
+
+
 def _array_length(context: Any, operands: tuple[Operand, ...], node: untyped.Node) -> Operand:
     (operand,) = operands
     if operand.type.dimensions == 0:  # type: ignore[attr-defined]
@@ -244,7 +250,7 @@ def _is_instance(kind: Type, cls: type) -> bool:
     if isinstance(kind, Struct) and kind.python_class is not None:
         return issubclass(kind.python_class, cls)
     if isinstance(kind, Tuple):
-        return issubclass(tuple, cls)
+        return issubclass(list if isinstance(kind, List) else tuple, cls)
     if isinstance(kind, Nothing):
         return cls is type(None) or cls is object
     if is_number(kind):

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 
 from smelt.compiler.texts import WORD_BYTES, Template, filled, words_of
 from smelt.targets.metal.artifact import arguments_index, failure_in, kernel_state, state_index
+from smelt.targets.metal.devices.dispatches import MOST_BYTES_COPIED
 from smelt.targets.metal.devices.host_memory import Place
 from smelt.targets.metal.devices.protocol import Buffer, CommandBuffer, Device, Encoder, Pipeline, Queue, Sizes
 from smelt.targets.metal.pipelines import RelocationTable
 from smelt.targets.metal.results import MetalResults
 
-_MOST_BYTES_COPIED = 4096
 _MEMORY_ALIGNMENT = 16
 _PRINT_HEAD = struct.Struct("<II")
 
@@ -78,7 +78,7 @@ class Dispatch:
                     sys.stdout.write(text)
 
     def _set(self, encoder: Encoder, data: bytes, index: int) -> None:
-        if len(data) <= _MOST_BYTES_COPIED:
+        if len(data) <= MOST_BYTES_COPIED:
             encoder.set_bytes(data, index)
         else:
             encoder.set_buffer(self._filled(data), 0, index)

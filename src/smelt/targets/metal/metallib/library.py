@@ -7,7 +7,6 @@ Metal.jl (https://github.com/JuliaGPU/Metal.jl) and MetalLibraryArchive (https:/
 
 from __future__ import annotations
 
-import difflib
 import struct
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -218,6 +217,8 @@ class Library:
                 return function
         names = [function.name for function in self.functions]
         if len(names) > _MOST_NAMES:
+            import difflib  # noqa: PLC0415 - seldom needed
+
             similar = difflib.get_close_matches(name, names, _MOST_NAMES)
             named = [*similar, *(other for other in names if other not in similar)][:_MOST_NAMES]
             more = f" and {len(names) - len(named)} more"

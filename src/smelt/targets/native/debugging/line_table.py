@@ -14,7 +14,6 @@ from smelt.targets.native.machine_code.elf import ObjectFile
 
 _SECTION = ".debug_line"
 _VERSION = 4
-_ADDRESS_BYTES = 8
 
 
 class Line(NamedTuple):

@@ -66,7 +66,7 @@ class BinaryArchive:
         written = contents[_DIGEST_BYTES:]
         found = None
         if hashlib.sha256(written).digest() == contents[:_DIGEST_BYTES]:
-            with tempfile.TemporaryDirectory() as folder:
+            with contextlib.suppress(OSError), tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "archive"
                 path.write_bytes(written)
                 found = self._opened(path)

@@ -34,7 +34,9 @@ def frameworks() -> Frameworks:
     try:
         found = Frameworks(*map(importlib.import_module, ("objc", "Foundation", "Metal", "dispatch")))
     except ImportError as error:
-        raise DeviceError(f"Metal devices of macOS need pyobjc ({error}): pip install 'smelt[metal]'") from None
+        raise DeviceError(
+            f"Metal devices of macOS need pyobjc ({error}): pip install pyobjc-framework-Metal pyobjc-framework-libdispatch"
+        ) from None
     # pyobjc says of this pointer neither that it goes in nor how much it points to.
     found.objc.registerMetaDataForSelector(
         b"MTLFunctionConstantValues",

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from smelt.targets.metal.air.kernels import THREADGROUP_SPACE
-from smelt.targets.metal.devices.dispatches import check_dispatch
+from smelt.targets.metal.devices.dispatches import MOST_BYTES_COPIED, check_dispatch
 from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.devices.macos.objective_c import description
 from smelt.targets.metal.devices.protocol import Sizes
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 _ZERO_BYTES = 1 << 16
 """How many zeros a kernel finds in a buffer that is not bound."""
-
-_MOST_BYTES_COPIED = 4096
-"""What setBytes takes at most."""
 
 _THREADGROUP_ALIGNMENT = 16
 """What the length of threadgroup memory has to be a multiple of."""
@@ -104,8 +101,8 @@ class MacosEncoder:
 
     def set_bytes(self, data: bytes, index: int) -> None:
         """Bind the buffer at an index to a copy of some bytes. Raises `DeviceError` for more than 4096."""
-        if len(data) > _MOST_BYTES_COPIED:
-            self._refuse(f"{len(data)} bytes for buffer {index}: at most {_MOST_BYTES_COPIED} are copied, use a buffer")
+        if len(data) > MOST_BYTES_COPIED:
+            self._refuse(f"{len(data)} bytes for buffer {index}: at most {MOST_BYTES_COPIED} are copied, use a buffer")
         self._bound.add(index)
         self._handle.setBytes_length_atIndex_(data, len(data), index)
 

@@ -7,13 +7,14 @@ What a kernel needs that is not known here is named when its pipeline is made.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from smelt.targets.metal.air.kernels import THREADGROUP_SPACE
 from smelt.targets.metal.air.program import Pointer
 from smelt.targets.metal.air.sizes import size_in_bytes
 from smelt.targets.metal.devices.descriptions import describe
+from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.devices.function_constants import values_of_constants
 from smelt.targets.metal.devices.software.artifacts import KernelSource
 from smelt.targets.metal.devices.software.literals import literal_of
@@ -54,7 +55,14 @@ class SoftwareDevice:
         return SoftwarePipeline(self, self._runtime, self.settings, source)
 
     def with_settings(self, **settings: Any) -> SoftwareDevice:
-        """Another device of that name, with some of the settings changed: `checks`, `seconds`, `show`, see `Settings`."""
+        """Another device of that name, with some of the settings changed: `checks`, `seconds`, `show`, see `Settings`.
+
+        Raises `DeviceError` for settings that there aren't.
+        """
+        there = [one.name for one in fields(self.settings)]
+        unknown = [name for name in settings if name not in there]
+        if unknown:
+            raise DeviceError(f"{self.name} has no {', '.join(unknown)}; its settings are {', '.join(there)}")
         return SoftwareDevice(self.name, self._runtime, replace(self.settings, **settings))
 
     def queue(self) -> SoftwareQueue:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from smelt.compiler.threadgroups import MOST_THREADS, SIMD_WIDTH
 from smelt.targets.metal.air.kernels import THREADGROUP_SPACE, Buffer, Kernel
 from smelt.targets.metal.devices.errors import DeviceError, DeviceWarning
 from smelt.targets.metal.devices.protocol import Sizes
@@ -34,9 +35,6 @@ from smelt.targets.native.words import (
 )
 
 ENTRY = "run"
-
-MOST_THREADS = 1024
-SIMD_WIDTH = 32
 
 CONSTANT_SPACE = 2
 

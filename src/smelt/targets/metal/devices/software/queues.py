@@ -13,12 +13,9 @@ from typing import Any, NamedTuple, NoReturn, Protocol
 import numpy as np
 
 from smelt.targets.metal.air.kernels import Kernel
-from smelt.targets.metal.devices.dispatches import check_dispatch
+from smelt.targets.metal.devices.dispatches import MOST_BYTES_COPIED, check_dispatch
 from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.devices.protocol import Pipeline, Sizes
-
-MOST_BYTES_COPIED = 4096
-"""What Metal's setBytes takes at most."""
 
 _ALIGNMENT = 256
 """At least what any buffer of Metal's is aligned to."""

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Captured lists and dicts: what kernels read of them, and that a change of them is noticed at the next launch."""
+
+from __future__ import annotations
+
+import enum
+
+import numpy as np
+import pytest
+
+import smelt
+
+
+class Mode(enum.Enum):
+    FAST = 1
+    SLOW = 2
+
+
+def doubled(v):
+    return v * 2
+
+
+arrays = [np.arange(3.0), np.arange(4.0)]
+functions = [doubled, abs]
+rows = [[1.0, 2.0], [3.0]]
+many = list(range(65))
+odd = [1, {2}]
+by_mode = {Mode.FAST: 1.5, Mode.SLOW: 2.5, (1, "a"): 7, None: 5, "f": doubled, "list": [4, 5], "other": object()}
+
+
+def ask(table, key):
+    return table[key]
+
+
+def total(values, start=0):
+    return sum(values, start)
+
+
+def with_default(v, scales=[2.0, 3.0]):  # noqa: B006 - it is never changed
+    return v * scales[1]
+
+
+def reads(out, n):
+    out[0] = arrays[0][n] + arrays[1][-1] + functions[0](n) + functions[1](-n)
+    out[1] = rows[1][0] + sum([sum(row) for row in rows]) + rows[0][n - 2]
+    out[2] = by_mode[Mode.FAST] + by_mode[1, "a"] + by_mode[None] + by_mode["f"](n) + by_mode["list"][1]
+    out[3] = ask(by_mode, Mode.SLOW) + total(rows[0]) + total(rows[0], start=n) + with_default(n)
+    out[4] = by_mode.get("nothing") is None
+    out[5] = isinstance(rows, list) + 2 * isinstance(rows, tuple) + 4 * isinstance(by_mode, dict)
+    out[6] = tuple(rows[0]) == (1.0, 2.0)
+    table = by_mode
+    out[7] = table["list"][0] if "list" in table else 0
+
+
+def test_what_is_read_is_what_python_reads():
+    in_kernel, in_python = np.zeros(8), np.zeros(8)
+    smelt.kernel(reads)[1](in_kernel, 2)
+    reads(in_python, 2)
+    np.testing.assert_array_equal(in_kernel, in_python)
+
+
+weights = [1.5, 2.5, 3.5]
+rates = {"a": 1.5, "b": 2.5}
+
+
+@smelt.kernel
+def weighted(out):
+    out[0] = 0.0
+    for weight in weights:
+        out[0] += weight
+    out[1] = rates["a"] + ("c" in rates)
+
+
+LIST_CHANGES = {
+    "an item": (lambda: weights.__setitem__(0, 9.5), 1),
+    "one more": (lambda: weights.append(4.5), 1),
+    "none": (lambda: weights.clear(), 1),
+    "another order": (lambda: weights.sort(reverse=True), 1),
+    "an equal constant": (lambda: weights.__setitem__(0, float("1.5")), 0),
+    "grown and as before": (lambda: (weights.extend(many), weights.__delitem__(slice(3, None))), 0),
+    "an entry": (lambda: rates.update(a=9.5), 1),
+    "an equal entry": (lambda: rates.update(a=float("1.5")), 0),
+    "an entry that is not read": (lambda: rates.update(b=9.5), 0),
+    "an entry that was not there": (lambda: rates.update(c=9.5), 1),
+}
+
+
+@pytest.mark.parametrize(("change", "compilations"), LIST_CHANGES.values(), ids=LIST_CHANGES)
+def test_a_change_is_noticed_by_compiled_launches(change, compilations, monkeypatch):
+    monkeypatch.setitem(globals(), "weights", [1.5, 2.5, 3.5])
+    monkeypatch.setitem(globals(), "rates", {"a": 1.5, "b": 2.5})
+    out, launch = np.zeros(2), weighted.over(1)
+    for _ in range(5):
+        launch(out)
+    assert out.tolist() == [7.5, 1.5]
+    before = smelt.stats()
+    change()
+    for _ in range(5):
+        launch(out)
+        assert out.tolist() == [sum(weights), rates["a"] + ("c" in rates)]
+    after = smelt.stats()
+    made = after.compilations - before.compilations + after.store_hits - before.store_hits
+    assert made == compilations
+
+
+def test_what_was_done_to_a_list_while_a_kernel_was_not_launched_is_seen():
+    out, launch = np.zeros(2), weighted.over(1)
+    for value in range(20):
+        weights[:] = [float(value)] * (value % 4)
+        launch(out)
+        assert out[0] == sum(weights)
+
+
+def shown(out):
+    print(weights, [1.0][0] if out[0] > 5 else rates["b"])  # noqa: T201 - what is tested
+
+
+def test_a_list_is_printed_as_one(capsys, monkeypatch):
+    monkeypatch.setitem(globals(), "weights", [1.5, 2, True])
+
+    @smelt.kernel
+    def show(out):
+        print(weights)  # noqa: T201 - what is tested
+        out[0] = 1
+
+    show[1](np.zeros(1))
+    assert capsys.readouterr().out == "[1.5, 2, True]\n"
+
+
+def too_many(out):
+    out[0] = many[0]
+
+
+def with_a_set(out):
+    out[0] = odd[0]
+
+
+def keyed_by_an_array(out):
+    out[0] = by_mode[out[0]]
+
+
+def called(out):
+    out[0] = by_mode(1)
+
+
+def with_an_object(out):
+    out[0] = by_mode["other"]
+
+
+def joined(out):
+    out[0] = (rows + (1,))[0]
+
+
+def got(out):
+    out[0] = by_mode.get()
+
+
+def printed(out):
+    print(by_mode)  # noqa: T201 - what is tested
+    out[0] = 1
+
+
+def removed(out):
+    by_mode.clear()
+    out[0] = 1
+
+
+@pytest.mark.parametrize(
+    ("function", "message", "help"),
+    [
+        (too_many, "a kernel can't use a list of 65 items", "use a tuple, or a NumPy array"),
+        (with_a_set, "a kernel can't use a set", ""),
+        (keyed_by_an_array, "a dict is indexed with constants, not a float64", "use an array, or if and elif"),
+        (called, "a dict can't be called", ""),
+        (with_an_object, "a kernel can't use a", ""),
+        (joined, r"bad operands for \+", ""),
+        (got, r"dict.get can't be called with 0 arguments", ""),
+        (printed, "a kernel can't print a dict", ""),
+        (removed, "a kernel can read a captured dict, not change it: there is no clear", "collect values in an array"),
+    ],
+)
+def test_what_is_refused(function, message, help):  # noqa: A002
+    with pytest.raises(smelt.KernelError, match=message) as caught:
+        smelt.kernel(function)[1](np.zeros(2))
+    assert help in caught.value.help
