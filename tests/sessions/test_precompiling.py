@@ -172,12 +172,13 @@ def test_a_damaged_image_costs_a_compilation_and_a_warning_at_most(precompiled, 
     image = tmp_path / "copy/package/smelt.image"
     whole = image.read_bytes()
     image.write_bytes(whole[: len(whole) // 2])
-    # What is whole in the first half is still found there.
-    found = use(tmp_path / "copy")[2]
-    assert found < 2
+    # What is whole in the first half is still found there; an entry may be, and its artifact not.
+    compilations, _, found, *_ = use(tmp_path / "copy")
+    assert compilations >= 1
+    assert compilations + found >= 2
     image.write_bytes(b"")
-    compilations, _, *hits, _ = json.loads(run(tmp_path / "copy", "-W", "default", "use.py"))
-    assert (compilations, hits) == (found, [0, 2 - found])
+    compilations_then, _, *hits, _ = json.loads(run(tmp_path / "copy", "-W", "default", "use.py"))
+    assert (compilations_then, hits) == (2 - compilations, [0, compilations])
 
 
 def test_an_image_in_an_archive_serves(precompiled, tmp_path):

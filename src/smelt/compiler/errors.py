@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import copyreg
 from typing import TYPE_CHECKING, Any
 
 from smelt.caching import SmeltError
@@ -61,11 +60,15 @@ class KernelError(SmeltError, TypeError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """How it comes from another process, such as those of `smelt precompile`: what it shows, without its source."""
-        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined] - not in its stubs
+        return _without_source, (type(self), *self.args), vars(self)
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows in place of the way through the compiler."""
         return [f"{type(self).__name__}: {self}"]
+
+
+def _without_source(cls: type[KernelError], message: str) -> KernelError:
+    return cls.__new__(cls, message)
 
 
 def excerpt_of(source: FunctionSource, line: int, column: int, end_line: int, end_column: int) -> str:
