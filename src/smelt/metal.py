@@ -43,7 +43,7 @@ _DEFAULT_GROUP = 256
 
 
 def library(
-    source: str | os.PathLike[str] | bytes, device: Device | str | None = None, **settings: Any
+    source: str | os.PathLike[str] | bytes | bytearray | memoryview, device: Device | str | None = None, **settings: Any
 ) -> MetalLibrary:
     """Open a metallib: the path of a file, or its bytes. Without a device, on the machine's, or on one in software if it has none.
 
@@ -56,7 +56,7 @@ def library(
     Raises `OSError` for a file that can't be read, `MetallibError` for what is no metallib, `LaunchError` for no such device and for one
     that is not Metal's, `DeviceError` for settings that the device hasn't.
     """
-    data = source if isinstance(source, bytes) else Path(source).read_bytes()
+    data = bytes(source) if isinstance(source, (bytes, bytearray, memoryview)) else Path(source).read_bytes()
     if settings and device is None:
         device = "metal:software"
     chosen: Device = known_devices().default_metal if device is None else known_devices().of(device)

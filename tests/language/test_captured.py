@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import enum
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -16,6 +17,11 @@ class Mode(enum.Enum):
     SLOW = 2
 
 
+@dataclass(frozen=True)
+class Key:
+    number: int
+
+
 def doubled(v):
     return v * 2
 
@@ -26,6 +32,8 @@ rows = [[1.0, 2.0], [3.0]]
 many = list(range(65))
 odd = [1, {2}]
 pair = (1, 2)
+around = [1]
+around.append(around)
 by_mode = {Mode.FAST: 1.5, Mode.SLOW: 2.5, (1, "a"): 7, None: 5, "f": doubled, "list": [4, 5], "other": object()}
 
 
@@ -124,6 +132,18 @@ def test_a_list_is_printed_as_one(capsys, monkeypatch):
     assert capsys.readouterr().out == "[1.5, 2, True]\n"
 
 
+def test_an_index_out_of_range_raises_what_python_does():
+    @smelt.kernel
+    def item(out, n):
+        out[0] = rows[0][n]
+
+    out = np.zeros(1)
+    item[1](out, -1)
+    assert out[0] == 2
+    with pytest.raises(IndexError, match="list index out of range"):
+        item[1](out, 2)
+
+
 def too_many(out):
     out[0] = many[0]
 
@@ -157,6 +177,18 @@ def printed(out):
     out[0] = 1
 
 
+def beyond(out):
+    out[0] = rows[2][0]
+
+
+def of_itself(out):
+    out[0] = around[0]
+
+
+def keyed_by_a_record(out):
+    out[0] = by_mode[Key(1)]
+
+
 def removed(out):
     by_mode.clear()
     out[0] = 1
@@ -173,6 +205,9 @@ def removed(out):
         (joined, r"bad operands for \+", ""),
         (got, r"dict.get can't be called with 0 arguments", ""),
         (printed, "a kernel can't print a dict", ""),
+        (beyond, "index 2 is out of range for a list of 2", ""),
+        (of_itself, "a list that holds itself", "use a tuple"),
+        (keyed_by_a_record, r"a kernel can't look up a Key\(.*\) in a dict", "use strings, numbers"),
         (removed, "a kernel can read a captured dict, not change it: there is no clear", "collect values in an array"),
     ],
 )

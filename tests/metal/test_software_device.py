@@ -66,6 +66,8 @@ def test_a_file_is_opened_as_well(air, tmp_path):
     assert opened.functions == ("nothing",)
     opened.function("nothing")({}, threads=3)
     assert repr(opened) == "<metallib of 1 functions on metal:software>"
+    for same in (data, bytearray(data), memoryview(data)):
+        assert smelt.metal.library(same).functions == opened.functions
 
 
 def read_only():

@@ -13,7 +13,7 @@ from smelt.caching.contents import read_item, read_items, read_keys
 from smelt.inference.context import Context
 from smelt.ir import untyped
 from smelt.ir.builder import Operand, constant, make_tuple
-from smelt.types import BoundMethod, Dict, List, Tuple
+from smelt.types import BoundMethod, Dict, List, Struct, Tuple
 
 _MOST_ITEMS = 64
 _METHODS = {"get": dict.get, "keys": dict.keys, "values": dict.values, "items": dict.items}
@@ -29,7 +29,10 @@ def captured_list(context: Context, container: list[Any], node: untyped.Node) ->
             node,
             help="use a tuple, or a NumPy array",
         )
-    items = tuple(context.constant(item, node) for item in found)
+    try:
+        items = tuple(context.constant(item, node) for item in found)
+    except RecursionError:
+        raise context.error("a list that holds itself can't be used in a kernel", node, help="use a tuple") from None
     return Operand(List(tuple(item.type for item in items)), parts=items)
 
 
@@ -89,12 +92,15 @@ def _read(context: Context, operand: Operand, key: Any, node: untyped.Node) -> A
 
 
 def _known_key(context: Context, key: Operand, node: untyped.Node) -> Any:
+    if isinstance(key.type, (Dict, Struct)):
+        # The hash of a record may be computed by its class, from anything.
+        raise context.error(
+            f"a kernel can't look up a {key.type} in a dict",
+            node,
+            help="use strings, numbers or members of enumerations as keys",
+        )
     if key.is_constant:
-        known = key.known
-        # Its hash may be computed by a class of the program, from anything.
-        if isinstance(key.type, Dict):
-            raise context.error("a dict can't be a key", node)
-        return known
+        return key.known
     if isinstance(key.type, Tuple) and not isinstance(key.type, List) and key.parts is not None:
         return tuple(_known_key(context, part, node) for part in key.parts)
     raise context.error(
@@ -108,6 +114,6 @@ def _name_of(node: untyped.Node, otherwise: str) -> str:
     """What a list or dict is called in the program, as far as it can be seen where it is read."""
     for inner in (node, getattr(node, "value", None), getattr(getattr(node, "function", None), "value", None)):
         name = getattr(inner, "name", None)
-        if isinstance(name, str) and not isinstance(inner, untyped.Attribute | untyped.Call):
+        if isinstance(name, str):
             return name
     return otherwise

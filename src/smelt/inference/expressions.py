@@ -338,13 +338,16 @@ class ExpressionInference(ArrayInference):
 
     def _item(self, operand: Operand, place: Operand, node: untyped.Node) -> Operand:
         parts = self.builder.parts(operand)
+        what = "list" if isinstance(operand.type, List) else "tuple"
         if place.is_constant and isinstance(place.known, int):
             if -len(parts) <= place.known < len(parts):
                 return parts[place.known]
-            raise self.error(f"index {place.known} is out of range for a tuple of {len(parts)}", node)
-        return self._item_chosen_at_run_time(parts, operators.as_index(self, place, node), node)
+            raise self.error(f"index {place.known} is out of range for a {what} of {len(parts)}", node)
+        return self._item_chosen_at_run_time(parts, operators.as_index(self, place, node), what, node)
 
-    def _item_chosen_at_run_time(self, parts: tuple[Operand, ...], place: Operand, node: untyped.Node) -> Operand:
+    def _item_chosen_at_run_time(
+        self, parts: tuple[Operand, ...], place: Operand, what: str, node: untyped.Node
+    ) -> Operand:
         builder = self.builder
         common, converted = builder.promoted(*parts) if parts else (None, ())
         if common is None:
@@ -356,7 +359,7 @@ class ExpressionInference(ArrayInference):
         index = builder.emit("select", (builder.emit("lt", (index, zero)), wrapped, index), weak_int)
         inside = builder.emit("and", (builder.emit("ge", (index, zero)), builder.emit("lt", (index, count))))
         if self.is_checked:
-            builder.do("check", (inside,), error="IndexError", message="tuple index out of range")
+            builder.do("check", (inside,), error="IndexError", message=f"{what} index out of range")
         if len(parts) > _MOST_CHOICES and all(part.is_constant for part in parts):
             return Operand(common, builder.emit("table", (index,), common, items=tuple(part.known for part in parts)))
         chosen = builder.value(converted[-1])
