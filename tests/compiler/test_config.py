@@ -66,6 +66,12 @@ def test_the_processor_affects_no_inference():
     assert other.owner() == CompilerConfig().owner()
 
 
+@pytest.mark.parametrize("option", ["boundscheck", "fastmath"])
+def test_what_is_on_or_off_is_a_bool(option):
+    with pytest.raises(ValueError, match=f"{option} is True or False, not 'yes'"):
+        CompilerConfig(**{option: "yes"})
+
+
 @pytest.mark.parametrize("level", [-1, 4, "3", None])
 def test_an_optimisation_level_that_there_is_not_is_refused(level):
     with pytest.raises(ValueError, match="opt_level is 0, 1, 2 or 3"):

@@ -84,6 +84,9 @@ class CompilerConfig(Record):
     name: str | None = _field(None, Enters.KEY)
 
     def __post_init__(self) -> None:
+        for name in ("boundscheck", "fastmath"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} is True or False, not {getattr(self, name)!r}")  # noqa: TRY004 - as for the others
         if self.opt_level not in (0, 1, 2, 3):
             raise ValueError(f"opt_level is 0, 1, 2 or 3, not {self.opt_level!r}")
         if self.debug_level not in (0, 1, 2):
