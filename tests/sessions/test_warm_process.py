@@ -37,7 +37,17 @@ print(json.dumps([sorted(set(sys.modules) - before), smelt.stats().compilations]
 # Of the standard library, beside what NumPy imports itself.
 EXPECTED = {
     *("__future__", "_blake2", "atexit", "ctypes", "_ctypes", "fcntl", "gc", "inspect", "mmap", "threading"),
-    *("importlib._abc", "importlib.util", "ctypes._endian", "_struct", "struct", "posixpath", "typing", "contextlib"),
+    *(
+        "importlib._abc",
+        "importlib.util",
+        "ctypes._endian",
+        "ctypes._layout",
+        "_struct",
+        "struct",
+        "posixpath",
+        "typing",
+        "contextlib",
+    ),
 }
 
 # The compiler, what only an error or a command needs, and what launches on other devices.

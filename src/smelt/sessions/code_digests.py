@@ -16,6 +16,9 @@ from smelt.caching.encoding import encode, encode_int, encode_str, frame, sequen
 
 _VERSION = sys.implementation.cache_tag or sys.version
 
+_CO_METHOD = 0x8000000
+"""From Python 3.14 on: that it was defined in the body of a class, which is no part of what it does."""
+
 
 def code_digest(code: CodeType) -> bytes:
     """The digest of a code object: 32 bytes."""
@@ -23,7 +26,7 @@ def code_digest(code: CodeType) -> bytes:
 
 
 def _encode_code(code: CodeType) -> bytes:
-    numbers = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
+    numbers = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags & ~_CO_METHOD)
     names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
     return sequence(
         [
