@@ -141,3 +141,36 @@ def test_what_was_precompiled_for_a_system_serves_without_a_compiler(folder, tmp
     assert (found["compilations"], found["inferences"], found["image_hits"], found["links"]) == (0, 0, 2, 3)
     # The device in software makes machine code of it.
     assert set(found["compiler"]) <= {"smelt.lowering"}
+
+
+LIBRARY = """
+import json, math
+import numpy as np
+import smelt
+import smelt._wiring
+
+written, backend = [], smelt._wiring._backend("metal")
+bitcode = backend.bitcode
+backend.bitcode = lambda job, lowered: written.append(lowered.name) or bitcode(job, lowered)
+
+
+@smelt.kernel
+def {name}(counted, n):
+    i = smelt.grid(1)
+    counted[i] = math.comb(n[i], 2) + {more}
+
+
+counted = np.zeros(4, np.int64)
+{name}[4](counted, np.arange(4))
+print(json.dumps([len(written), smelt.stats().compilations, counted.tolist()]))
+"""
+
+
+def test_the_functions_of_the_runtime_library_are_compiled_for_metal_once_for_all_processes(tmp_path):
+    (tmp_path / "first.py").write_text(LIBRARY.format(name="pairs", more=0))
+    (tmp_path / "later.py").write_text(LIBRARY.format(name="others", more=7))
+    written, *first = json.loads(run(tmp_path, "first.py", SMELT_DEVICE="metal:software"))
+    assert written > 0
+    assert first == [1, [0, 0, 1, 3]]
+    # Another kernel, which has to be compiled; what it calls of the library was kept.
+    assert json.loads(run(tmp_path, "later.py", SMELT_DEVICE="metal:software")) == [0, 1, [7, 7, 8, 10]]
