@@ -502,7 +502,7 @@ def test_elsewhere_there_are_no_devices(monkeypatch):
     monkeypatch.setitem(sys.modules, "objc", None)
     monkeypatch.setattr(sys, "platform", "darwin")
     assert devices_of_system() == ()
-    with pytest.raises(smelt.metal.DeviceError, match=r"need pyobjc \(.*\): pip install 'smelt\[metal\]'"):
+    with pytest.raises(smelt.metal.DeviceError, match=r"need pyobjc \(.*\): pip install pyobjc-framework-Metal"):
         bridge.frameworks()
 
 
