@@ -29,11 +29,17 @@ def captured_list(context: Context, container: list[Any], node: untyped.Node) ->
             node,
             help="use a tuple, or a NumPy array",
         )
-    try:
-        items = tuple(context.constant(item, node) for item in found)
-    except RecursionError:
-        raise context.error("a list that holds itself can't be used in a kernel", node, help="use a tuple") from None
+    if _holds_itself(container):
+        raise context.error("a list that holds itself can't be used in a kernel", node, help="use a tuple")
+    items = tuple(context.constant(item, node) for item in found)
     return Operand(List(tuple(item.type for item in items)), parts=items)
+
+
+def _holds_itself(container: list[Any], *around: list[Any]) -> bool:
+    """Whether a list is in itself, or in `around`, the lists that it is in."""
+    around = (*around, container)
+    lists = [item for item in container if type(item) is list]
+    return any(any(item is one for one in around) or _holds_itself(item, *around) for item in lists)
 
 
 def keys(context: Context, operand: Operand, node: untyped.Node) -> Operand:
