@@ -19,6 +19,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
 _lock = threading.RLock()
 
@@ -94,6 +95,24 @@ def tidy_up(action: Callable[[], None]) -> None:
             _lock.release()
 
 
+_held_over_forks: list[Any] = []
+
+
+def hold_over_forks(lock: Any) -> None:
+    """Have forks wait for `lock`, which is reentrant, after that of this module, so that nobody holds it in the child."""
+    _held_over_forks.append(lock)
+
+
+def _before_fork() -> None:
+    for lock in (_lock, *_held_over_forks):
+        lock.acquire()
+
+
+def _after_fork() -> None:
+    for lock in (*reversed(_held_over_forks), _lock):
+        lock.release()
+
+
 if hasattr(os, "register_at_fork"):
-    # The forking thread takes the lock, so that no other one is changing anything while memory is copied.
-    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+    # So that the child finds everything whole.
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from smelt.caching import CacheView, CodeInstance, LookupTable, MethodInstance, Results
+from smelt.caching.locking import hold_over_forks
 from smelt.compiler.config import NATIVE, CompilerConfig, CompilerJob
 from smelt.compiler.jobs import Jobs, lock_of
 from smelt.compiler.restrictions import Restrictions
@@ -22,6 +23,7 @@ from smelt.ir.typed import Function, Role
 from smelt.lowering import LinkedFunction, LoweredModule, lower_module
 from smelt.lowering.debugging import DebugInformation
 from smelt.lowering.function import FunctionLowering
+from smelt.lowering.llvm import lock_of_calls
 from smelt.types import Type
 
 
@@ -208,3 +210,7 @@ def typed_function(code: CodeInstance) -> Function:
 def passed_types(code: CodeInstance) -> tuple[Type, ...]:
     """The types of what is passed to a kernel when it runs: its arguments, and the arrays that it captured."""
     return tuple(parameter.type for parameter in typed_function(code).parameters)
+
+
+if (lock := lock_of_calls()) is not None:
+    hold_over_forks(lock)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -138,3 +139,20 @@ def _without_lock(name: str) -> Any:
     unlocked = getattr(ctypes.CDLL(path), name)
     unlocked.argtypes, unlocked.restype = locked.argtypes, locked.restype
     return unlocked
+
+
+def lock_of_calls() -> Any:
+    """The lock that llvmlite holds around each of its calls, to be held over forks: whoever waits for it in a child would wait for ever.
+
+    None if this release has none.
+    """
+    return getattr(llvm.ffi.lib._lock, "_lock", None)  # noqa: SLF001 - what llvmlite gives no other way to
+
+
+def _after_fork_in_child() -> None:
+    # Another thread may have been in `initialise`.
+    _initialising._at_fork_reinit()  # type: ignore[attr-defined]  # noqa: SLF001 - as the standard library does with its own
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
