@@ -362,3 +362,33 @@ def test_a_fork_inside_of_linking():
         wait_for(child[0])
         print("done")
     """)
+
+
+def test_a_lock_that_is_held_over_forks_is_free_in_the_child():
+    run("""
+        from smelt.caching.locking import hold_over_forks
+
+        lock, ended, begun = threading.RLock(), threading.Event(), threading.Event()
+        hold_over_forks(lock)
+
+        def hold_it_nearly_always():
+            while not ended.is_set():
+                with lock:
+                    begun.set()
+                    for _ in range(1000):
+                        pass
+
+        thread = threading.Thread(target=hold_it_nearly_always)
+        thread.start()
+        assert begun.wait(LIMIT_SECS)
+
+        def in_child():
+            assert lock.acquire(timeout=5)
+
+        for _ in range(5):
+            wait_for(fork(in_child))
+        ended.set()
+        thread.join()
+        assert lock.acquire(blocking=False)
+        print("done")
+    """)
