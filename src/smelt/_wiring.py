@@ -309,12 +309,12 @@ def stats() -> Stats:
     """A snapshot of the counters of this process."""
     counts, kept = jobs().cache.counts, session()
     return Stats(
-        compilations=driver().compilations if driver.cache_info().currsize else 0,
+        compilations=driver().compilations.value if driver.cache_info().currsize else 0,
         inferences=counts.made,
-        memory_hits=jobs().memory_hits,
-        image_hits=kept.image_hits,
-        store_hits=kept.store_hits,
-        links=jobs().links,
+        memory_hits=jobs().memory_hits.value,
+        image_hits=kept.image_hits.value,
+        store_hits=kept.store_hits.value,
+        links=jobs().links.value,
         invalidations=counts.invalidated,
         llvm_loaded="llvmlite.binding" in sys.modules,
     )

@@ -101,7 +101,7 @@ def test_a_list_that_has_moved_is_not_taken_for_where_it_was():
         assert not is_equal(words)
 
 
-@pytest.mark.skipif(not is_cpython, reason="lists are laid out otherwise")
+@pytest.mark.skipif(not is_cpython, reason="this is not CPython, whose lists alone are compared where they lie")
 def test_lists_are_laid_out_as_expected():
     assert contents._has_items() == (object.__basicsize__ == 16)
 

@@ -314,6 +314,19 @@ def test_one_listener_s_error_keeps_nothing_from_the_others(bench):
     assert kinds(heard) == [Miss, Made]
 
 
+def test_of_the_errors_of_several_listeners_an_interrupt_is_raised_and_tells_of_the_others(bench):
+    def interrupt(event):
+        if isinstance(event, Made):
+            raise KeyboardInterrupt
+
+    bench.cache.subscribe(raise_at(Made))
+    bench.cache.subscribe(interrupt)
+    bench.define("f")
+    with pytest.raises(KeyboardInterrupt) as raised:
+        bench.compile("f")
+    assert raised.value.__notes__ == ["another listener raised ListenerError('Made')"]
+
+
 def test_who_has_unsubscribed_hears_nothing_more_and_the_others_do(bench, events):
     heard = []
     unsubscribe = bench.cache.subscribe(heard.append)

@@ -24,7 +24,10 @@ def run(name: str, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.skipif(not object_layouts.are_as_expected(), reason="this Python has no compiled launches")
+@pytest.mark.skipif(
+    not object_layouts.are_as_expected(),
+    reason="the objects of this Python or NumPy are laid out as no compiled launch expects",
+)
 def test_that_of_warm_launches_has_a_table_for_each_number_of_arrays():
     shown = run("launch.py", "--quick")
     for title in ("1 array and a scalar", "3 arrays and a scalar", "8 arrays and a scalar", "a store to a global"):

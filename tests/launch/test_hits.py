@@ -20,7 +20,10 @@ from smelt.launch.grids import Grid
 from smelt.launch.kernel import Launcher
 from smelt.targets.native.launching import object_layouts
 
-pytestmark = pytest.mark.skipif(not object_layouts.are_as_expected(), reason="this Python has no compiled launches")
+pytestmark = pytest.mark.skipif(
+    not object_layouts.are_as_expected(),
+    reason="the objects of this Python or NumPy are laid out as no compiled launch expects",
+)
 
 
 @pytest.fixture

@@ -13,7 +13,10 @@ import pytest
 import smelt
 from smelt.targets.native.launching import object_layouts
 
-pytestmark = pytest.mark.skipif(not object_layouts.are_as_expected(), reason="this Python has no compiled launches")
+pytestmark = pytest.mark.skipif(
+    not object_layouts.are_as_expected(),
+    reason="the objects of this Python or NumPy are laid out as no compiled launch expects",
+)
 
 KERNELS = """
 import os, signal, sys, threading

@@ -20,7 +20,10 @@ from smelt.targets.native.launching.dispatch_records import MOST_ARRAYS, MOST_HE
 from smelt.targets.native.launching.stub_shapes import shapes_of
 from smelt.types import typeof
 
-pytestmark = pytest.mark.skipif(not object_layouts.are_as_expected(), reason="this Python has no compiled launches")
+pytestmark = pytest.mark.skipif(
+    not object_layouts.are_as_expected(),
+    reason="the objects of this Python or NumPy are laid out as no compiled launch expects",
+)
 
 
 class Pair(NamedTuple):

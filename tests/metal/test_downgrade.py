@@ -26,7 +26,8 @@ DISASSEMBLER = shutil.which("llvm-dis-14")
 ASSEMBLER = shutil.which("llvm-as-14")
 
 needs_llvm_14 = pytest.mark.skipif(
-    DISASSEMBLER is None or ASSEMBLER is None, reason="LLVM 14's tools are missing: install Debian's package llvm-14"
+    DISASSEMBLER is None or ASSEMBLER is None,
+    reason="LLVM 14's llvm-dis-14 or llvm-as-14 is missing: install Debian's package llvm-14",
 )
 
 AIR = 'target triple = "air64_v26-apple-macosx14.0.0"\n'

@@ -58,12 +58,7 @@ def modules(air):
     """The bitcode of a module as LLVM 14 has it, and as LLVM has it today."""
     from smelt.lowering.llvm import module_of_text
 
-    arguments = [
-        air.buffer(0, 0, "x"),
-        air.buffer(1, 3, "factor", access="read", space=2),
-        air.quantity(2, "thread_position_in_grid"),
-    ]
-    module = module_of_text(air.with_kernel(KERNEL, "scale", arguments))
+    module = module_of_text(air.with_kernel(KERNEL, "scale", air.scale_arguments()))
     return downgrade(module), module.as_bitcode()
 
 

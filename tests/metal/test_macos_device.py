@@ -19,40 +19,6 @@ from smelt.targets.metal.devices.macos.system import SystemVersion, devices_of, 
 
 pytestmark = pytest.mark.once
 
-SCALE = """
-define void @scale(ptr addrspace(1) %x, ptr addrspace(2) %factor, i32 %i) {
-  %p = getelementptr inbounds float, ptr addrspace(1) %x, i32 %i
-  %a = load float, ptr addrspace(1) %p, align 4
-  %b = load float, ptr addrspace(2) %factor, align 4
-  %c = fmul float %a, %b
-  store float %c, ptr addrspace(1) %p, align 4
-  ret void
-}
-"""
-
-CONSTANTS = """
-@on.MTL_FC_INIT_1_b = internal addrspace(2) externally_initialized constant i8 undef, section "air.fc_initializer"
-@step.MTL_FC_INIT_4_i = internal addrspace(2) externally_initialized constant i32 undef, section "air.fc_initializer"
-@slope.MTL_FC_INIT_5_f = internal addrspace(2) externally_initialized constant float undef, section "air.fc_initializer"
-define void @line(ptr addrspace(1) %out, i32 %i) {
-  %f = load i8, ptr addrspace(2) @on.MTL_FC_INIT_1_b
-  %s = load i32, ptr addrspace(2) @step.MTL_FC_INIT_4_i
-  %a = load float, ptr addrspace(2) @slope.MTL_FC_INIT_5_f
-  %is = icmp ne i8 %f, 0
-  %n = mul i32 %i, %s
-  %x = sitofp i32 %n to float
-  %y = fmul float %x, %a
-  %z = select i1 %is, float %y, float -1.0
-  %p = getelementptr float, ptr addrspace(1) %out, i32 %i
-  store float %z, ptr addrspace(1) %p
-  ret void
-}
-!air.function_constants = !{!1, !2, !3}
-!1 = !{ptr addrspace(2) @on.MTL_FC_INIT_1_b, !"bool", !"on", i32 1, i1 true}
-!2 = !{ptr addrspace(2) @step.MTL_FC_INIT_4_i, !"int", !"step", i32 4, i1 true}
-!3 = !{ptr addrspace(2) @slope.MTL_FC_INIT_5_f, !"float", !"slope", i32 5, i1 true}
-"""
-
 SHARED = """
 define void @shared(ptr addrspace(1) %out, ptr addrspace(3) %a, i32 %i) {
   store float 2.0, ptr addrspace(3) %a
@@ -76,18 +42,12 @@ def device(layer):
 
 @pytest.fixture(scope="module")
 def scale_library(air):
-    arguments = [
-        air.buffer(0, 0, "x"),
-        air.buffer(1, 3, "factor", access="read", space=2),
-        air.quantity(2, "thread_position_in_grid"),
-    ]
-    return air.metallib((air.with_kernel(SCALE, "scale", arguments), "scale"))
+    return air.scale()
 
 
 @pytest.fixture(scope="module")
 def line_library(air):
-    arguments = [air.buffer(0, 0, "out"), air.quantity(1, "thread_position_in_grid")]
-    return air.metallib((air.with_kernel(CONSTANTS, "line", arguments), "line"))
+    return air.line()
 
 
 @pytest.fixture(scope="module")
@@ -274,7 +234,7 @@ def test_a_buffer_that_is_not_bound_is_zeros(layer, device, scale_library):
 def test_function_constants_are_given_by_index_with_their_types(layer, device, line_library):
     out = np.zeros(5, np.float32)
     library = smelt.metal.library(line_library, device=device)
-    library.function("line", {"on": True, 4: -3, "slope": 0.1})({0: out}, threads=5)
+    library.function("line", {"flag": True, 4: -3, "slope": 0.1})({0: out}, threads=5)
     assert (out == (np.arange(5) * -3).astype(np.float32) * np.float32(0.1)).all()
     given = [call.arguments for call in layer.calls if call.name == "setConstantValue:type:atIndex:"]
     assert given == [
@@ -282,7 +242,7 @@ def test_function_constants_are_given_by_index_with_their_types(layer, device, l
         ((-3).to_bytes(4, "little", signed=True).ljust(16, b"\0"), 29, 4),
         (np.float32(0.1).tobytes().ljust(16, b"\0"), 3, 5),
     ]
-    with pytest.raises(smelt.metal.DeviceError, match="line needs values for its function constants on, slope"):
+    with pytest.raises(smelt.metal.DeviceError, match="line needs values for its function constants flag, slope"):
         library.function("line", {4: 1})
 
 

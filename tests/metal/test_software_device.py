@@ -17,26 +17,10 @@ from smelt.targets.metal.devices.software.functions import definition_of
 
 pytestmark = pytest.mark.once
 
-SCALE = """
-define void @scale(ptr addrspace(1) %x, ptr addrspace(2) %factor, i32 %i) {
-  %p = getelementptr inbounds float, ptr addrspace(1) %x, i32 %i
-  %a = load float, ptr addrspace(1) %p, align 4
-  %b = load float, ptr addrspace(2) %factor, align 4
-  %c = fmul float %a, %b
-  store float %c, ptr addrspace(1) %p, align 4
-  ret void
-}
-"""
-
 
 @pytest.fixture(scope="module")
 def scale(air):
-    arguments = [
-        air.buffer(0, 0, "x"),
-        air.buffer(1, 3, "factor", access="read", space=2),
-        air.quantity(2, "thread_position_in_grid"),
-    ]
-    return smelt.metal.library(air.metallib((air.with_kernel(SCALE, "scale", arguments), "scale"))).function("scale")
+    return smelt.metal.library(air.scale()).function("scale")
 
 
 def test_a_kernel_runs_on_arrays_in_place(scale):
@@ -173,37 +157,7 @@ def test_indices_in_a_threadgroup(air):
 
 
 def test_function_constants_are_given_by_name_or_by_index(air):
-    text = """
-@flag.MTL_FC_INIT_1_b = internal addrspace(2) externally_initialized constant i8 undef, section "air.fc_initializer"
-@step.MTL_FC_INIT_4_i = internal addrspace(2) externally_initialized constant i32 undef, section "air.fc_initializer"
-@slope.MTL_FC_INIT_5_f = internal addrspace(2) externally_initialized constant float undef, section "air.fc_initializer"
-@slope = internal addrspace(2) global float undef
-@llvm.global_ctors = appending global [1 x { i32, ptr, ptr }] [{ i32, ptr, ptr } { i32 65535, ptr @initialise, ptr null }]
-define internal void @initialise() section "air.static_init" {
-  %1 = load float, ptr addrspace(2) @slope.MTL_FC_INIT_5_f
-  store float %1, ptr addrspace(2) @slope
-  ret void
-}
-define void @line(ptr addrspace(1) %out, i32 %i) {
-  %f = load i8, ptr addrspace(2) @flag.MTL_FC_INIT_1_b
-  %s = load i32, ptr addrspace(2) @step.MTL_FC_INIT_4_i
-  %a = load float, ptr addrspace(2) @slope
-  %is = icmp ne i8 %f, 0
-  %n = mul i32 %i, %s
-  %x = sitofp i32 %n to float
-  %y = fmul float %x, %a
-  %z = select i1 %is, float %y, float -1.0
-  %p = getelementptr float, ptr addrspace(1) %out, i32 %i
-  store float %z, ptr addrspace(1) %p
-  ret void
-}
-!air.function_constants = !{!1, !2, !3}
-!1 = !{ptr addrspace(2) @flag.MTL_FC_INIT_1_b, !"bool", !"flag", i32 1, i1 true}
-!2 = !{ptr addrspace(2) @step.MTL_FC_INIT_4_i, !"int", !"step", i32 4, i1 true}
-!3 = !{ptr addrspace(2) @slope.MTL_FC_INIT_5_f, !"float", !"slope", i32 5, i1 true}
-"""
-    arguments = [air.buffer(0, 0, "out"), air.quantity(1, "thread_position_in_grid")]
-    library = smelt.metal.library(air.metallib((air.with_kernel(text, "line", arguments), "line")))
+    library = smelt.metal.library(air.line())
     out = np.zeros(5, np.float32)
     library.function("line", {"flag": True, 4: -3, "slope": 0.1})({0: out}, threads=5)
     assert (out == (np.arange(5) * -3).astype(np.float32) * np.float32(0.1)).all()

@@ -281,7 +281,7 @@ define void @call_run(ptr %run, ptr %results, i64 %count) {
 
 @pytest.mark.skipif(
     platform.machine().lower() not in ("x86_64", "amd64") or platform.system() == "Windows",
-    reason="the bridge between calling conventions is one from POSIX on x86-64",
+    reason="this is not POSIX on x86-64, from whose calling convention the bridge is",
 )
 @pytest.mark.parametrize("opt_level", [0, 2])
 def test_flat_code_for_windows_runs_through_a_bridge(object_of, opt_level: int):

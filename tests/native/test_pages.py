@@ -94,6 +94,17 @@ def test_windows_that_refuses_is_a_link_error_and_keeps_its_memory(monkeypatch):
     assert memory.asked[-1][0] == "VirtualFree"
 
 
+def test_windows_gets_its_memory_back_where_there_is_nothing_to_write(monkeypatch):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    memory = Memory()
+    monkeypatch.setattr(ctypes, "WinDLL", lambda *_, **__: windows(memory, memory.base), raising=False)
+    with pytest.raises(KeyboardInterrupt):
+        pages_on(monkeypatch, "win32", "AMD64").executable(SIZE, interrupted)
+    assert [name for name, *_ in memory.asked[-2:]] == ["VirtualAlloc", "VirtualFree"]
+
+
 def posix(memory: Memory, **more: Any) -> SimpleNamespace:
     functions = {"mmap": memory.base, "mprotect": 0, "munmap": 0, **more}
     return SimpleNamespace(**{name: memory.function(name, result) for name, result in functions.items()})

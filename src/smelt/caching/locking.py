@@ -56,14 +56,18 @@ class _Section:
 
 def _announce(announcements: list[Callable[[], None]]) -> None:
     # One listener's error keeps nothing from the others.
-    first_error: BaseException | None = None
+    errors: list[BaseException] = []
     for announce in announcements:
         try:
             announce()
-        except BaseException as error:  # noqa: BLE001
-            first_error = first_error or error
-    if first_error is not None:
-        raise first_error
+        except BaseException as error:  # noqa: BLE001 - raised when all were told
+            errors.append(error)
+    if errors:
+        # An interrupt is not to be lost behind a mistake of a listener's.
+        raised, *others = sorted(errors, key=lambda error: isinstance(error, Exception))
+        for other in others:
+            raised.add_note(f"another listener raised {other!r}")
+        raise raised
 
 
 _section = _Section()

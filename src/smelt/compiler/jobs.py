@@ -24,6 +24,7 @@ from smelt.caching import (
     StackedMethodTable,
     constant_key,
 )
+from smelt.caching.counters import Counter
 from smelt.compiler.config import CompilerConfig, CompilerJob, Target
 from smelt.compiler.results import ArtifactResults, InferenceResults
 
@@ -102,7 +103,7 @@ class Jobs:
         self.functions = FunctionTable()
         self.cache = self.functions.cache
         self.store: JobStore | None = None
-        self.memory_hits = self.links = 0
+        self.memory_hits, self.links = Counter(), Counter()
         self._kernels = StackedMethodTable(self.overlays, self.functions, name="kernels")
         self._linkers = linkers
         self._compiler = compiler
@@ -175,7 +176,7 @@ class Jobs:
         linked = linker.linked(results, device)
         if linked is None:
             return None
-        self.memory_hits += 1
+        self.memory_hits.count()
         return code, results, linked
 
     def _claim(self, job: CompilerJob) -> AbstractContextManager[None]:
@@ -204,7 +205,7 @@ class Jobs:
 
     def _link(self, results: Any, linker: Linker, device: Any) -> Any:
         linked = linker.link(results, device)
-        self.links += 1
+        self.links.count()
         return linked
 
 

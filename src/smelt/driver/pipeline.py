@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
 from smelt.caching import CacheView, CodeInstance, LookupTable, MethodInstance, Results
+from smelt.caching.counters import Counter
 from smelt.caching.locking import hold_over_forks
 from smelt.compiler.config import NATIVE, CompilerConfig, CompilerJob
 from smelt.compiler.jobs import Jobs, lock_of
@@ -77,8 +77,7 @@ class Driver:
         self.table_of = table_of
         self.backend_of = backend_of
         self.library = library
-        self.compilations = 0
-        self._counting = threading.Lock()
+        self.compilations = Counter()
         self._hooks: dict[object, Callable[[CompilerJob], None]] = {}
 
     def infer(
@@ -100,8 +99,7 @@ class Driver:
             hook(job)
         backend = self.backend_of(job.config.target.name)
         backend.compile(job, self.lowered(job, code), passed_types(code), results)
-        with self._counting:
-            self.compilations += 1
+        self.compilations.count()
 
     def _complete(self, job: CompilerJob, code: CodeInstance) -> None:
         view, inferrer = self.jobs.view(job.config).frozen(), self._inferrer(job.config)

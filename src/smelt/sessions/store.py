@@ -24,6 +24,7 @@ from smelt.caching import (
     constant_key,
     session_local,
 )
+from smelt.caching.counters import Counter
 from smelt.caching.digests import digest
 from smelt.caching.encoding import encode
 from smelt.compiler.config import CompilerConfig, Target
@@ -99,7 +100,7 @@ class Session:
         self.images = Images(lambda what: warnings.warn(what, StoreWarning, stacklevel=2))
         self.fingerprints = Fingerprints(directory, self.images.fingerprint)
         self.misses: deque[StoreMiss] = deque(maxlen=_MOST_MISSES)
-        self.store_hits = self.image_hits = 0
+        self.store_hits, self.image_hits = Counter(), Counter()
         self._overlays = overlays
         self._results_classes = results_classes
         self._most_bytes = most_bytes
@@ -141,10 +142,7 @@ class Session:
         self._attach(code, entries, replay.objects)
         origin = code.results(_Origin)
         origin.entry, origin.objects = entries[0], replay.objects
-        if is_image:
-            self.image_hits += 1
-        else:
-            self.store_hits += 1
+        (self.image_hits if is_image else self.store_hits).count()
         return code
 
     def save(self, view: CacheView[Any], code: CodeInstance) -> None:

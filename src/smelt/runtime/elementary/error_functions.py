@@ -155,14 +155,26 @@ def erf_double(x: Any) -> Any:
     near = multiply_add(x, polynomial(square, _ERF), x)
     # Of what is taken from 1 a few digits less are needed: one exponential does.
     bounded = np.where(size > 6.0, 6.0, size)
-    large, large_rest = exact_product(bounded, bounded)
-    exponent, exponent_rest = exact_sum(large, polynomial(bounded - 2.0, _ERFC_EXPONENT))
+    exponent, exponent_rest = _exponent(bounded, polynomial(bounded - 2.0, _ERFC_EXPONENT))
     shifted, rest, lost = reduced(-exponent)
-    power, missing = exponential_of_rest(rest, lost - (exponent_rest + large_rest))
-    factor = whole_power_of_two(shifted)
-    total, rest = sum_of_ordered(1.0, -power * factor)
-    far = total + multiply_add(-missing, factor, rest)
+    power, missing = exponential_of_rest(rest, lost - exponent_rest)
+    far = _taken_from_one(power, missing, whole_power_of_two(shifted))
     return np.where(size < 0.8125, near, np.copysign(far, x))
+
+
+@elementary
+def _exponent(x: Any, difference: Any) -> tuple[Any, Any]:
+    """`-log(erfc(x))` as a pair, given how much it differs from `x**2`."""
+    square, square_lost = exact_product(x, x)
+    total, rest = exact_sum(square, difference)
+    return total, rest + square_lost
+
+
+@elementary
+def _taken_from_one(power: Any, missing: Any, factor: Any) -> Any:
+    """`1 - (power + missing) * factor`."""
+    total, rest = sum_of_ordered(1.0, -power * factor)
+    return total + multiply_add(-missing, factor, rest)
 
 
 @elementary
@@ -207,13 +219,10 @@ def erf_single(x: Any) -> Any:
     size = abs(x)
     near = multiply_add(x, polynomial(x * x, _ERF_SINGLE), x)
     bounded = np.where(size > 4.0, 4.0, size)
-    large, large_rest = exact_product(bounded, bounded)
-    exponent, exponent_rest = exact_sum(large, polynomial(bounded - 2.0, _ERFC_EXPONENT_SINGLE))
+    exponent, exponent_rest = _exponent(bounded, polynomial(bounded - 2.0, _ERFC_EXPONENT_SINGLE))
     shifted, rest, lost = reduced_single(-exponent)
-    power, missing = exponential_of_rest_single(rest, lost - (exponent_rest + large_rest))
-    factor = whole_power_of_two_single(shifted)
-    total, rest = sum_of_ordered(1.0, -power * factor)
-    far = total + multiply_add(-missing, factor, rest)
+    power, missing = exponential_of_rest_single(rest, lost - exponent_rest)
+    far = _taken_from_one(power, missing, whole_power_of_two_single(shifted))
     return np.where(size < 0.8125, near, np.copysign(far, x))
 
 

@@ -15,6 +15,7 @@ from smelt.runtime.elementary.exponentials import (
     SHIFT_SINGLE,
     narrow_exp2,
     power_of_two,
+    whole_power_of_two,
     whole_power_of_two_single,
 )
 from smelt.runtime.elementary.logarithms import binary_logarithm, narrow_log2
@@ -76,9 +77,15 @@ def cbrt_double(x: Any) -> Any:
     bits = bits_of(number)
     exponent = with_bits(x, (bits >> 52) | 0x4330000000000000) - bias
     mantissa = with_bits(x, (bits & 0x000FFFFFFFFFFFFF) | 0x3FF0000000000000)
-    # The exponent is three times a whole number, and -1, 0 or 1.
     shifted = multiply_add(exponent, 1.0 / 3.0, SHIFT)
-    third = shifted - SHIFT
+    scaled = _cube_root(mantissa, exponent, shifted - SHIFT) * whole_power_of_two(shifted)
+    return np.where((size > 0.0) & (size < math.inf), np.copysign(scaled, x), x)
+
+
+@elementary
+def _cube_root(mantissa: Any, exponent: Any, third: Any) -> Any:
+    """The cube root of `mantissa * 2**(exponent - 3 * third)`, for a mantissa from 1 to 2; `third` is what is next to a third."""
+    # The exponent is three times a whole number, and -1, 0 or 1.
     over = multiply_add(third, -3.0, exponent)
     argument = mantissa * np.where(over == 0.0, 1.0, np.where(over < 0.0, 0.5, 2.0))
     factor = np.where(over == 0.0, 1.0, np.where(over < 0.0, 2.0 ** (1.0 / 3.0), 0.5 ** (1.0 / 3.0)))
@@ -89,9 +96,7 @@ def cbrt_double(x: Any) -> Any:
     root = argument * inverse * inverse
     square, lost = exact_product(root, root)
     rest = multiply_add(-root, lost, multiply_add(-root, square, argument))
-    root = multiply_add(rest, inverse * inverse * (1.0 / 3.0), root)
-    scaled = root * with_bits(x, (bits_of(shifted) << 52) + 0x3FF0000000000000)
-    return np.where((size > 0.0) & (size < math.inf), np.copysign(scaled, x), x)
+    return multiply_add(rest, inverse * inverse * (1.0 / 3.0), root)
 
 
 @elementary
@@ -102,23 +107,28 @@ def cbrt_single(x: Any) -> Any:
 
 @elementary
 def hypot_double(x: Any, y: Any) -> Any:
-    """`math.hypot` of two float64.
-
-    Source: Borges, "An improved algorithm for hypot(a, b)" (2019), the fused variant.
-    """
+    """`math.hypot` of two float64."""
     first, second = abs(x), abs(y)
     large, small = np.where(first < second, second, first), np.where(first < second, first, second)
     # By a power of two to where squares and what they round away are normal numbers.
     is_tiny, is_huge = large < 2.0**-400, large > 2.0**500
     factor = np.where(is_tiny, 2.0**800, np.where(is_huge, 2.0**-600, 1.0))
     back = np.where(is_tiny, 2.0**-800, np.where(is_huge, 2.0**600, 1.0))
-    large, small = large * factor, small * factor
+    result = _hypotenuse(large * factor, small * factor) * back
+    return np.where((first == math.inf) | (second == math.inf), math.inf, result)
+
+
+@elementary
+def _hypotenuse(large: Any, small: Any) -> Any:
+    """The length of a vector of two, the larger first, whose squares and what they round away are normal numbers.
+
+    Source: Borges, "An improved algorithm for hypot(a, b)" (2019), the fused variant.
+    """
     root = np.sqrt(multiply_add(large, large, small * small))
     square, rest = exact_product(root, root)
     large_square, large_rest = exact_product(large, large)
     wrong = multiply_add(-small, small, square - large_square) + (rest - large_rest)
-    result = np.where(large > 0.0, root - wrong / (2.0 * root), large + small) * back
-    return np.where((first == math.inf) | (second == math.inf), math.inf, result)
+    return np.where(large > 0.0, root - wrong / (2.0 * root), large + small)
 
 
 @elementary
@@ -138,40 +148,19 @@ def cbrt_without_double(x: Any) -> Any:
     bits = bits_of(number)
     exponent = with_bits(x, (bits >> 23) | 0x4B000000) - bias
     mantissa = with_bits(x, (bits & 0x007FFFFF) | 0x3F800000)
-    # The exponent is three times a whole number, and -1, 0 or 1.
     shifted = multiply_add(exponent, 1.0 / 3.0, SHIFT_SINGLE)
-    third = shifted - SHIFT_SINGLE
-    over = multiply_add(third, -3.0, exponent)
-    argument = mantissa * np.where(over == 0.0, 1.0, np.where(over < 0.0, 0.5, 2.0))
-    factor = np.where(over == 0.0, 1.0, np.where(over < 0.0, 2.0 ** (1.0 / 3.0), 0.5 ** (1.0 / 3.0)))
-    # The inverse of the root, by a step that triples the digits, and from it the root, by one that doubles them.
-    near = polynomial(mantissa, _CUBE_ROOT) * factor
-    error = multiply_add(-argument * near, near * near, 1.0)
-    inverse = multiply_add(near * error, multiply_add(error, 2.0 / 9.0, 1.0 / 3.0), near)
-    root = argument * inverse * inverse
-    square, lost = exact_product(root, root)
-    rest = multiply_add(-root, lost, multiply_add(-root, square, argument))
-    root = multiply_add(rest, inverse * inverse * (1.0 / 3.0), root)
-    scaled = root * whole_power_of_two_single(shifted)
+    scaled = _cube_root(mantissa, exponent, shifted - SHIFT_SINGLE) * whole_power_of_two_single(shifted)
     return np.where((size > 0.0) & (size < math.inf), np.copysign(scaled, x), x)
 
 
 @elementary
 def hypot_without_double(x: Any, y: Any) -> Any:
-    """`math.hypot` of two float32, without float64.
-
-    Source: Borges, "An improved algorithm for hypot(a, b)" (2019), the fused variant.
-    """
+    """`math.hypot` of two float32, without float64."""
     first, second = abs(x), abs(y)
     large, small = np.where(first < second, second, first), np.where(first < second, first, second)
     # By a power of two to where squares and what they round away are normal numbers.
     is_tiny, is_huge = large < 2.0**-40, large > 2.0**60
     factor = np.where(is_tiny, 2.0**100, np.where(is_huge, 2.0**-70, 1.0))
     back = np.where(is_tiny, 2.0**-100, np.where(is_huge, 2.0**70, 1.0))
-    large, small = large * factor, small * factor
-    root = np.sqrt(multiply_add(large, large, small * small))
-    square, rest = exact_product(root, root)
-    large_square, large_rest = exact_product(large, large)
-    wrong = multiply_add(-small, small, square - large_square) + (rest - large_rest)
-    result = np.where(large > 0.0, root - wrong / (2.0 * root), large + small) * back
+    result = _hypotenuse(large * factor, small * factor) * back
     return np.where((first == math.inf) | (second == math.inf), math.inf, result)

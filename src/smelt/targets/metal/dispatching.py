@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 from smelt.compiler.texts import WORD_BYTES, Template, filled, words_of
 from smelt.targets.metal.artifact import arguments_index, failure_in, kernel_state, state_index
-from smelt.targets.metal.devices.dispatches import MOST_BYTES_COPIED
 from smelt.targets.metal.devices.host_memory import Place
 from smelt.targets.metal.devices.protocol import Buffer, CommandBuffer, Device, Encoder, Pipeline, Queue, Sizes
+from smelt.targets.metal.limits import MOST_BYTES_COPIED
 from smelt.targets.metal.pipelines import RelocationTable
 from smelt.targets.metal.results import MetalResults
 

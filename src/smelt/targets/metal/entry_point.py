@@ -16,15 +16,13 @@ from smelt.lowering import LoweredModule
 from smelt.lowering.layout import row_types
 from smelt.lowering.threadgroups import LANE, LAUNCH_MEMORY, LAUNCH_MEMORY_BYTES, PRINTER, STATE_WORDS
 from smelt.targets.metal.artifact import ERROR_RECORD_BYTES, PRINT_BUFFER, WORD_BYTES, arguments_index, state_index
+from smelt.targets.metal.limits import MOST_BUFFERS
 from smelt.targets.metal.lowering import CONSTANT, DEVICE, THREADGROUP, THREADGROUP_VARIABLE, MetalLowering
 from smelt.targets.metal.target import MetalCompilerTarget
 from smelt.types import Array, Iteration, Kind, Layout, Scalar, Struct, Tuple, Type
 
 ENTRY = "smelt.kernel"
 """The name of the entry point as long as there are functions of other names."""
-
-MOST_BUFFERS = 31
-"""What a kernel of Metal's can be bound to at once."""
 
 _AXES = "xyz"
 _THREADGROUP_ALIGNMENT = 64
@@ -316,9 +314,9 @@ def _metadata(described: Sequence[str], target: MetalCompilerTarget) -> str:
 
 
 _LIMITS = {
-    "device_buffers": 31,
-    "constant_buffers": 31,
-    "threadgroup_buffers": 31,
+    "device_buffers": MOST_BUFFERS,
+    "constant_buffers": MOST_BUFFERS,
+    "threadgroup_buffers": MOST_BUFFERS,
     "textures": 128,
     "read_write_textures": 8,
     "samplers": 16,

@@ -9,11 +9,9 @@ from math import prod
 from smelt.compiler.restrictions import Refusal, Restrictions
 from smelt.ir.typed import Instruction, Value
 from smelt.lowering.memory import element_size
-from smelt.targets.metal.entry_point import MOST_BUFFERS, arrays_in
+from smelt.targets.metal.entry_point import arrays_in
+from smelt.targets.metal.limits import MOST_BUFFERS, MOST_THREADGROUP_BYTES
 from smelt.types import Array, Iteration, Range, Scalar, Struct, Tuple, Type, complex128, float64
-
-_MOST_THREADGROUP_BYTES = 1 << 15
-"""What every GPU of Apple's has for a threadgroup; what several arrays take together is found out when the kernel is linked."""
 
 _OTHER_BUFFERS = 2
 """Those of the row of arguments and of the kernel's state."""
@@ -74,10 +72,11 @@ def _threadgroup_array(instruction: Instruction) -> Refusal | None:
     kind = instruction.result.type
     assert isinstance(kind, Array)
     nbytes = prod(instruction.attributes["shape"]) * element_size(kind.element)
-    if nbytes <= _MOST_THREADGROUP_BYTES:
+    # What several arrays take together is found out when the kernel is linked.
+    if nbytes <= MOST_THREADGROUP_BYTES:
         return None
     return Refusal(
-        f"a threadgroup has {_MOST_THREADGROUP_BYTES} bytes on Metal, and this array {nbytes}",
+        f"a threadgroup has {MOST_THREADGROUP_BYTES} bytes on Metal, and this array {nbytes}",
         "use smaller groups, or narrower elements",
     )
 

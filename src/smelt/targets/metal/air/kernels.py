@@ -19,12 +19,10 @@ from smelt.targets.metal.air.program import (
     ValueNode,
     refusing_damage,
 )
+from smelt.targets.metal.limits import MOST_BUFFERS
 
 THREADGROUP_SPACE = 3
 """The address space of what the threads of a group share."""
-
-_BUFFER_INDICES = 31
-"""How many buffers can be bound."""
 
 
 @dataclass(frozen=True)
@@ -182,8 +180,8 @@ def _kernel(node: Node) -> Kernel:
 
 
 def _checked(buffer: Buffer) -> Buffer:
-    if not 0 <= buffer.index < _BUFFER_INDICES:
-        raise DowngradeError(f"the argument {buffer.name} is buffer {buffer.index}; there are {_BUFFER_INDICES}")
+    if not 0 <= buffer.index < MOST_BUFFERS:
+        raise DowngradeError(f"the argument {buffer.name} is buffer {buffer.index}; there are {MOST_BUFFERS}")
     if buffer.size_bytes < 0 or buffer.align_bytes < 1 or buffer.align_bytes & buffer.align_bytes - 1:
         raise DowngradeError(
             f"the argument {buffer.name} points to {buffer.size_bytes} bytes, aligned to {buffer.align_bytes}"

@@ -12,6 +12,9 @@ from smelt.targets.metal.air.reading import read_module
 from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.metallib import Function, FunctionKind
 
+LOG_FUNCTION = "air.os_log"
+"""The function of AIR that logs."""
+
 
 class Description(NamedTuple):
     """A kernel's arguments, its function constants, and the outline of its module."""

@@ -10,9 +10,6 @@ from smelt.targets.metal.air.kernels import THREADGROUP_SPACE, Kernel
 from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.devices.protocol import Pipeline, Sizes
 
-MOST_BYTES_COPIED = 4096
-"""What Metal's setBytes takes at most."""
-
 MOST_THREADS_ON_AN_AXIS = 2**32 - 1
 """Positions in a grid are numbers of 32 bits."""
 

@@ -1,24 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loops over a box of the grid, as LLVM IR: what all entry points have that run thread by thread, or group by group, x fastest."""
+"""Loops over a box of the grid, as LLVM IR: what all entry points have that run row by row, thread by thread, or group by group, x fastest."""
 
 from __future__ import annotations
 
 _AXES = "xyz"
 
 
-def loops_begin(at: str, *, before: str, inside: str) -> str:
-    """The heads of the loops, from the block `before` to the block `inside`, in which `%{at}x`, `%{at}y` and `%{at}z` are the place.
+def loops_begin(at: str, *, before: str, inside: str, axes: str = _AXES) -> str:
+    """The heads of the loops over these axes, from the block `before` to the block `inside`, in which `%{at}x` and so on are the place.
 
-    A box goes from `%begin_x` to `%end_x` on the axis x, and so on. What runs inside goes on at `%end_of_x`, and all ends at `%done`.
+    A box goes from `%begin_x` to `%end_x` on the axis x, and so on. What runs inside goes on at `%end_of_` of the first axis, and all ends
+    at `%done`.
     """
-    return _BEGIN.format(at=at, before=before, inside=inside)
+    texts = [f"  br label %loop_{axes[-1]}"]
+    for number, axis in reversed(list(enumerate(axes))):
+        is_last = axis == axes[-1]
+        texts.append(
+            _HEAD.format(
+                at=at,
+                axis=axis,
+                outside=before if is_last else f"loop_{axes[number + 1]}",
+                inside=f"loop_{axes[number - 1]}" if number else inside,
+                end="done" if is_last else f"end_of_{axes[number + 1]}",
+            )
+        )
+    return "\n".join((*texts, f"{inside}:"))
 
 
-def loops_end(at: str, *, steps: tuple[str, str, str]) -> str:
+def loops_end(at: str, *, steps: tuple[str, ...], axes: str = _AXES) -> str:
     """The ends of the loops, given how far they go on each axis."""
     return "\n".join(
         f"end_of_{axis}:\n  %next_{axis} = add nsw i64 %{at}{axis}, {step}\n  br label %loop_{axis}"
-        for axis, step in zip(_AXES, steps, strict=True)
+        for axis, step in zip(axes, steps, strict=True)
     )
 
 
@@ -34,18 +47,8 @@ def group_sizes(at: str) -> str:
 GROUP_STEPS = ("%group_x", "%group_y", "%group_z")
 """From group to group."""
 
-_BEGIN = """\
-  br label %loop_z
-loop_z:
-  %{at}z = phi i64 [ %begin_z, %{before} ], [ %next_z, %end_of_z ]
-  %more_z = icmp slt i64 %{at}z, %end_z
-  br i1 %more_z, label %loop_y, label %done
-loop_y:
-  %{at}y = phi i64 [ %begin_y, %loop_z ], [ %next_y, %end_of_y ]
-  %more_y = icmp slt i64 %{at}y, %end_y
-  br i1 %more_y, label %loop_x, label %end_of_z
-loop_x:
-  %{at}x = phi i64 [ %begin_x, %loop_y ], [ %next_x, %end_of_x ]
-  %more_x = icmp slt i64 %{at}x, %end_x
-  br i1 %more_x, label %{inside}, label %end_of_y
-{inside}:"""
+_HEAD = """\
+loop_{axis}:
+  %{at}{axis} = phi i64 [ %begin_{axis}, %{outside} ], [ %next_{axis}, %end_of_{axis} ]
+  %more_{axis} = icmp slt i64 %{at}{axis}, %end_{axis}
+  br i1 %more_{axis}, label %{inside}, label %{end}"""

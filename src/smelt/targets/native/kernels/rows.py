@@ -14,6 +14,7 @@ from __future__ import annotations
 from smelt.lowering import LoweredModule
 from smelt.lowering.limits import LIMITS
 from smelt.lowering.threadgroups import ALONE_WORDS, PRINTER, STACK
+from smelt.targets.native.kernels.boxes import loops_begin, loops_end
 from smelt.targets.native.words import BOX, SIZES, STATUS_WORD, loads_of_words, places_of_words
 
 
@@ -47,7 +48,16 @@ def row_entry_point(lowered: LoweredModule, entry: str, loads: str, arguments: s
             box, row = begin + _LIMITS.format(type=LIMITS, call=call, y="%begin_y", z="%begin_z"), _ROW_WITH_LIMITS
         else:
             box, row = begin, _LIMITS.format(type=LIMITS, call=call, y="%y", z="%z") + _ROW_WITH_LIMITS
-    texts.append(_ENTRY.format(entry=entry, words=loads_of_words(*BOX), box=box, row=row))
+    texts.append(
+        _ENTRY.format(
+            entry=entry,
+            words=loads_of_words(*BOX),
+            box=box,
+            loops_begin=loops_begin("", before="entry", inside="row", axes="yz"),
+            row=row,
+            loops_end=loops_end("", steps=("1", "1"), axes="yz"),
+        )
+    )
     return "".join((_COPY, *texts))
 
 
@@ -122,7 +132,7 @@ ran:
 _WHOLE_ROW = """\
   %failed = call i64 @{name}(ptr %launch, ptr %arguments, i64 %y, i64 %z, i64 %begin_x, i64 %end_x)
   %has_failed = icmp ne i64 %failed, 0
-  br i1 %has_failed, label %done, label %end_of_row"""
+  br i1 %has_failed, label %done, label %end_of_y"""
 
 _LIMITS = """
   store i64 {y}, ptr %state_y, align 8
@@ -147,34 +157,20 @@ main:
   br i1 %has_failed, label %done, label %ran
 ran:
   %has_behind = icmp slt i64 %to, %last
-  br i1 %has_behind, label %behind, label %end_of_row
+  br i1 %has_behind, label %behind, label %end_of_y
 behind:
   %failed_behind = call i64 @run_threads(ptr %launch, ptr %arguments, i64 %y, i64 %z, i64 %to, i64 %last)
   %has_failed_behind = icmp ne i64 %failed_behind, 0
-  br i1 %has_failed_behind, label %done, label %end_of_row"""
+  br i1 %has_failed_behind, label %done, label %end_of_y"""
 
 _ENTRY = """
 define void @{entry}(ptr %launch, ptr %arguments) noinline optnone {{
 entry:
 {words}
 {box}
-  br label %planes
-planes:
-  %z = phi i64 [ %begin_z, %entry ], [ %next_z, %end_of_plane ]
-  %more_z = icmp slt i64 %z, %end_z
-  br i1 %more_z, label %rows, label %done
-rows:
-  %y = phi i64 [ %begin_y, %planes ], [ %next_y, %end_of_row ]
-  %more_y = icmp slt i64 %y, %end_y
-  br i1 %more_y, label %row, label %end_of_plane
-row:
+{loops_begin}
 {row}
-end_of_row:
-  %next_y = add nsw i64 %y, 1
-  br label %rows
-end_of_plane:
-  %next_z = add nsw i64 %z, 1
-  br label %planes
+{loops_end}
 done:
   ret void
 }}

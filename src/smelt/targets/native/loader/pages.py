@@ -59,13 +59,15 @@ if sys.platform == "win32":
             base: int | None = self._allocate(None, size, self._COMMIT_AND_RESERVE, self._READ_WRITE)
             if base is None:
                 raise _refused(size, ctypes.get_last_error())
-            _write(base, contents(base))
-            before = ctypes.c_uint32()
-            if not self._protect(base, size, self._EXECUTE_READ, ctypes.addressof(before)):
-                error = ctypes.get_last_error()
+            try:
+                _write(base, contents(base))
+                before = ctypes.c_uint32()
+                if not self._protect(base, size, self._EXECUTE_READ, ctypes.addressof(before)):
+                    raise _refused(size, ctypes.get_last_error())
+                self._flush(self._process, base, size)
+            except BaseException:
                 self.free(base, size)
-                raise _refused(size, error)
-            self._flush(self._process, base, size)
+                raise
             return base
 
         def free(self, base: int, size: int) -> None:  # noqa: ARG002 - it is freed as it was allocated
@@ -95,10 +97,10 @@ else:
                 raise _refused(size, ctypes.get_errno())
             try:
                 self._settle(base, size, contents(base))
+                self._flush(base, size)
             except BaseException:
                 self.free(base, size)
                 raise
-            self._flush(base, size)
             return base
 
         def free(self, base: int, size: int) -> None:

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import threading
 from collections.abc import Mapping
 from typing import Any
 
 from smelt.targets.metal.air.kernels import ConstantOfFunction
-from smelt.targets.metal.devices.descriptions import describe
+from smelt.targets.metal.devices.descriptions import LOG_FUNCTION, describe
 from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.devices.function_constants import data_type, values_of_constants
 from smelt.targets.metal.devices.macos.archives import BinaryArchive
-from smelt.targets.metal.devices.macos.logs import FUNCTION, Logs
+from smelt.targets.metal.devices.macos.logs import Logs
 from smelt.targets.metal.devices.macos.objective_c import CONSTANT_BYTES, Frameworks, answer
 from smelt.targets.metal.devices.macos.queues import MacosQueue
 from smelt.targets.metal.metallib import Function, Library, read_metallib
@@ -54,6 +55,7 @@ class MacosDevice:
         self.macos = macos
         self.archive = archive
         self.logs: Logs | None = None
+        self._making_logs = threading.RLock()
         self.max_threadgroup_memory_length = int(handle.maxThreadgroupMemoryLength())
 
     def library(self, data: bytes) -> MacosLibrary:
@@ -85,6 +87,12 @@ class MacosDevice:
         if made is None:
             raise DeviceError(f"{self.name} makes no more command queues")
         return MacosQueue(self, made)
+
+    def show_logs(self) -> None:
+        """From now on, show what kernels log whose command buffers are made."""
+        with self._making_logs:
+            if self.logs is None:
+                self.logs = Logs(self.frameworks, self.handle)
 
     def __repr__(self) -> str:
         return f"<device {self.name}, {self.handle.name()}>"
@@ -162,7 +170,7 @@ class MacosFunction:
     def __init__(self, library: MacosLibrary, function: Function) -> None:
         self.device = library.device
         self.kernel, self.constants, outline = describe(function)
-        self._is_logging = any(called.name == FUNCTION for called in outline.functions)
+        self._is_logging = any(called.name == LOG_FUNCTION for called in outline.functions)
         self._library = library
 
     def pipeline(self, constants: Mapping[int | str, Any]) -> MacosPipeline:
@@ -176,8 +184,8 @@ class MacosFunction:
             function = self._specialized(values) if values else self._library.handle.newFunctionWithName_(name)
             if function is None:
                 raise DeviceError(f"{device.name} finds no function {name} in the library")
-            if self._is_logging and device.logs is None:
-                device.logs = Logs(device.frameworks, device.handle)
+            if self._is_logging:
+                device.show_logs()
             what = f"{device.name} can't compile {name}"
             if device.archive is not None:
                 return MacosPipeline(self, device.archive.pipeline_state(function, what))

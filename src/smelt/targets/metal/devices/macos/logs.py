@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from typing import Any
 
 from smelt.targets.metal.devices.errors import DeviceWarning
 from smelt.targets.metal.devices.macos.objective_c import Frameworks, description
 from smelt.targets.metal.devices.software.loggers import to_standard_output
-
-FUNCTION = "air.os_log"
-"""The function of AIR that logs."""
 
 _LEVELS = {1: "debug", 2: "info", 4: "error", 5: "fault"}
 """The names of Metal's levels but for the usual one."""
@@ -29,6 +27,7 @@ class Logs:
     def __init__(self, frameworks: Frameworks, device: Any) -> None:
         self._frameworks = frameworks
         self._error: BaseException | None = None
+        self._changing = threading.Lock()
         descriptor = frameworks.metal.MTLLogStateDescriptor.new()
         descriptor.setLevel_(frameworks.metal.MTLLogLevelDebug)
         self.state, error = device.newLogStateWithDescriptor_error_(descriptor, None)
@@ -43,7 +42,9 @@ class Logs:
         try:
             to_standard_output(str(text), _LEVELS.get(level, "default"))
         except BaseException as error:  # noqa: BLE001 - no exception may pass through Metal: whoever waits gets it
-            self._error = self._error or error
+            with self._changing:
+                if self._error is None:
+                    self._error = error
 
     def command_buffer(self, queue: Any) -> Any:
         """A new command buffer of a queue, whose kernels' logs are shown."""
@@ -54,7 +55,8 @@ class Logs:
         return queue.commandBufferWithDescriptor_(descriptor)
 
     def raise_error(self) -> None:
-        """Raise what showing a text raised, if anything did."""
-        error, self._error = self._error, None
+        """Raise what showing a text raised first, if anything did."""
+        with self._changing:
+            error, self._error = self._error, None
         if error is not None:
             raise error

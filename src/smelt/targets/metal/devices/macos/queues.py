@@ -6,10 +6,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from smelt.targets.metal.air.kernels import THREADGROUP_SPACE
-from smelt.targets.metal.devices.dispatches import MOST_BYTES_COPIED, check_dispatch
+from smelt.targets.metal.devices.dispatches import check_dispatch
 from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.devices.macos.objective_c import description
 from smelt.targets.metal.devices.protocol import Sizes
+from smelt.targets.metal.limits import MOST_BYTES_COPIED
 
 if TYPE_CHECKING:
     from smelt.targets.metal.devices.macos.device import MacosBuffer, MacosDevice, MacosPipeline

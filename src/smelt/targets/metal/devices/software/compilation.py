@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from smelt.lowering.llvm import emit_object, optimise, parsed
 from smelt.targets.metal.air.kernels import THREADGROUP_SPACE
+from smelt.targets.metal.devices.descriptions import LOG_FUNCTION
 from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.devices.software import logs, records, shared_memory, tracking
 from smelt.targets.metal.devices.software.accesses import ATOMIC, accesses_of, size_of
@@ -122,7 +123,7 @@ def _is_probed(
 def _shows_its_order(one: OneFunction) -> bool:
     """Whether one sees in which order the groups of a kernel run: by what they log, or by atomic operations on a device's memory."""
     for line in one.body:
-        if f"@{logs.FUNCTION}(" in line:
+        if f"@{LOG_FUNCTION}(" in line:
             return True
         if any(access.kind == ATOMIC and access.pointer_type != "ptr addrspace(3)" for access in accesses_of(line)):
             return True

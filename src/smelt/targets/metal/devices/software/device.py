@@ -20,9 +20,8 @@ from smelt.targets.metal.devices.software.artifacts import KernelSource
 from smelt.targets.metal.devices.software.literals import literal_of
 from smelt.targets.metal.devices.software.pipeline import DEFAULT, Runtime, Settings, SoftwarePipeline
 from smelt.targets.metal.devices.software.queues import SoftwareBuffer, SoftwareQueue
+from smelt.targets.metal.limits import MOST_THREADGROUP_BYTES
 from smelt.targets.metal.metallib import Function, Library, read_metallib
-
-MOST_THREADGROUP_BYTES = 32768
 
 _MACOS = (27, 0)
 """The version whose metallibs are the latest that are understood."""

@@ -17,6 +17,7 @@ from smelt.targets.metal.air.kernels import THREADGROUP_SPACE, Kernel
 from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.devices.software.artifacts import NO_MEMORY
 from smelt.targets.metal.devices.software.cooperation import RESULT
+from smelt.targets.native.kernels.boxes import loops_begin, loops_end
 from smelt.targets.native.kernels.threadgroups import group_entry_point
 from smelt.targets.native.words import BOX, SIZES, loads_of_words, places_of_words
 
@@ -88,6 +89,8 @@ def entry_point(kernel: Kernel, parameters: tuple[tuple[str, str], ...], *, is_p
         state_words=ALONE_WORDS,
         state=_stored(words),
         row_threads=_ROW_THREADS,
+        loops_begin=loops_begin("", before="entry", inside="looks"),
+        loops_end=loops_end("", steps=(str(_ROW_THREADS), "1", "1")),
         row=_PROBED_ROW if is_probed else _CHECKED_ROW,
     )
     return "".join((*rows, entry))
@@ -284,20 +287,7 @@ entry:
 {words}
 {status_place}
 {state}
-  br label %loop_z
-loop_z:
-  %z = phi i64 [ %begin_z, %entry ], [ %next_z, %end_of_z ]
-  %more_z = icmp slt i64 %z, %end_z
-  br i1 %more_z, label %loop_y, label %done
-loop_y:
-  %y = phi i64 [ %begin_y, %loop_z ], [ %next_y, %end_of_y ]
-  %more_y = icmp slt i64 %y, %end_y
-  br i1 %more_y, label %loop_x, label %end_of_z
-loop_x:
-  %x = phi i64 [ %begin_x, %loop_y ], [ %row_end, %goes_on ]
-  %more_x = icmp slt i64 %x, %end_x
-  br i1 %more_x, label %looks, label %end_of_y
-looks:
+{loops_begin}
   %is_stopped = call i1 @smelt.is_stopped(ptr %state)
   br i1 %is_stopped, label %done, label %row
 row:
@@ -306,15 +296,8 @@ row:
   %row_end = select i1 %is_last, i64 %end_x, i64 %far
 {row}
   %has_stopped = icmp ne i32 %status, 0
-  br i1 %has_stopped, label %stopped, label %goes_on
-goes_on:
-  br label %loop_x
-end_of_y:
-  %next_y = add nsw i64 %y, 1
-  br label %loop_y
-end_of_z:
-  %next_z = add nsw i64 %z, 1
-  br label %loop_z
+  br i1 %has_stopped, label %stopped, label %end_of_x
+{loops_end}
 stopped:
   %wide_status = zext i32 %status to i64
   store i64 %wide_status, ptr %status_place

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from smelt.lowering.llvm import optimise, parsed
+from smelt.targets.metal.devices.descriptions import LOG_FUNCTION
 from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.devices.software import logs
 from smelt.targets.metal.devices.software.artifacts import KernelSource
@@ -100,7 +101,7 @@ def _with_definitions(text: str, kernel: str) -> tuple[str, frozenset[str]]:
                     unknown.append(name)
                 # Without attributes, as what is added declares them; LLVM knows its own functions.
                 lines.append(re.sub(rf"({ATTRIBUTES.pattern})+(?=[,)])| #\d+$|local_unnamed_addr ", "", line))
-            elif COOPERATIVE.fullmatch(declared.name) or declared.name == logs.FUNCTION:
+            elif COOPERATIVE.fullmatch(declared.name) or declared.name == LOG_FUNCTION:
                 # Which threads come together at a call must not change.
                 lines.append(re.sub(r" #\d+$|local_unnamed_addr |range\([^)]*\) ", "", line) + " convergent nounwind")
             else:

@@ -56,8 +56,7 @@ class Logger:
         """Show one text."""
         if self.error is None:
             text = formatted(form.partition(b"\0")[0].decode(errors="replace"), arguments)
-            with _showing:
-                self._show(text, LEVELS.get(level, str(level)))
+            self._show(text, LEVELS.get(level, str(level)))
 
     def raise_error(self) -> None:
         """Raise what showing a text raised, if anything did."""
@@ -68,10 +67,11 @@ class Logger:
 
 def _log(number: int, level: int, form: int, form_bytes: int, arguments: int, size: int) -> None:
     logger = _loggers[number]
-    try:
-        logger.show(level, ctypes.string_at(form, form_bytes), ctypes.string_at(arguments, size) if size else b"")
-    except BaseException as error:  # noqa: BLE001 - no exception may pass through compiled code, so the launch raises it
-        logger.error = logger.error or error
+    with _showing:
+        try:
+            logger.show(level, ctypes.string_at(form, form_bytes), ctypes.string_at(arguments, size) if size else b"")
+        except BaseException as error:  # noqa: BLE001 - no exception may pass through compiled code, so the launch raises it
+            logger.error = error
 
 
 _PROTOTYPE = ctypes.CFUNCTYPE(

@@ -12,12 +12,10 @@ import re
 from collections.abc import Iterable, Mapping
 
 from smelt.lowering.threadgroups import PRINTER
+from smelt.targets.metal.devices.descriptions import LOG_FUNCTION
 from smelt.targets.metal.devices.software.listings import split_list
 from smelt.targets.metal.devices.software.loggers import SYMBOL
 from smelt.targets.metal.devices.software.records import place_of
-
-FUNCTION = "air.os_log"
-"""The function of AIR that logs."""
 
 _VARIADIC_HEAD = re.compile(r"^define .*?@(?P<name>[\w.$-]+|\"[^\"]+\")\((?P<parameters>.*)\.\.\.\)")
 _VARIADIC_CALL = re.compile(
@@ -85,7 +83,7 @@ def _with_lists_first(lines: list[str]) -> list[str]:
     return moved
 
 
-_LOG = re.compile(rf"^  (?:tail )?call void @{re.escape(FUNCTION)}\((?P<arguments>.*)\)[^()]*$")
+_LOG = re.compile(rf"^  (?:tail )?call void @{re.escape(LOG_FUNCTION)}\((?P<arguments>.*)\)[^()]*$")
 
 DECLARATION = f"""\
 declare void @{SYMBOL}(i64, i32, ptr, i64, ptr, i64)

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple, NoReturn, Protocol
 import numpy as np
 
 from smelt.targets.metal.air.kernels import Kernel
-from smelt.targets.metal.devices.dispatches import MOST_BYTES_COPIED, check_dispatch
+from smelt.targets.metal.devices.dispatches import check_dispatch
 from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.devices.protocol import Pipeline, Sizes
+from smelt.targets.metal.limits import MOST_BYTES_COPIED
 
 _ALIGNMENT = 256
 """At least what any buffer of Metal's is aligned to."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+import weakref
 from collections.abc import Callable
 
 Task = Callable[[], None]
@@ -24,56 +25,84 @@ def run_until_done(task: Task, stop: Task, seconds: float | None) -> None:
     Then `stop` is called, which makes it end soon, and it is waited for. Raises what the signal's handler raised, and
     `LaunchStoppedError` if it took longer than so many seconds.
     """
+    # Whoever takes it says whether the task runs: a signal may come before its thread has begun, or was even told of it.
+    beginning = threading.Lock()
     done = threading.Event()
 
     def run() -> None:
+        if not beginning.acquire(blocking=False):
+            return
         try:
             task()
         finally:
             done.set()
 
-    _runner().put(run)
     end = None if seconds is None else time.monotonic() + seconds
     try:
+        _runner().give(run)
         # In short waits: a signal that comes when one begins is only noticed after it.
-        while not done.wait(_next_wait(end)) and (end is None or time.monotonic() < end):
-            pass
-    except BaseException:
-        stop()
-        _wait_whatever_comes(done)
+        while not done.wait(_next_wait(end)):
+            if end is not None and time.monotonic() >= end:
+                raise LaunchStoppedError  # noqa: TRY301 - it ends as an interrupted launch does
+    except BaseException as error:
+        # What took too long is stopped in its first loop, if it hasn't begun.
+        if isinstance(error, LaunchStoppedError) or not beginning.acquire(blocking=False):
+            _whatever_comes(stop)
+            _whatever_comes(lambda: _wait_for(done))
         raise
-    if not done.is_set():
-        stop()
-        _wait_whatever_comes(done)
-        raise LaunchStoppedError
 
 
 def _next_wait(end: float | None) -> float:
     return _WAIT_SECS if end is None else max(0.0, min(_WAIT_SECS, end - time.monotonic()))
 
 
-def _wait_whatever_comes(done: threading.Event) -> None:
-    """What a launch uses may only be let go of when it has ended, however often Ctrl-C is pressed."""
-    while not done.is_set():
+def _wait_for(done: threading.Event) -> None:
+    while not done.wait(_WAIT_SECS):
+        pass
+
+
+def _whatever_comes(step: Task) -> None:
+    """Do what doesn't raise: what a launch uses may only be let go of when it has ended, however often Ctrl-C is pressed."""
+    while True:
         try:
-            done.wait(_WAIT_SECS)
+            step()
         except BaseException:  # noqa: BLE001, S112 - it is raised already, by what made us stop
             continue
+        return
 
 
-_waiting = threading.local()
+class _Runner:
+    """A thread that runs the tasks of another one, and ends with that: when this object goes."""
+
+    def __init__(self) -> None:
+        self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+        # A daemon: the thread that the process ends with need not have ended.
+        self._thread = threading.Thread(target=_serve, args=(self._tasks,), name="smelt: kernels of Metal", daemon=True)
+        self._thread.start()
+        weakref.finalize(self, self._tasks.put, None).atexit = False
+
+    def is_there(self) -> bool:
+        """Whether the thread runs: it doesn't in the child of a fork."""
+        return self._thread.is_alive()
+
+    def give(self, task: Task) -> None:
+        """Have a task run after those that were given before."""
+        self._tasks.put(task)
 
 
-def _runner() -> queue.SimpleQueue[Task]:
-    """What runs the tasks of the calling thread. It is a thread that ends with the process."""
-    tasks: queue.SimpleQueue[Task] | None = getattr(_waiting, "tasks", None)
-    if tasks is None or not _waiting.thread.is_alive():
-        tasks = _waiting.tasks = queue.SimpleQueue()
-        _waiting.thread = threading.Thread(target=_serve, args=(tasks,), name="smelt: kernels of Metal", daemon=True)
-        _waiting.thread.start()
-    return tasks
+def _serve(tasks: queue.SimpleQueue[Task | None]) -> None:
+    while (task := tasks.get()) is not None:
+        task()
+        # What it refers to is not kept until there is another one.
+        del task
 
 
-def _serve(tasks: queue.SimpleQueue[Task]) -> None:
-    while True:
-        tasks.get()()
+_of_thread = threading.local()
+
+
+def _runner() -> _Runner:
+    """What runs the tasks of the calling thread."""
+    found: _Runner | None = getattr(_of_thread, "runner", None)
+    if found is None or not found.is_there():
+        found = _of_thread.runner = _Runner()
+    return found
