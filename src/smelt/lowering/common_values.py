@@ -19,7 +19,10 @@ class UncuttableError(Exception):
 
 
 class CommonValues:
-    """What the threads of a group have in common.
+    """What the threads of a group have in common; or, with the blocks that loops begin with, those of a part of a row.
+
+    The threads of a group go together from barrier to barrier. Those of a part of a row, which follow each other on the x axis, also go
+    together through the loops that begin at `heads`.
 
     Attributes
     ----------
@@ -43,7 +46,9 @@ class CommonValues:
     Raises `UncuttableError` if it depends on the thread which barriers it comes to, and for simdgroups and barriers in called functions.
     """
 
-    def __init__(self, kernel: Function, waits: Callable[[Any], bool]) -> None:
+    def __init__(
+        self, kernel: Function, waits: Callable[[Any], bool], *, heads: frozenset[Block] = frozenset()
+    ) -> None:
         self.blocks = in_order(kernel.blocks[0])
         self.before = predecessors(self.blocks)
         self.definitions = {
@@ -60,12 +65,13 @@ class CommonValues:
         self.replaced: dict[Value, Instruction] = {}
         self._kernel = kernel
         self._waits = waits
+        self._heads = heads
         self._find_inner_blocks()
         self._find_patterns()
         self._decide_common()
 
     def _find_inner_blocks(self) -> None:
-        waiting = {block for block in self.blocks if any(map(is_barrier, block.instructions))}
+        waiting = {block for block in self.blocks if any(map(is_barrier, block.instructions))} | self._heads
         for block in self.blocks:
             for instruction in block.instructions:
                 effect = INTRINSICS[instruction.operation].effect
@@ -89,7 +95,7 @@ class CommonValues:
         """Find how kernels compute what the group's function knows: a thread's position in its group, and the group's."""
         for value, instruction in self.definitions.items():
             axis = self._axis_of(instruction)
-            if axis is None:
+            if axis is None or self._heads:
                 continue
             if instruction.operation == "mod":
                 self.replaced[value] = _same(instruction, self.position[axis])
@@ -127,7 +133,7 @@ class CommonValues:
             has_changed = False
             for block in outer:
                 found = [
-                    (instruction.result, self._may_be_common(instruction, common))
+                    (instruction.result, self.may_be_common(instruction, lambda value: common.get(value, False)))
                     for instruction in block.instructions
                     if instruction.result is not None
                 ]
@@ -150,15 +156,17 @@ class CommonValues:
             if isinstance(terminator, Fail):
                 raise UncuttableError
 
-    def _may_be_common(self, instruction: Instruction, common: dict[Value, bool]) -> bool:
+    def may_be_common(self, instruction: Instruction, is_common: Callable[[Value], bool]) -> bool:
+        """Whether an instruction computes the same for all threads, given whether other values are the same."""
         assert instruction.result is not None
         instruction = self.replaced.get(instruction.result, instruction)
         if instruction.operation == "threadgroup_array":
             # Each place in a kernel is one array.
             return True
         if instruction.operation == "thread":
-            return not _is_quantity(instruction, "thread_position_in_grid")
-        return self.is_repeatable(instruction) and all(common.get(operand, False) for operand in instruction.operands)
+            is_of_row = bool(self._heads) and instruction.attributes["axis"] > 0
+            return is_of_row or not _is_quantity(instruction, "thread_position_in_grid")
+        return self.is_repeatable(instruction) and all(map(is_common, instruction.operands))
 
     def is_repeatable(self, instruction: Instruction) -> bool:
         """Whether an instruction can be run where it is not written, and more than once."""

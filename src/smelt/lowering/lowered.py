@@ -34,6 +34,22 @@ class Threadgroups:
 
 
 @dataclass(frozen=True, slots=True)
+class Strip:
+    """A function that runs some threads of a row that follow each other in step, see `strips`.
+
+    Attributes
+    ----------
+    name
+        Its LLVM name. It takes what the kernel's function does, and the position of the first thread on the x axis.
+    threads
+        How many it runs.
+    """
+
+    name: str
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
 class LinkedFunction:
     """A function that was compiled before, by itself, and is linked into the modules that call it.
 
@@ -87,6 +103,8 @@ class LoweredModule:
         The LLVM name of the function that tells for which of them; None if for all.
     has_same_limits
         Whether what it tells is the same for all rows.
+    strips
+        What runs several of the threads at once that `main` may run, that which runs most first.
     is_recursive
         Whether there is a function in it that calls itself.
     has_loops
@@ -108,6 +126,7 @@ class LoweredModule:
     main: str | None = None
     limits: str | None = None
     has_same_limits: bool = False
+    strips: tuple[Strip, ...] = ()
     is_recursive: bool = False
     has_loops: bool = False
     debug: DebugInformation | None = None

@@ -22,9 +22,10 @@ from smelt.lowering.groups import GroupLowering
 from smelt.lowering.invariants import Invariants
 from smelt.lowering.layout import row_types
 from smelt.lowering.limits import limits_function
-from smelt.lowering.lowered import LinkedFunction, LoweredModule, Threadgroups
+from smelt.lowering.lowered import LinkedFunction, LoweredModule, Strip, Threadgroups
 from smelt.lowering.phases import Group, cut
 from smelt.lowering.rare import RareFunction, kept
+from smelt.lowering.strips import cut_at_loops, lowered_strips
 
 _METADATA = (
     # Failing is unlikely: the way on is laid out straight.
@@ -38,7 +39,12 @@ _METADATA = (
     '!4 = !{!"llvm.loop.interleave.count", i32 1}',
     # But for threads that have a loop of their own, in which each round waits for the one before: two vectors fill the time.
     "!5 = distinct !{!5, !3, !6}",
-    '!6 = !{!"llvm.loop.interleave.count", i32 2}\n',
+    '!6 = !{!"llvm.loop.interleave.count", i32 2}',
+    # The threads of a strip are always as many: as vectors, and not before, they are written out.
+    "!7 = distinct !{!7, !3, !4, !8, !9}",
+    '!8 = !{!"llvm.loop.unroll.disable"}',
+    '!9 = !{!"llvm.loop.vectorize.followup_vectorized", !10}',
+    '!10 = !{!"llvm.loop.unroll.full"}\n',
 )
 
 # What is rarely run isn't worth optimising.
@@ -238,6 +244,17 @@ class _ModuleLowering:
         self._result_type = lowering.result_type()
         return texts
 
+    def _lowered_strips(self, kernel: Any, assumptions: Assumptions) -> tuple[list[str], list[Strip]]:
+        # Debuggers show what one thread does.
+        cut_kernel = None
+        if self._debug is None:
+            cut_kernel = cut_at_loops(assumptions, self._typed, has_doubles=self.has_doubles)
+        if cut_kernel is None:
+            return [], []
+        self._current = kernel
+        texts, strips = lowered_strips(self, cut_kernel)
+        return [*texts, *self._lowered_for_most_threads()], strips
+
     def _works_together(self, kernel: Any) -> bool:
         """Whether the threads of a kernel share memory or wait for each other."""
         return self.waits(kernel) or any(
@@ -277,12 +294,16 @@ class _ModuleLowering:
         texts = [text for circle in order for text in self._lowered_circle(circle)]
         row = self._row(kernel) if has_main else None
         main = limits = None
+        strips: list[Strip] = []
         if row is not None:
             main = self.callee(kernel, row.assumptions)
             texts += self._lowered_for_most_threads()
             if row.is_limited:
                 limits = "limits"
                 texts.append(limits_function(self, limits, row, self._typed(kernel).parameters))
+            assert row.assumptions is not None
+            strip_texts, strips = self._lowered_strips(kernel, row.assumptions)
+            texts += strip_texts
         texts += [rare.definitions for rare in self._rare.values()]
         texts += [kept(self._rare.values())] if self._rare else []
         space = self._lowering.constants_pointer.removeprefix("ptr")
@@ -304,6 +325,7 @@ class _ModuleLowering:
             main and main.removeprefix("@"),
             limits,
             row is not None and row.is_same_for_all_rows,
+            tuple(strips),
             self._is_recursive,
             self._has_loops,
             self._debug,

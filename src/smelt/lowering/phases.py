@@ -82,9 +82,14 @@ def cut(kernel: Function, waits: Callable[[Any], bool], *, has_doubles: bool) ->
     """A kernel cut into phases; None if that can't be done. `waits` tells whether a called function waits for other threads."""
     direct = with_direct_branches(kernel)
     try:
-        return _Cutter(direct, CommonValues(direct, waits), has_doubles=has_doubles).group
+        return cut_at(direct, CommonValues(direct, waits), has_doubles=has_doubles)
     except UncuttableError:
         return None
+
+
+def cut_at(kernel: Function, common: CommonValues, *, has_doubles: bool) -> Group:
+    """A kernel cut where its threads are in step. Raises `UncuttableError` if that can't be done."""
+    return _Cutter(kernel, common, has_doubles=has_doubles).group
 
 
 class _Cutter:

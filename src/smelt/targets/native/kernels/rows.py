@@ -15,6 +15,7 @@ from smelt.lowering import LoweredModule
 from smelt.lowering.limits import LIMITS
 from smelt.lowering.threadgroups import ALONE_WORDS, PRINTER, STACK
 from smelt.targets.native.kernels.boxes import loops_begin, loops_end
+from smelt.targets.native.kernels.strips import strips_function
 from smelt.targets.native.words import BOX, SIZES, STATUS_WORD, loads_of_words, places_of_words
 
 
@@ -34,20 +35,28 @@ def row_entry_point(lowered: LoweredModule, entry: str, loads: str, arguments: s
             status_word=STATUS_WORD,
         )
 
-    texts = []
-    if lowered.main is None:
-        texts.append(threads("run_threads", lowered.name, "", ""))
-    else:
+    box, texts = "", []
+    if lowered.strips:
+        texts.append(strips_function(lowered, begin, arguments))
+        main = _ROW_PARTS.format(main=_MAIN_STRIPS, reached="%reached")
+    elif lowered.main is not None:
         texts.append(threads("run_main_threads", lowered.main, "", ", !llvm.loop !2"))
-    box, row = "", _WHOLE_ROW.format(name="run_threads" if lowered.main is None else "run_main_threads")
-    if lowered.limits is not None:
+        main = _ROW_PARTS.format(main=_MAIN_THREADS, reached="%to")
+    if lowered.main is None or (lowered.limits is None and not lowered.strips):
+        row = _WHOLE_ROW.format(name="run_threads" if lowered.main is None else "run_main_threads")
+        if lowered.main is None:
+            texts.append(threads("run_threads", lowered.name, "", ""))
+    elif lowered.limits is None:
+        texts.append(threads("run_threads", lowered.main, "optsize", ""))
+        row = _NO_LIMITS + main
+    else:
         # What only threads at an edge run isn't worth much of the compiler's time.
         texts.append(threads("run_threads", lowered.name, "optsize", ""))
         call = f"call {LIMITS} @{lowered.limits}({arguments}, i64 %begin_x, i64 %end_x)"
         if lowered.has_same_limits:
-            box, row = begin + _LIMITS.format(type=LIMITS, call=call, y="%begin_y", z="%begin_z"), _ROW_WITH_LIMITS
+            box, row = begin + _LIMITS.format(type=LIMITS, call=call, y="%begin_y", z="%begin_z"), main
         else:
-            box, row = begin, _LIMITS.format(type=LIMITS, call=call, y="%y", z="%z") + _ROW_WITH_LIMITS
+            box, row = begin, _LIMITS.format(type=LIMITS, call=call, y="%y", z="%z") + main
     texts.append(
         _ENTRY.format(
             entry=entry,
@@ -144,7 +153,14 @@ _LIMITS = """
   %last = extractvalue {type} %limits, 3
 """
 
-_ROW_WITH_LIMITS = """\
+_NO_LIMITS = """\
+  %first = add i64 %begin_x, 0
+  %from = add i64 %begin_x, 0
+  %to = add i64 %end_x, 0
+  %last = add i64 %end_x, 0
+"""
+
+_ROW_PARTS = """\
   %has_before = icmp slt i64 %first, %from
   br i1 %has_before, label %before, label %main
 before:
@@ -152,16 +168,23 @@ before:
   %has_failed_before = icmp ne i64 %failed_before, 0
   br i1 %has_failed_before, label %done, label %main
 main:
-  %failed = call i64 @run_main_threads(ptr %launch, ptr %arguments, i64 %y, i64 %z, i64 %from, i64 %to)
-  %has_failed = icmp ne i64 %failed, 0
-  br i1 %has_failed, label %done, label %ran
+{main}
 ran:
-  %has_behind = icmp slt i64 %to, %last
+  %has_behind = icmp slt i64 {reached}, %last
   br i1 %has_behind, label %behind, label %end_of_y
 behind:
-  %failed_behind = call i64 @run_threads(ptr %launch, ptr %arguments, i64 %y, i64 %z, i64 %to, i64 %last)
+  %failed_behind = call i64 @run_threads(ptr %launch, ptr %arguments, i64 %y, i64 %z, i64 {reached}, i64 %last)
   %has_failed_behind = icmp ne i64 %failed_behind, 0
   br i1 %has_failed_behind, label %done, label %end_of_y"""
+
+_MAIN_THREADS = """\
+  %failed = call i64 @run_main_threads(ptr %launch, ptr %arguments, i64 %y, i64 %z, i64 %from, i64 %to)
+  %has_failed = icmp ne i64 %failed, 0
+  br i1 %has_failed, label %done, label %ran"""
+
+_MAIN_STRIPS = """\
+  %reached = call i64 @run_strips(ptr %launch, ptr %arguments, i64 %y, i64 %z, i64 %from, i64 %to)
+  br label %ran"""
 
 _ENTRY = """
 define void @{entry}(ptr %launch, ptr %arguments) noinline optnone {{
