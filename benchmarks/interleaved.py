@@ -9,6 +9,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+SETTLE_SECS = 0.03
+"""How long the machine is left alone, where it is: OpenMP's threads look for more work for some 15 ms (gcc's GOMP_SPINCOUNT) on all cores."""
+
 Body = Callable[[int], object]
 """A statement to time: called with how often to run it, so that the loop is part of it and calling it is not."""
 
@@ -23,8 +26,13 @@ class Timing:
     median_ratio: float
 
 
-def interleave(yardstick: Body, bodies: Mapping[str, Body], *, times: int, rounds: int = 15) -> dict[str, Timing]:
-    """Time every body and the yardstick once in each round."""
+def interleave(
+    yardstick: Body, bodies: Mapping[str, Body], *, times: int, rounds: int = 15, settles: bool = False
+) -> dict[str, Timing]:
+    """Time every body and the yardstick once in each round. If it `settles`, each is preceded by a pause, and by some runs of it untimed.
+
+    So threads that one left spinning take nothing from the next, and those of the next are awake when it is timed.
+    """
     samples: dict[str, list[float]] = {name: [] for name in bodies}
     ratios: dict[str, list[float]] = {name: [] for name in bodies}
     for body in (yardstick, *bodies.values()):
@@ -33,9 +41,9 @@ def interleave(yardstick: Body, bodies: Mapping[str, Body], *, times: int, round
     gc.disable()
     try:
         for _ in range(rounds):
-            unit = _ns(yardstick, times)
+            unit = _ns(yardstick, times, settles=settles)
             for name, body in bodies.items():
-                spent = _ns(body, times)
+                spent = _ns(body, times, settles=settles)
                 samples[name].append(spent)
                 ratios[name].append(spent / unit)
     finally:
@@ -49,7 +57,10 @@ def interleave(yardstick: Body, bodies: Mapping[str, Body], *, times: int, round
     }
 
 
-def _ns(body: Body, times: int) -> float:
+def _ns(body: Body, times: int, *, settles: bool) -> float:
+    if settles:
+        time.sleep(SETTLE_SECS)
+        body(max(1, times // 10))
     start = time.perf_counter_ns()
     body(times)
     return (time.perf_counter_ns() - start) / times

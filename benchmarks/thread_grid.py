@@ -7,9 +7,11 @@ For each number of threads both are timed in turn in the same round, on the same
 with as many threads; `speed-up` is how much faster each is than itself with one thread, by the least times. `launches` is a saxpy so
 short that waking a thread takes a good part of it, launched again and again.
 
+Threads of either spin for a while after their work, those of OpenMP on all cores for some 15 ms. So that neither pays for the other, the machine is
+left alone for 30 ms before each body, which is then run untimed some times, until its own threads are awake.
+
 What it does not show: other programs on the machine take from both; processors that share a core or a memory channel; the first
-launch, which starts the threads. OpenMP's threads spin for a while after each loop, those of smelt wait: what that costs others is not
-shown either.
+launch, which starts the threads, and one after a pause, which wakes them; what spinning costs others.
 """
 
 from __future__ import annotations
@@ -160,7 +162,7 @@ def show(workload: Workload, numbers: list[int], grid: ThreadGrid, rounds: int) 
         grid.threads = threads
         c = repeated(partial(workload.c, threads))
         timings = interleaved.interleave(
-            c, {"smelt": repeated(workload.smelt), "C": c}, times=workload.times, rounds=rounds
+            c, {"smelt": repeated(workload.smelt), "C": c}, times=workload.times, rounds=rounds, settles=True
         )
         ours, theirs = timings["smelt"], timings["C"]
         first = first or (ours.least_ns, theirs.least_ns)

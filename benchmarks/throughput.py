@@ -6,7 +6,10 @@
 Every row is timed in turn with the C of throughput.c in the same round, on the same arrays: on one core by the time that the process had of
 the processors, and on all by the clock, with OpenMP for the C. Three compilations of the C are yardsticks: as gcc does it by itself, where
 a * b + c becomes one rounding; with -ffp-contract=off, which rounds as Python does and smelt too; and with -ffast-math, which is
-compared with fastmath=True.
+compared with fastmath=True. "Sized" are kernels that are told how many threads a group has, by threads_per_threadgroup.
+
+On all cores the machine is left alone for 30 ms before each body, which is then run untimed some times: threads that the one before left
+spinning, as those of OpenMP do for some 15 ms, take nothing from it, and its own are awake when it is timed.
 
 What it does not show: arrays that are larger than the caches; the first call. Warp is not among those on all cores: it uses one.
 """
@@ -15,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import functools
 import os
 import pathlib
 import shutil
@@ -24,9 +28,9 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
+import interleaved
 import numpy as np
 import throughput_kernels
 import throughput_peers
@@ -159,7 +163,10 @@ class Yardsticks:
             given.ctypes.data_as(ctypes.c_void_p) if isinstance(given, np.ndarray) else given
             for given in workload.c_arguments
         )
-        return {name: partial(getattr(library, workload.name), *arguments) for name, library in self._libraries.items()}
+        return {
+            name: functools.partial(getattr(library, workload.name), *arguments)
+            for name, library in self._libraries.items()
+        }
 
 
 def smelt_bodies(workload: Workload, *, quick: bool) -> dict[str, Callable[[], object]]:
@@ -168,13 +175,20 @@ def smelt_bodies(workload: Workload, *, quick: bool) -> dict[str, Callable[[], o
         "smelt": smelt.kernel(function),
         "smelt boundscheck=False": smelt.kernel(boundscheck=False)(function),
     }
+    if workload.in_groups:
+        # The C knows how many threads a group has, too.
+        sized = functools.partial(smelt.kernel, threads_per_threadgroup=workload.grid[1])
+        kernels["smelt, sized"] = sized()(function)
+        kernels["smelt boundscheck=False, sized"] = sized(boundscheck=False)(function)
     if not quick:
         kernels["smelt fastmath=True"] = smelt.kernel(fastmath=True)(function)
         kernels["smelt fastmath=True, boundscheck=False"] = smelt.kernel(fastmath=True, boundscheck=False)(function)
+        if workload.in_groups:
+            kernels["smelt fastmath=True, sized"] = sized(fastmath=True)(function)
     bodies: dict[str, Callable[[], object]] = {}
     for name, kernel in kernels.items():
         launcher = kernel.configure(*workload.grid) if workload.in_groups else kernel.over(*workload.grid)
-        bodies[name] = partial(launcher, *workload.arguments)
+        bodies[name] = functools.partial(launcher, *workload.arguments)
     return bodies
 
 
@@ -188,13 +202,16 @@ class Timing:
 
 
 def measure(
-    bodies: dict[str, Callable[[], object]], clock: Callable[[], int], *, rounds: int, seconds: float
+    bodies: dict[str, Callable[[], object]], clock: Callable[[], int], *, rounds: int, seconds: float, settles: bool
 ) -> dict[str, Timing]:
-    """Time all bodies in turn by a clock in nanoseconds, each for about so many seconds a round."""
+    """Time all bodies in turn by a clock in nanoseconds, each for about so many seconds a round; if it `settles`, as `interleave` does."""
     times = {name: _repetitions(body, clock, seconds) for name, body in bodies.items()}
     samples: dict[str, list[float]] = {name: [] for name in bodies}
     for _ in range(rounds):
         for name, body in bodies.items():
+            if settles:
+                time.sleep(interleaved.SETTLE_SECS)
+                _microseconds(body, clock, max(1, times[name] // 10))
             samples[name].append(_microseconds(body, clock, times[name]))
     yardsticks = {name: min(samples[name]) for name in FLAGS if name in samples}
     return {
@@ -263,7 +280,7 @@ def main() -> None:
             bodies |= throughput_peers.bodies(workload.name, workload.arguments, workload.grid, threads=threads)
             check(workload, bodies)
             rounds, seconds = (2, 0.0005) if options.quick else (11, 0.02)
-            timings = measure(bodies, clock, rounds=rounds, seconds=seconds)
+            timings = measure(bodies, clock, rounds=rounds, seconds=seconds, settles=options.all_cores)
             print(f"\n{workload.name:<42} {'least':>10} {'median':>10}   " + " ".join(f"{name:>20}" for name in FLAGS))
             for name, timing in timings.items():
                 speeds = " ".join(f"{timing.speed[yardstick]:>20.2f}" for yardstick in timing.speed)

@@ -8,6 +8,7 @@ without the compiler.
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
         synchronize as synchronize,
         zeros as zeros,
     )
-    from smelt._wiring import (
+    from smelt._kernels import (
         code_air as code_air,
         code_llvm as code_llvm,
         code_native as code_native,
@@ -108,7 +109,7 @@ __version__ = "0.1.0"
 
 _EXPORTS = {
     "smelt._devices": ("array", "device", "devices", "empty", "full", "synchronize", "zeros"),
-    "smelt._wiring": (
+    "smelt._kernels": (
         "code_air",
         "code_llvm",
         "code_native",
@@ -195,8 +196,8 @@ def __getattr__(name: str) -> Any:
     module = _MODULE_OF.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # Bound here, so that it is asked for once, and a kernel that reads it depends on an ordinary name.
-    value = globals()[name] = getattr(importlib.import_module(module), name)
+    # Bound here, so that it is asked for once, and a kernel that reads it depends on an ordinary name: interned, as names in source are.
+    value = globals()[sys.intern(name)] = getattr(importlib.import_module(module), name)
     return value
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from smelt import knobs
 from smelt._once import once
+from smelt._wiring import helper_store, session, thread_grid
 from smelt.compiler.config import CompilerConfig
 from smelt.launch import device_arrays, requests, streams
 from smelt.launch.device_arrays import DeviceArray
@@ -25,7 +26,9 @@ __all__ = ["array", "device", "devices", "empty", "full", "known_devices", "sync
 @once
 def known_devices() -> Devices:
     """The devices of this process."""
-    return Devices(_hardware, _software, lambda: knobs.DEVICE.value, _load)
+    found = Devices(_hardware, _software, lambda: knobs.DEVICE.value, _load)
+    knobs.DEVICE.watch(found.default_has_changed)
+    return found
 
 
 def device(name: str) -> Any:
@@ -76,9 +79,7 @@ def full(shape: int | tuple[int, ...], value: Any, dtype: Any = np.float32, devi
 
 
 def _software(name: str) -> Any:
-    return importlib.import_module("smelt.targets.metal.devices.software.device").SoftwareDevice(
-        name, software_runtime()
-    )
+    return _of_software("device").SoftwareDevice(name, software_runtime())
 
 
 @once
@@ -87,23 +88,33 @@ def software_runtime() -> Any:
 
     LLVM is loaded for the first kernel that neither this process nor an earlier one has compiled.
     """
-    artifacts, pipeline = (
-        importlib.import_module(f"smelt.targets.metal.devices.software.{name}") for name in ("artifacts", "pipeline")
-    )
-    wiring = importlib.import_module("smelt._wiring")
-    code = artifacts.KernelCode(_compile_for_software, wiring.helper_store())
-    return pipeline.Runtime(code, wiring.thread_grid())
+    artifacts, pipeline, shared_code = map(_of_software, ("artifacts", "pipeline", "shared_code"))
+    code = artifacts.KernelCode(_compile_for_software, helper_store())
+    shared = shared_code.SharedCode(_shared_text, _compile_shared, helper_store())
+    return pipeline.Runtime(code, shared, thread_grid())
+
+
+def _of_software(module: str) -> Any:
+    return importlib.import_module(f"smelt.targets.metal.devices.software.{module}")
 
 
 def _compile_for_software(source: Any, checks: Any, results: Any) -> None:
-    importlib.import_module("smelt.targets.metal.devices.software.compilation").compile_kernel(source, checks, results)
+    _of_software("compilation").compile_kernel(source, checks, results)
+
+
+def _shared_text(part: str) -> Any:
+    return _of_software("shared_functions").text_of(part)
+
+
+def _compile_shared(text: str, opt_level: int) -> Any:  # noqa: ARG001 - there is one level for kernels of AIR
+    return _of_software("optimisation").code_of(text)
 
 
 def _hardware() -> Sequence[Any]:
     if sys.platform != "darwin":
         return ()
     # Machine code that Metal makes is kept where all else is.
-    files = importlib.import_module("smelt._wiring").session().directory
+    files = session().directory
     found: Sequence[Any] = importlib.import_module("smelt.targets.metal.devices.macos").devices_of_system(files)
     return found
 

@@ -31,6 +31,7 @@ class Knob(Generic[T]):
         self._parse = parse
         self._default = default
         self._value: object = _NOT_READ
+        self._listeners: list[Callable[[], None]] = []
 
     @property
     def value(self) -> T:
@@ -46,15 +47,26 @@ class Knob(Generic[T]):
     def fix(self, value: T) -> None:
         """Have it say `value` from now on, whatever the environment says."""
         self._value = value
+        self._tell()
 
     @contextmanager
     def set(self, value: T) -> Iterator[None]:
         """Have it say `value` for a while, whatever the environment says."""
         before, self._value = self._value, value
+        self._tell()
         try:
             yield
         finally:
             self._value = before
+            self._tell()
+
+    def watch(self, listener: Callable[[], None]) -> None:
+        """Call `listener` whenever it may say something else, which the environment alone never makes it do."""
+        self._listeners.append(listener)
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()
 
 
 def _parse_switch(text: str) -> bool:

@@ -61,6 +61,8 @@ TABLE: dict[str, set[str] | None] = {
     },
     "sessions": {"caching", "types", "compiler", "knobs"},
     "cli": ANYTHING,
+    "__main__": ANYTHING,
+    "_kernels": ANYTHING,
     "_wiring": ANYTHING,
     "_devices": ANYTHING,
     "_targets": ANYTHING,

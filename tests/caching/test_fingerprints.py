@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from smelt.caching import encoding
 from smelt.caching.constants import constant_key
 from smelt.caching.errors import FingerprintError, SourceError
 from smelt.caching.fingerprints import (
@@ -747,6 +748,81 @@ def test_mutually_recursive_dataclasses_have_fingerprints():
     assert classes_of(text) != classes_of(text.replace("y: int", "y: float"))
 
 
+COUNT = 60
+
+
+def ladder(last, rungs=COUNT):
+    """Classes of which each refers twice to the next, and the last to a type."""
+    following = [*(f"C{n + 1}" for n in range(rungs - 1)), last]
+    texts = [f"{FROZEN}class C{n}:\n x: '{name}'\n y: '{name}'\n" for n, name in enumerate(following)]
+    return "".join(reversed(texts))
+
+
+def everyone(order):
+    """Classes of which each refers to all of them, in that order."""
+    fields = " | ".join(f"C{n}" for n in order)
+    return "".join(f"{FROZEN}class C{n}:\n x: '{fields}'\n y: 'tuple[{fields}, C{n}]'\n" for n in order)
+
+
+def test_many_classes_that_refer_to_each_other_have_a_fingerprint():
+    assert classes_of(ladder("int")) == classes_of(ladder("int"))
+    # What is changed at the far end changes the first.
+    different = [classes_of(ladder(last)) for last in ("int", "float", "C0", "C1", f"C{COUNT - 1}")]
+    assert len(set(different)) == len(different)
+    assert classes_of(ladder("C0", COUNT - 1)) not in different
+
+
+def test_classes_that_refer_to_each_other_have_one_fingerprint_in_whatever_order_they_are_met():
+    order = list(range(COUNT // 3))
+    random.Random(1).shuffle(order)
+    first = [one for one in order if one != 0]
+    texts = [everyone([*first, 0]), everyone([*reversed(first), 0]), everyone([*sorted(first), 0])]
+    assert len({classes_of(text) for text in texts}) == 1
+    # From the class that is asked for, as from any other, all others are seen.
+    assert classes_of(everyone([*first, 0])) != classes_of(everyone([0, *first]))
+
+
+def chain(*names, last):
+    """A class of each name, with a field of the class behind it, and at the end one of that type; returns the first."""
+    found = last
+    for name in reversed(names):
+        found = make_dataclass(name, [("x", found)], frozen=True)
+    return fingerprint_type(found)
+
+
+def test_classes_go_by_what_they_refer_to_however_far_away():
+    assert chain(*"ABAC", last=int) == chain(*"ABAC", last=int)
+    ends = [("C", int), ("D", int), ("C", float), ("A", int)]
+    assert len({chain(*"ABA", name, last=last) for name, last in ends}) == len(ends)
+    assert len({chain(*"A" * count, last=int) for count in range(1, 6)}) == 5
+
+
+def test_classes_of_the_same_layout_count_as_one():
+    def pair(first, second):
+        return make_dataclass("Pair", [("a", first), ("b", second)], frozen=True)
+
+    one, other, third = (make_dataclass("P", [("x", kind)], frozen=True) for kind in (int, int, float))
+    assert fingerprint_type(pair(one, one)) == fingerprint_type(pair(one, other)) == fingerprint_type(pair(other, one))
+    assert len({fingerprint_type(pair(*two)) for two in ((one, one), (one, third), (third, one), (third, third))}) == 4
+    assert fingerprint_constant((one, other)) == fingerprint_constant((one, one))
+    assert fingerprint_constant((one, third)) != fingerprint_constant((third, one))
+
+
+def test_classes_without_end_are_refused(monkeypatch):
+    monkeypatch.setattr(encoding, "_MOST_CLASSES", 16)
+    namespace = types.ModuleType("endless_classes")
+
+    def another():
+        made = make_dataclass("A", [("x", "another()")], frozen=True)
+        made.__module__ = namespace.__name__
+        return made
+
+    namespace.another = another
+    monkeypatch.setitem(sys.modules, namespace.__name__, namespace)
+    with pytest.raises(FingerprintError, match=r"^class A: it refers to more than 16 classes$"):
+        fingerprint_type(another())
+
+
 def test_a_local_class_that_refers_to_itself_has_a_fingerprint():
     @dataclass(frozen=True)
     class Node:
@@ -1095,7 +1171,21 @@ class Holder:
     number: typing.Annotated[int, 1.5]
     literal: typing.Literal["a", 1, None, Colour.RED]
 
+@dataclass(frozen=True)
+class Tree:
+    branches: "Leaf | Tree | Branch | None"
+
+@dataclass(frozen=True)
+class Branch:
+    tree: "typing.Union[Branch, Tree, int]"
+    leaves: "tuple[Leaf, Leaf]"
+
+@dataclass(frozen=True)
+class Leaf:
+    branch: Branch | Tree
+
 VALUES = {
+    "trees": frozenset({Tree, Branch, Leaf, Colour, (Leaf, Branch)}), "tree": Tree,
     "none": None, "ellipsis": ..., "true": True, "one": 1, "negative": -129, "large": 10 ** 40, "float": 1.5,
     "negative zero": -0.0, "nan": float("nan"), "infinity": -math.inf, "complex": complex(1, -0.0), "text": "ü€\\ud800",
     "bytes": b"\\x00\\xff", "tuple": (1, (2.0, ("3",)), ()), "set": frozenset({"a", "b", "c", 1, None, (1, "x")}),

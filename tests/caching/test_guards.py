@@ -11,7 +11,6 @@ from collections.abc import Callable
 import pytest
 
 from smelt.caching import (
-    MISSING,
     CacheView,
     CodeCache,
     CodeInstance,
@@ -80,9 +79,11 @@ def agree(guard: Guard) -> list[bool]:
 def agrees(word: Word) -> bool:
     if word.address:
         return ctypes.c_uint64.from_address(word.address).value == word.expected.value
-    listed = ctypes.c_uint64.from_address(ctypes.c_uint64.from_address(word.bindings).value + 8).value
-    namespace = ctypes.cast(listed, ctypes.py_object).value
-    return all(namespace.get(name, MISSING) is value for name, value in bindings_of(word).items())
+    namespace = ctypes.cast(ctypes.c_uint64.from_address(word.values.address + 8).value, ctypes.py_object).value
+    # By address, as what is expected may be gone.
+    return all(
+        (id(namespace[name]) if name in namespace else 0) == address for name, address in expected_of(word).items()
+    )
 
 
 def parts_of_a_function() -> tuple[Callable[[], Observed], Callable[[], None]]:
@@ -222,28 +223,27 @@ def test_on_python_3_11_a_namespace_is_one_word_its_version_tag():
 
 
 @needs_version_tags
-def test_words_of_a_namespace_agree_again_after_a_change_that_matters_to_nobody():
+def test_new_words_of_a_namespace_agree_after_a_change_that_matters_to_nobody():
     module = types.ModuleType("settings")
     exec("X = 1.5\ndef function(): return X", vars(module))
     code = Code()
     guard = code.guard(lambda: read_global(module.function, "X"))
-    words = guard.words()
-
-    def check() -> bool:
-        return all(ctypes.c_uint64.from_address(word.address).value == word.expected.value for word in words)
-
-    assert check()
     for change in ("unrelated = 1", "X = 1.25 + 0.25", "del unrelated"):
+        (word,) = guard.words()
+        assert agrees(word)
         exec(change, vars(module))
-        assert not check()
+        assert not agrees(word)
         assert code.instance("function") in code.view
-        assert check(), "the very words that were taken first"
+        # Whoever compares it looks at the values that come with it, and so do all others who have such a word.
+        assert not agrees(word)
+        assert expected_of(word) == {"X": id(module.X)}
+    (word,) = guard.words()
     module.X = 2.5
-    assert not check()
+    assert not agrees(word)
     assert code.instance("function") not in code.view
 
 
-def test_a_namespace_that_is_compared_has_a_list_of_bindings_and_no_word(monkeypatch):
+def test_a_namespace_that_is_compared_has_values_and_no_word(monkeypatch):
     monkeypatch.setattr(publishing, "best_namespace", lambda: namespaces.Namespace)
     module = types.ModuleType("settings")
     exec("X = 1.5\nY = 2.5\ndef function(): return X", vars(module))
@@ -251,16 +251,16 @@ def test_a_namespace_that_is_compared_has_a_list_of_bindings_and_no_word(monkeyp
     guard = code.guard(lambda: read_global(module.function, "X"))
     (word,) = guard.words()
     assert word.address == 0
-    assert bindings_of(word) == {"X": 1.5}
+    assert expected_of(word) == {"X": id(module.X)}
     module.unrelated = 1
     assert guard.holds()
     code.compile("other", lambda: read_attribute(module, "Y").edges)
-    assert bindings_of(word) == {"X": 1.5, "Y": 2.5}
+    assert expected_of(word) == {"X": id(module.X)}, "what other code depends on is no matter of this guard"
     assert guard.holds()
     module.X = 2
     assert not guard.holds()
+    assert not agrees(word)
     assert code.instance("function") not in code.view
-    assert bindings_of(word) == {"Y": 2.5}
 
 
 def test_where_an_object_has_no_address_a_namespace_has_no_words(monkeypatch):
@@ -280,7 +280,9 @@ def test_a_function_is_three_words_a_cell_and_the_bases_one_each():
     # The namespaces of the class and its base are words too.
     assert len(Code().guard(read_class).words()) == 3
     parts = (read_function().edges[0].container, read_variable().edges[0].container, read_class().edges[0].container)
-    assert [kind(part, "x").words()[0].address for kind, part in zip((FunctionParts, Cell, Bases), parts, strict=True)]
+    assert [
+        kind(part, "x").words([])[0].address for kind, part in zip((FunctionParts, Cell, Bases), parts, strict=True)
+    ]
 
 
 def test_words_where_the_layout_of_objects_is_not_known(monkeypatch):
@@ -299,7 +301,7 @@ def test_the_words_of_a_place_are_in_the_object_that_it_stands_for():
     def function(a=1):
         return a
 
-    words = FunctionParts(function, "function").words()
+    words = FunctionParts(function, "function").words([])
     assert [ctypes.cast(word.expected.value, ctypes.py_object).value for word in words[:2]] == [
         function.__code__,
         function.__defaults__,
@@ -490,53 +492,83 @@ def test_code_whose_guard_has_no_words_has_none(monkeypatch):
     assert made.words() is None
 
 
-def bindings_of(word) -> dict[str, object] | None:
-    """The list of bindings of a word, as a compiled check reads it."""
-    address = ctypes.c_uint64.from_address(word.bindings).value
-    if not address:
-        return None
-    count = ctypes.c_uint64.from_address(address).value
-    parts = (ctypes.c_uint64 * (2 + 2 * count)).from_address(address)[2:]
-    objects = [ctypes.cast(part, ctypes.py_object).value if part else MISSING for part in parts]
-    return dict(zip(objects[::2], objects[1::2], strict=True))
+def expected_of(word) -> dict[str, int]:
+    """The names of a word and the addresses of their values, as a compiled check reads them."""
+    count = ctypes.c_uint64.from_address(word.values.address).value
+    parts = (ctypes.c_uint64 * (4 + 4 * count)).from_address(word.values.address)[4:]
+    names = [ctypes.cast(part, ctypes.py_object).value for part in parts[::4]]
+    assert parts[1::4] == [hash(name) % 2**64 for name in names]
+    return {name: ctypes.c_uint64.from_address(part).value for name, part in zip(names, parts[2::4], strict=True)}
 
 
-@needs_version_tags
-def test_a_namespace_lists_what_is_depended_on_in_it():
+def test_a_guard_has_the_names_that_its_code_and_callees_depend_on_and_no_others():
     module = types.ModuleType("settings")
     exec("X = 1.5\nY = 2.5\ndef function(): return X, Y, Z", vars(module))
     code = Code()
-    (word,) = code.guard(lambda: read_global(module.function, "X")).words()
-    assert bindings_of(word) == {"X": 1.5}
-    assert bindings_of(word)["X"] is module.X
-    code.compile("other", lambda: (read_attribute(module, "Y").edges[-1], read_attribute(module, "Z").edges[-1]))
-    assert bindings_of(word) == {"X": 1.5, "Y": 2.5, "Z": MISSING}
-    module.unrelated = 1
-    assert code.instance("function") in code.view
-    assert bindings_of(word) == {"X": 1.5, "Y": 2.5, "Z": MISSING}
-    # An equal constant is another object, which is listed from then on.
-    module.X = 0.5 + float("1")
-    assert bindings_of(word)["X"] is not module.X
-    assert code.instance("function") in code.view
-    assert bindings_of(word)["X"] is module.X
-    module.Y = 3.5
-    assert code.instance("other") not in code.view
-    assert bindings_of(word) == {"X": 1.5}
+    callee = code.compile("callee", lambda: read_attribute(module, "Y").edges)
+    code.compile("another", lambda: read_attribute(module, "Z").edges)
+    made = code.compile("caller", lambda: (callee, read_global(module.function, "X").edges[0]))
+    (word,) = made.guard.words()
+    assert expected_of(word) == {"X": id(module.X), "Y": id(module.Y)}
+    made = code.compile("of what is missing", lambda: read_global(module.function, "Z").edges)
+    assert [expected_of(word) for word in made.guard.words()] == [{"Z": 0}, {"Z": 0}]
 
 
-@needs_version_tags
-def test_what_is_listed_is_alive_as_long_as_it_is_listed():
+def test_an_equal_constant_is_another_object_which_is_expected_from_then_on():
     module = types.ModuleType("settings")
     exec("X = 1.5\ndef function(): return X", vars(module))
     code = Code()
     guard = code.guard(lambda: read_global(module.function, "X"))
-    # The list is in memory of the place, which the guard holds.
+    (word,) = guard.words()
+    before = module.X
+    module.X = 0.5 + float("1")
+    assert expected_of(word) == {"X": id(before)}
+    guard.settle()
+    assert guard.holds()
+    assert expected_of(word) == {"X": id(module.X)}, "in the very words that were taken first"
+
+
+def test_no_value_is_expected_while_the_former_one_is_let_go_of():
+    module = types.ModuleType("settings")
+    exec("X = 1.5\ndef function(): return X", vars(module))
+    code = Code()
+    guard = code.guard(lambda: read_global(module.function, "X"))
+    (word,) = guard.words()
+    (binding,) = guard.bindings
+    seen = []
+
+    class Former:
+        def __del__(self):
+            seen.append(expected_of(word)["X"])
+
+    # As if it were a constant equal to the next.
+    binding.value = Former()
+    binding.identity()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("smelt.caching.places.same_constant", lambda *_: True)
+        binding.place.settle()
+    assert seen == [1]
+    assert expected_of(word) == {"X": id(module.X)}
+
+
+def test_what_is_expected_is_alive_until_the_code_has_ended():
+    module = types.ModuleType("settings")
+    exec("X = 1.5\ndef function(): return X", vars(module))
+    code = Code()
+    guard = code.guard(lambda: read_global(module.function, "X"))
     (word,) = guard.words()
     before = sys.getrefcount(module.X)
-    listed = module.X
+    expected = module.X
     module.X = 2.5
-    assert sys.getrefcount(listed) >= before - 1
-    assert bindings_of(word)["X"] is listed
-    del listed
+    assert sys.getrefcount(expected) >= before - 1
+    assert expected_of(word) == {"X": id(expected)}
     assert code.instance("function") not in code.view
-    assert bindings_of(word) == {}
+
+
+def test_names_that_are_equal_are_one_object():
+    module = types.ModuleType("settings")
+    exec("X = 1.5", vars(module))
+    code = Code()
+    guard = code.guard(lambda: read_attribute(module, "an X"[3:]))
+    (name,) = (name for name in vars(module) if name == "X")
+    assert [binding.name is name for binding in guard.bindings] == [True]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import smelt
-from smelt.cli import main, measuring, parser
+from smelt.cli import main, measuring, parser, precompile_command
 from smelt.cli.measuring import Measurement
 from smelt.cli.output import duration
 
@@ -71,6 +71,23 @@ def test_a_command_line_that_is_not_understood_has_the_exit_status_2(capsys):
         main(["melt"])
     assert raised.value.code == 2
     assert "invalid choice: 'melt'" in capsys.readouterr().err
+
+
+def test_python_runs_the_command_too():
+    given = [sys.executable, "-m", "smelt", "--version"]
+    done = subprocess.run(given, env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    assert done.stdout == f"smelt {smelt.__version__}\n"
+
+
+def test_an_image_that_cannot_be_written_is_told_and_nothing_is_left_behind(tmp_path, monkeypatch, capsys):
+    place = tmp_path / "kernels.smelt.image"
+    place.mkdir()
+    monkeypatch.setattr(precompile_command, "precompile", lambda *_: {"kernels": b"an image"})
+    monkeypatch.setattr(precompile_command, "image_place", lambda *_: place)
+    assert main(["precompile", "kernels"]) == 1
+    # Which error it is depends on the system.
+    assert capsys.readouterr().err.startswith(f"smelt: {place}: ")
+    assert list(tmp_path.iterdir()) == [place]
 
 
 def test_the_version_is_told(capsys):

@@ -28,7 +28,7 @@ def demo(folder, *arguments, **settings):
     """Run the command in a folder, as a user does whose store is off and whose terminal is none."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SMELT_", "PYTHON"))}
     return subprocess.run(
-        [sys.executable, "-W", "error", "-m", "smelt.cli", "demo", "--steps", "200", *arguments],
+        [sys.executable, "-W", "error", "-m", "smelt", "demo", "--steps", "200", *arguments],
         capture_output=True,
         encoding="utf-8",
         cwd=folder,

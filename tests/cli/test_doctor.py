@@ -38,7 +38,7 @@ def found(subject):
 def test_a_process_that_is_well_says_so_and_a_script_can_read_it(tmp_path):
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SMELT_")}
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "smelt.cli", "doctor", "--json"],
+        [sys.executable, "-W", "error", "-m", "smelt", "doctor", "--json"],
         capture_output=True,
         text=True,
         check=False,

@@ -51,7 +51,7 @@ def report(tmp_path):
 
 
 def test_precompile_tells_what_is_missing_and_what_it_wrote(report, tmp_path):
-    command = ("-m", "smelt.cli", "precompile", "filling", "-j", "1", "--json")
+    command = ("-m", "smelt", "precompile", "filling", "-j", "1", "--json")
     lacking = {"missing": ["filling.fill(float32[:]) for native:host"]}
     assert report(*command, "--check") == (1, lacking)
     status, written = report(*command)
@@ -60,7 +60,7 @@ def test_precompile_tells_what_is_missing_and_what_it_wrote(report, tmp_path):
 
 
 def test_why_tells_of_each_thing_that_is_kept_whether_it_is_right(report, tmp_path):
-    command = ("-m", "smelt.cli", "why", "filling:fill", "--json")
+    command = ("-m", "smelt", "why", "filling:fill", "--json")
     report("filling.py")
     kernel = "filling.fill(float32[:])"
     assert report(*command) == (0, [{"kernel": kernel, "reason": None}])

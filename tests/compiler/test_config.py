@@ -16,6 +16,7 @@ OTHER_VALUES = {
     "opt_level": 1,
     "debug_level": 1,
     "name": "another",
+    "threads_per_threadgroup": (64, 1, 1),
 }
 OTHER_TARGETS = {
     "name": "other",
@@ -49,7 +50,7 @@ def test_the_key_of_artifacts_differs_with_each_field_of_the_target(field):
     assert constant_key(other) != constant_key(CompilerConfig())
 
 
-@pytest.mark.parametrize("field", ["boundscheck", "fastmath", "opt_level", "debug_level", "name"])
+@pytest.mark.parametrize("field", ["boundscheck", "fastmath", "opt_level", "debug_level", "name", "threads_per_threadgroup"])
 def test_configurations_that_infer_alike_have_one_owner(field):
     other = dataclasses.replace(CompilerConfig(), **{field: OTHER_VALUES[field]})
     assert other.owner() == CompilerConfig().owner()

@@ -34,6 +34,9 @@ odd = [1, {2}]
 pair = (1, 2)
 around = [1]
 around.append(around)
+mixed = (3.0, [1.0, 2.0], ({"a": 5.0}, [6, (7.0, [8.0])]), (np.arange(3.0), [np.ones(2)]))
+in_tuple = [1.0]
+in_tuple.append((2.0, in_tuple))
 by_mode = {Mode.FAST: 1.5, Mode.SLOW: 2.5, (1, "a"): 7, None: 5, "f": doubled, "list": [4, 5], "other": object()}
 
 
@@ -61,15 +64,66 @@ def reads(out, n):
     out[7] = table["list"][0] if "list" in table else 0
 
 
-def test_what_is_read_is_what_python_reads():
+def second_of_second(pair, index=1):
+    return pair[1][index]
+
+
+def reads_in_tuples(out, n):
+    first, second, (entries, inner), (array, arrays_of_list) = mixed
+    out[0] = first + second[n - 2] + sum(second) + second_of_second(mixed) + second_of_second((n, second), 0)
+    out[1] = entries["a"] + ("b" in entries) + inner[1][1][0] + inner[0]
+    out[2] = array[n] + arrays_of_list[0][1] + len(mixed) + len(mixed[2][1])
+    out[3] = isinstance(mixed, tuple) + 2 * isinstance(mixed[1], list) + 4 * (mixed[:2] == mixed[:2])
+    for _, values in ((1, mixed[1]), (2, mixed[1])):
+        out[4] += values[1]
+
+
+@pytest.mark.parametrize("function", [reads, reads_in_tuples], ids=lambda function: function.__name__)
+def test_what_is_read_is_what_python_reads(function):
     in_kernel, in_python = np.zeros(8), np.zeros(8)
-    smelt.kernel(reads)[1](in_kernel, 2)
-    reads(in_python, 2)
+    smelt.kernel(function)[1](in_kernel, 2)
+    function(in_python, 2)
     np.testing.assert_array_equal(in_kernel, in_python)
 
 
 weights = [1.5, 2.5, 3.5]
 rates = {"a": 1.5, "b": 2.5}
+
+
+levels = (1, [2.0, 3.0], ({"a": 4.0},))
+
+
+@smelt.kernel
+def levelled(out):
+    out[0] = levels[1][1] + len(levels[1])
+    out[1] = levels[2][0]["a"] + ("c" in levels[2][0])
+
+
+TUPLE_CHANGES = {
+    "an item": (lambda: levels[1].__setitem__(1, 9.5), 1),
+    "one more": (lambda: levels[1].append(9.5), 1),
+    "an equal constant": (lambda: levels[1].__setitem__(1, float("3.0")), 0),
+    "an entry": (lambda: levels[2][0].update(a=9.5), 1),
+    "an entry that was not there": (lambda: levels[2][0].update(c=9.5), 1),
+    "an entry that is not read": (lambda: levels[2][0].update(d=9.5), 0),
+    "another list": (lambda: globals().update(levels=(1, [2.0, 9.5], levels[2])), 1),
+    "another tuple of the same": (lambda: globals().update(levels=(*levels[:2], levels[2])), 0),
+}
+
+
+@pytest.mark.parametrize(("change", "compilations"), TUPLE_CHANGES.values(), ids=TUPLE_CHANGES)
+def test_a_change_of_what_is_in_a_tuple_is_noticed_by_compiled_launches(change, compilations, monkeypatch):
+    monkeypatch.setitem(globals(), "levels", (1, [2.0, 3.0], ({"a": 4.0},)))
+    out, launch = np.zeros(2), levelled.over(1)
+    for _ in range(5):
+        launch(out)
+    assert out.tolist() == [5, 4]
+    before = smelt.stats()
+    change()
+    for _ in range(5):
+        launch(out)
+        assert out.tolist() == [levels[1][1] + len(levels[1]), levels[2][0]["a"] + ("c" in levels[2][0])]
+    assert smelt.stats().compilations - before.compilations == compilations
 
 
 @smelt.kernel
@@ -185,6 +239,17 @@ def of_itself(out):
     out[0] = around[0]
 
 
+def of_itself_in_a_tuple(out):
+    out[0] = in_tuple[0]
+
+
+unusable = (1.0, [2.0], {3.0})
+
+
+def with_a_set_in_a_tuple(out):
+    out[0] = unusable[0]
+
+
 def keyed_by_a_record(out):
     out[0] = by_mode[Key(1)]
 
@@ -207,6 +272,8 @@ def removed(out):
         (printed, "a kernel can't print a dict", ""),
         (beyond, "index 2 is out of range for a list of 2", ""),
         (of_itself, "a list that holds itself", "use a tuple"),
+        (of_itself_in_a_tuple, "a list that holds itself", "use a tuple"),
+        (with_a_set_in_a_tuple, "a kernel can't use a set; use a tuple", ""),
         (keyed_by_a_record, r"a kernel can't look up a Key\(.*\) in a dict", "use strings, numbers"),
         (removed, "a kernel can read a captured dict, not change it: there is no clear", "collect values in an array"),
     ],

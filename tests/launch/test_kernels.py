@@ -317,6 +317,10 @@ def test_bounds_checks_can_be_turned_off():
         (lambda: write_scaled[1, 2, 3](np.zeros(1), np.zeros(1)), r"kernel\[threads\] or kernel\[groups, threads\]"),
         (lambda: write_scaled[1, 0](np.zeros(1), np.zeros(1)), "a group has at least one thread"),
         (lambda: write_scaled.over(1, 2, 3, 4), "1, 2 or 3 dimensions, not 4"),
+        (
+            lambda: write_scaled.over((4, 5)),
+            r"is an integer, not \(4, 5\); for a tuple write over\(\*shape\), x first$",
+        ),
         (lambda: write_scaled.over(2**40, 2**40), "more threads than can be counted"),
         (lambda: write_scaled(np.zeros(1), np.zeros(1)), "is a kernel: say how many threads"),
         (lambda: write_scaled[1](np.zeros(1)), r"write_scaled takes 2 arguments \(out, values\), not 1"),

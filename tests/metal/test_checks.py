@@ -461,7 +461,7 @@ ends:
     a, b = np.array([7, -7, 5, least, least, 0], np.int32), np.array([2, 2, 0, -1, 0, 77], np.int32)
     out = np.ones(6, np.int32)
     divides({0: out, 1: a, 2: b}, threads=6)
-    assert out.tolist() == [3 ^ 1 << 16, -3 ^ -1 << 16, 0, least, 0, 0]
+    assert out.tolist() == [3 ^ 1 << 16, -3 ^ -1 << 16, 5 << 16, least, 0, 0]
 
 
 # Threads over processors

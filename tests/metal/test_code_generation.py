@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,7 @@ from smelt.targets.metal.passes import (
     no_unreachable,
 )
 from smelt.targets.metal.target import metal_target, metal_target_named, metal_versions
+from smelt.types.typeof import typeof
 
 pytestmark = pytest.mark.once
 
@@ -402,12 +404,31 @@ def of_many(arrays):
         array[0] = 1
 
 
+@smelt.kernel
+def untouched(values):
+    pass
+
+
+@dataclass(frozen=True)
+class Position:
+    x: np.complex128
+    y: np.float32
+
+
+@dataclass(frozen=True)
+class Weighted:
+    position: Position
+    weight: np.complex128
+
+
+POINTS = np.zeros(2, [("position", [("x", "c16"), ("y", "f4")]), ("weight", "c16")])
+
 REFUSED = [
     (
         saxpy,
         (smelt.float64[:], float, FLOATS, FLOATS),
         "the parameter out is a float64[:], and Metal has no float64",
-        "pass an array of float32: a.astype(np.float32)",
+        "pass an array of float32: out.astype(np.float32)",
         "def saxpy(out, a, x, y):\n              ^^^",
     ),
     (
@@ -416,6 +437,27 @@ REFUSED = [
         "the parameter a is a float64, and Metal has no float64",
         "pass a Python number or a float32",
         "def saxpy(out, a, x, y):\n                   ^",
+    ),
+    (
+        untouched,
+        (typeof(POINTS),),
+        "and Metal has no complex128",
+        "pass an array of records with complex64 for values[i].position.x and values[i].weight",
+        "def untouched(values):\n                  ^^^^^^",
+    ),
+    (
+        untouched,
+        (typeof(Weighted(Position(1j, 2.0), 1j)),),
+        "and Metal has no complex128",
+        "declare values.position.x and values.weight as complex64",
+        "def untouched(values):\n                  ^^^^^^",
+    ),
+    (
+        untouched,
+        (smelt.types.Tuple((FLOATS, smelt.types.Tuple((smelt.float64[:], smelt.float64)))),),
+        "and Metal has no float64",
+        "pass an array of float32: values[1][0].astype(np.float32)",
+        "def untouched(values):\n                  ^^^^^^",
     ),
     (
         widened,

@@ -52,7 +52,8 @@ def test_a_program_chooses_the_device_by_the_environment():
     with knobs.DEVICE.set("metal:software:1"):
         assert smelt.zeros(3).device is smelt.device("metal:software:1")
         assert smelt.metal.library is not None
-    with knobs.DEVICE.set("metal:none"), pytest.raises(smelt.LaunchError, match="there is no device 'metal:none'"):
+    said = "^the environment variable SMELT_DEVICE is 'gpu': there is no device 'gpu'; there are cpu, .*metal:software"
+    with knobs.DEVICE.set("gpu"), pytest.raises(smelt.LaunchError, match=said):
         smelt.zeros(3)
 
 
@@ -183,6 +184,29 @@ def test_arrays_of_numpy_are_where_the_default_is():
         copied[4](z, x)
         assert z.numpy().tolist() == [0, 1, 2, 3]
         copied[4](y, z.numpy())
+
+
+def test_launches_that_were_warm_go_where_the_default_is_now():
+    @smelt.kernel
+    def copied(out, x):
+        out[smelt.grid(1)] = x[smelt.grid(1)]
+
+    def devices():
+        """Those that the kernel was loaded for."""
+        return {device.name for _, device, _ in copied._loaded}
+
+    x = np.arange(4, dtype=np.float32)
+    launcher, out = copied.over(4), np.zeros_like(x)
+    for _ in range(3):
+        launcher(out, x)
+    assert devices() == {"cpu"}
+    with knobs.DEVICE.set(SOFTWARE):
+        launcher(out, 2 * x)
+        smelt.synchronize()
+        assert (devices(), out.tolist()) == ({"cpu", SOFTWARE}, [0, 2, 4, 6])
+    for _ in range(3):
+        launcher(out, 3 * x)
+        assert out.tolist() == [0, 3, 6, 9]
 
 
 def test_an_array_that_overlaps_with_another_is_refused_on_devices_too():

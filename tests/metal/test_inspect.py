@@ -90,8 +90,12 @@ def test_what_is_no_metallib_is_refused(path, capsys, tmp_path):
     other.write_bytes(b"something else")
     assert main(["inspect", str(other)]) == 1
     assert "smelt: this is no metallib" in capsys.readouterr().err
-    assert main(["inspect", str(tmp_path / "missing")]) == 1
-    assert "missing" in capsys.readouterr().err
+    missing = tmp_path / "missing"
+    assert main(["inspect", str(missing)]) == 1
+    said = (
+        f"smelt: there is no file {missing}: give the path of a metallib, as in smelt inspect build/shapes.metallib\n"
+    )
+    assert capsys.readouterr().err == said
 
 
 @pytest.fixture

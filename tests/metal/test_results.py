@@ -223,6 +223,18 @@ def test_a_function_says_what_its_pipeline_can(kernel):
         assert smelt.metal.mtlfunction(kernel, list_of_same_types()) is found
 
 
+def test_without_a_device_the_default_of_the_moment_is_meant(kernel):
+    first = smelt.metal.mtlfunction(kernel, TYPES)
+    named = smelt.metal.mtlfunction(kernel, TYPES, SECOND)
+    with knobs.DEVICE.set(SECOND):
+        assert smelt.metal.mtlfunction(kernel, TYPES) is named
+        assert smelt.metal.mtlfunction(kernel, TYPES) is named
+        with knobs.DEVICE.set("metal:software:2"):
+            assert smelt.metal.mtlfunction(kernel, TYPES).device is smelt.device("metal:software:2")
+        assert smelt.metal.mtlfunction(kernel, TYPES) is named
+    assert smelt.metal.mtlfunction(kernel, TYPES) is first
+
+
 def test_what_a_group_shares_counts():
     def summed(x):
         i, room = smelt.grid(1), smelt.threadgroup_array(64, smelt.float32)

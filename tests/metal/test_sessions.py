@@ -120,7 +120,7 @@ def test_an_edit_of_what_a_kernel_calls_is_seen(folder, tmp_path):
 def test_what_was_precompiled_for_a_system_serves_without_a_compiler(folder, tmp_path):
     for name in ("module.py", "use.py"):
         shutil.copy(folder / name, tmp_path)
-    arguments = ("-m", "smelt.cli", "precompile", "module", "-j", "1", "--target", "metal:macos=14")
+    arguments = ("-m", "smelt", "precompile", "module", "-j", "1", "--target", "metal:macos=14")
     missing = [
         f"not precompiled: module.{kernel} for metal:macos=14"
         for kernel in ("scaled(float32[:], weak float)", "told(int32[:])")

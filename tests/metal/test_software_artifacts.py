@@ -93,7 +93,7 @@ def counting():
         compiled.append((source.kernel.name, dict(source.values), checks))
         software_runtime().code._compile(source, checks, results)
 
-    return Runtime(KernelCode(compile_kernel)), compiled
+    return Runtime(KernelCode(compile_kernel), software_runtime().shared), compiled
 
 
 def test_a_kernel_is_compiled_once_for_its_module_constants_and_checks(air):
@@ -117,7 +117,7 @@ def test_a_kernel_is_compiled_once_for_its_module_constants_and_checks(air):
 def test_one_kernel_gives_one_sequence_of_bytes(air):
     function = smelt.device("metal:software").library(mirror(air)).function("mirror")
     sources = []
-    runtime = Runtime(KernelCode(lambda source, *_: sources.append(source)))
+    runtime = Runtime(KernelCode(lambda source, *_: sources.append(source)), software_runtime().shared)
     with pytest.raises(AssertionError):
         SoftwareDevice("none", runtime).library(mirror(air)).function("mirror").pipeline({})
     states = []

@@ -12,7 +12,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +21,18 @@ import pytest
 
 import smelt
 from smelt import _wiring, knobs
+from smelt.targets.native.machine_code.flattening import flatten
 from smelt.targets.native.thread_grid import grid as thread_grid
+from smelt.targets.native.thread_grid.code import thread_grid_text
 from smelt.targets.native.thread_grid.grid import ThreadGrid
+from smelt.targets.native.thread_grid.pool import MOST_THREADS, POOL
 
 pytestmark = pytest.mark.once
 
 CHILD = Path(__file__).with_name("thread_grid_child.py")
 LIMIT_SECS = 60
 MOST_TURNS = 10**9
+TIMES = ("alone_ticks", "least_ticks", "worthwhile_ticks", "chunk_ticks", "spin_ticks")
 
 has_processes = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no os.fork")
 shows_threads = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="only Linux shows threads in /proc")
@@ -40,17 +45,26 @@ def grid() -> Iterator[ThreadGrid]:
         pytest.skip("this process may keep one processor busy, so smelt spreads no grids")
     found.runner(works_together=False)
     pool, before = thread_grid._pool, found.threads
-    thresholds = pool.alone_ticks, pool.worthwhile_ticks, pool.chunk_ticks
-    pool.alone_ticks, pool.worthwhile_ticks, pool.chunk_ticks = 1, 0, 1
+    times = {name: getattr(pool, name) for name in TIMES}
+    pool.alone_ticks, pool.least_ticks, pool.worthwhile_ticks, pool.chunk_ticks = 1, 0, 0, 1
     yield found
-    pool.alone_ticks, pool.worthwhile_ticks, pool.chunk_ticks = thresholds
+    for name, ticks in times.items():
+        setattr(pool, name, ticks)
     found.threads = before
 
 
 @pytest.fixture(params=[(0, 1), (0, 500), (0, 1 << 40), (1 << 60, 1)], ids=["units", "chunks", "all", "alone"])
 def sharing(request: pytest.FixtureRequest, grid: ThreadGrid) -> None:  # noqa: ARG001 - it puts back what is set here
     """What is shared: units one by one, chunks of half a microsecond, all at once, nothing."""
-    thread_grid._pool.worthwhile_ticks, thread_grid._pool.chunk_ticks = request.param
+    pool, (least, pool.chunk_ticks) = thread_grid._pool, request.param
+    pool.least_ticks = pool.worthwhile_ticks = least
+
+
+@pytest.fixture(params=[False, True], ids=["sleep", "spin"])
+def waiting(request: pytest.FixtureRequest, grid: ThreadGrid) -> None:  # noqa: ARG001 - it puts back what is set here
+    """Whether threads look for what they wait for, or sleep at once and are woken."""
+    if not request.param:
+        thread_grid._pool.spin_ticks = 0
 
 
 @pytest.fixture(params=[1, 2, 3, 8])
@@ -344,6 +358,96 @@ def test_launches_from_many_threads_of_python(grid):
 
 
 @smelt.kernel
+def add_one(out, failing):
+    i = smelt.grid(1)
+    turns = 0
+    while turns < i % 5:
+        turns += 1
+    if i == failing:
+        raise ValueError("not this one")
+    out[i] += 1
+
+
+def check_failing(launch, size: int, failing: int) -> None:
+    out = np.zeros(size, np.int64)
+    with pytest.raises(ValueError, match="not this one") as caught:
+        launch(out, failing)
+    assert f"in thread ({failing}, 0, 0) of the grid" in caught.value.__notes__[0]
+    assert (out[:failing] == 1).all()
+    assert out[failing] == 0
+    assert out.max() <= 1
+
+
+@pytest.mark.usefixtures("waiting")
+def test_thousands_of_small_jobs_one_behind_the_other(grid):
+    grid.threads = 4
+    out = np.zeros(60, np.int64)
+    launch = add_one.over(out.size)
+    for number in range(2000):
+        launch(out, -1)
+        if number % 10 == 9:
+            check_failing(launch, out.size, number % out.size)
+    assert (out == 2000).all()
+    assert thread_grid._pool.job is None
+
+
+@pytest.mark.usefixtures("waiting")
+def test_small_jobs_of_many_threads_of_python_while_the_number_of_threads_changes(grid, monkeypatch):
+    errors: list[BaseException] = []
+    barrier = threading.Barrier(7)
+    launched = np.zeros(30, np.int64)
+
+    class Launching:
+        def write(self, text: str) -> None:  # noqa: ARG002 - what is printed is not looked at here
+            add_one[launched.size](launched, -1)
+
+    def launch_again_and_again(number: int) -> None:
+        try:
+            barrier.wait(LIMIT_SECS)
+            out = np.zeros(40 + number, np.int64)
+            launch = add_one.over(out.size)
+            for turn in range(200):
+                launch(out, -1)
+                if turn % 20 == number:
+                    check_failing(launch, out.size, turn % out.size)
+            assert (out == 200).all()
+        except BaseException as error:  # noqa: BLE001
+            errors.append(error)
+
+    def print_again_and_again() -> None:
+        try:
+            barrier.wait(LIMIT_SECS)
+            for _ in range(10):
+                say[4](np.arange(4))
+        except BaseException as error:  # noqa: BLE001
+            errors.append(error)
+
+    monkeypatch.setattr(sys, "stdout", Launching())
+    targets = [print_again_and_again, *(partial(launch_again_and_again, number) for number in range(5))]
+    running = [threading.Thread(target=target, daemon=True) for target in targets]
+    for thread in running:
+        thread.start()
+    barrier.wait(LIMIT_SECS)
+    out = np.zeros(50, np.int64)
+    for turn in range(200):
+        grid.threads = (4, 1, 8, 2, 3)[turn % 5]
+        add_one[out.size](out, -1)
+    for thread in running:
+        thread.join(LIMIT_SECS)
+        assert not thread.is_alive(), "a deadlock"
+    assert errors == []
+    assert (out == 200).all()
+    assert (launched == launched[0]).all()
+    assert launched[0] >= 40
+    assert thread_grid._pool.job is None
+
+
+def test_more_threads_than_any_system_has_are_not_asked_for(grid):
+    grid.threads = 1 << 70
+    assert grid.threads == MOST_THREADS
+
+
+@smelt.kernel
 def say(values):
     i = smelt.grid(1)
     print(values[i])  # noqa: T201 - the kernel does
@@ -401,6 +505,23 @@ def test_a_fork_while_another_thread_launches():
     check_child("fork_during_launches", "6 children were right\n")
 
 
+@has_processes
+def test_forks_while_other_threads_launch_small_jobs():
+    check_child("fork_during_small_jobs", "10 children were right\nparent: right\n")
+
+
+def test_launches_that_follow_each_other_wake_threads_and_keep_them_awake():
+    expected = """
+each alone: 0 threads were started
+the streak grows
+worth it together: 3 threads were started
+awake: shared
+asleep: alone
+after a pause: alone, a new streak
+"""
+    check_child("streak", expected.lstrip())
+
+
 def test_a_process_may_end_during_a_launch():
     check_child("exit", "leaving\n")
 
@@ -417,6 +538,36 @@ def test_signals_are_for_the_threads_that_run_python():
 
 def test_one_thread_is_no_pool():
     check_child("alone", "None\nright\n", SMELT_NUM_THREADS="1")
+
+
+WINDOWS = (
+    "AcquireSRWLockExclusive",
+    "CloseHandle",
+    "CreateThread",
+    "QueryPerformanceCounter",
+    "ReleaseSRWLockExclusive",
+    "SleepConditionVariableSRW",
+    "SwitchToThread",
+    "WakeAllConditionVariable",
+    "WakeConditionVariable",
+)
+
+
+@pytest.mark.parametrize(
+    ("target", "platform", "names"),
+    [
+        ("native:x86-64:windows", "win32", WINDOWS),
+        ("native:x86-64", "linux", ("pthread_mutex_lock", "sched_yield")),
+        ("native:aarch64", "linux", ("pthread_mutex_lock", "sched_yield")),
+        ("native:apple-m1", "darwin", ("pthread_mutex_lock", "sched_yield")),
+    ],
+)
+def test_the_code_for_each_system_refers_to_its_functions_and_to_the_pool(
+    object_of: Callable[..., bytes], target: str, platform: str, names: tuple[str, ...]
+):
+    symbols = flatten(object_of(thread_grid_text(platform), target, 0)).symbols
+    assert {POOL, *names} <= set(symbols)
+    assert platform != "win32" or len(symbols) == len(names) + 1
 
 
 def knob_of(monkeypatch: pytest.MonkeyPatch, text: str) -> knobs.Knob[int | None]:

@@ -63,6 +63,22 @@ def number_of_threads() -> int:
     return sum(1 for _ in Path("/proc/self/task").iterdir())
 
 
+def share_everything() -> None:
+    """Have launches shared unit by unit, after the first that a launch runs alone."""
+    pool = thread_grid._pool
+    pool.alone_ticks, pool.least_ticks, pool.worthwhile_ticks, pool.chunk_ticks = 1, 0, 0, 1
+
+
+def active() -> int:
+    """How many threads of the pool are at work."""
+    return int(thread_grid._pool.state) & 0xFFFFF
+
+
+def sleeping() -> int:
+    """How many threads of the pool sleep."""
+    return int(thread_grid._pool.state) >> 20 & 0xFFFFF
+
+
 def small() -> None:
     # NumPy's libraries have some of their own.
     before = number_of_threads()
@@ -110,15 +126,112 @@ def fork_during_launches() -> None:
     say(results.count(0), "children were right")
 
 
+@smelt.kernel
+def add_one(out, failing):
+    i = smelt.grid(1)
+    turns = 0
+    while turns < i % 5:
+        turns += 1
+    if i == failing:
+        raise ValueError("not this one")
+    out[i] += 1
+
+
+def adds_once() -> bool:
+    """Launch small grids, and one that fails."""
+    out = np.zeros(40, np.int64)
+    launch = add_one.over(out.size)
+    for _ in range(20):
+        launch(out, -1)
+    is_whole = (out == 20).all()
+    out[:] = 0
+    try:
+        launch(out, 30)
+    except ValueError as error:
+        return bool(is_whole and (out[:30] == 1).all() and "thread (30, 0, 0)" in error.__notes__[0])
+    return False
+
+
+def fork_during_small_jobs() -> None:
+    grid, pool = prepared_grid(), thread_grid._pool
+    share_everything()
+    adds_once()
+    ended = threading.Event()
+    failures = []
+
+    def launch() -> None:
+        while not ended.is_set():
+            failures.extend([] if adds_once() else ["in a thread"])
+
+    def change() -> None:
+        while not ended.is_set():
+            for threads, spin_ticks in ((4, 0), (2, 100_000), (1, 0), (3, 100_000)):
+                grid.threads, pool.spin_ticks = threads, spin_ticks
+                failures.extend([] if adds_once() else ["between changes"])
+
+    running = [threading.Thread(target=target) for target in (launch, launch, change)]
+    for thread in running:
+        thread.start()
+    results = []
+    for _ in range(10):
+        child = os.fork()
+        if not child:
+            share_everything()
+            os._exit(0 if all(adds_once() for _ in range(5)) else 1)
+        results.append(os.waitpid(child, 0)[1])
+    ended.set()
+    for thread in running:
+        thread.join()
+    say(results.count(0), "children were right")
+    say("parent:", failures or "right")
+
+
+def prepared_grid() -> thread_grid.ThreadGrid:
+    grid = _wiring.thread_grid()
+    assert grid is not None
+    grid.runner(works_together=False)
+    return grid
+
+
+def streak() -> None:
+    prepared_grid()
+    pool, never = thread_grid._pool, 1 << 60
+    out = np.zeros(1000, np.int64)
+
+    def launch() -> str:
+        end = pool.streak_end
+        collatz[out.size](out)
+        # A launch that runs alone is the last of a streak.
+        return "shared" if pool.streak_end == end else "alone"
+
+    # Threads don't sleep, and launches are close to each other, however long they are apart.
+    pool.least_ticks, pool.worthwhile_ticks, pool.chunk_ticks, pool.spin_ticks = 0, never, 1, never
+    assert all(launch() == "alone" for _ in range(5))
+    say("each alone:", pool.started, "threads were started")
+    before = [pool.streak_ticks for _ in range(5) if launch() == "alone"]
+    say("the streak", "grows" if before == sorted(set(before)) and len(before) == 5 else before)
+    pool.worthwhile_ticks = pool.streak_ticks
+    assert launch() == "shared"
+    say("worth it together:", pool.started, "threads were started")
+    pool.worthwhile_ticks = never
+    say("awake:", launch())
+    pool.spin_ticks = 0
+    pause = threading.Event()
+    while sleeping() < pool.started:
+        pause.wait(0.001)
+    say("asleep:", launch())
+    pool.streak_ticks = pool.worthwhile_ticks
+    say("after a pause:", launch() + ",", "a new streak" if pool.streak_ticks < never else "the old one")
+
+
 def leave() -> None:
     is_right()
     out = np.zeros(2, np.int64)
-    # So that the launch is shared after its first thread.
-    thread_grid._pool.alone_ticks, thread_grid._pool.worthwhile_ticks = 1, 0
+    share_everything()
     thread = threading.Thread(target=lambda: never_end[1000](out), daemon=True)
     thread.start()
     pause = threading.Event()
-    while thread_grid._pool.job is None:
+    while not active():
         pause.wait(0.001)
     say("leaving")
 
@@ -172,6 +285,8 @@ NAMED: dict[str, Callable[[], None]] = {
     "small": small,
     "fork": fork,
     "fork_during_launches": fork_during_launches,
+    "fork_during_small_jobs": fork_during_small_jobs,
+    "streak": streak,
     "exit": leave,
     "interrupt": interrupt,
     "signals": signals,

@@ -71,11 +71,26 @@ def test_it_can_be_read_without_json(filled, capsys):
     assert capsys.readouterr().out.startswith("program.fill  program.fill(float64[:])  native:")
 
 
+def test_what_the_store_holds_is_named(filled, command, capsys):
+    with knobs.CACHE_DIRECTORY.set(str(filled / "store")):
+        assert main(["cache", "info"]) == 0
+    rows = [line.partition(": ")[0] for line in capsys.readouterr().out.splitlines()]
+    holds = [
+        "kernels",
+        "fingerprints of functions",
+        "fingerprints of smelt and its LLVM",
+        "launch stubs and the runtime library",
+    ]
+    assert rows == ["directory", "most bytes", *holds]
+    report = command("info")[1]
+    assert [report[folder]["holds"] for folder in contents.FOLDERS] == holds
+
+
 def test_why_says_what_changed(filled):
-    assert python(filled, "-m", "smelt.cli", "why", "program:fill") == "program.fill(float64[:]): is kept, and right\n"
+    assert python(filled, "-m", "smelt", "why", "program:fill") == "program.fill(float64[:]): is kept, and right\n"
     text = (filled / "helpers.py").read_text()
     (filled / "helpers.py").write_text(text.replace("1.0", "2.0"))
-    told = python(filled, "-m", "smelt.cli", "why", "program:fill", status=1)
+    told = python(filled, "-m", "smelt", "why", "program:fill", status=1)
     (filled / "helpers.py").write_text(text)
     assert told == "program.fill(float64[:]): helpers.value changed; it is called by program.fill(float64[:])\n"
 

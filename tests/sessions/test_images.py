@@ -3,15 +3,21 @@
 
 from __future__ import annotations
 
+import errno
+import mmap
+import sys
+from types import ModuleType, SimpleNamespace
+
 import pytest
 
 from smelt.caching.digests import digest
 from smelt.compiler.config import CompilerConfig
+from smelt.sessions import images
 from smelt.sessions.container import Container, ContainerError, write_container
 from smelt.sessions.directory import Directory
 from smelt.sessions.entries import VOCABULARY, Entry, State, decode_entry, encode_entry
 from smelt.sessions.fingerprints import Fingerprints, fingerprint_in, remembered_fingerprints
-from smelt.sessions.images import Image, image_bytes
+from smelt.sessions.images import Image, Images, image_bytes
 
 pytestmark = pytest.mark.once
 
@@ -34,6 +40,27 @@ def test_a_fingerprint_in_a_wrong_place_or_of_a_wrong_length_is_none(blobs):
     names = dict(zip(CODES, map(digest, changed), strict=True))
     container = Container(write_container(names, {digest(blob): blob for blob in changed}))
     assert [fingerprint_in(container, code) for code in CODES] == [None, None]
+
+
+@pytest.mark.parametrize("how", ["mapped", "on Windows", "on a file system that maps nothing"])
+def test_an_image_is_mapped_or_read_whole_where_it_must_not_or_cannot_be(tmp_path, monkeypatch, how):
+    def refused(*_, **__):
+        raise OSError(errno.ENODEV, "no such device")
+
+    if how == "on Windows":
+        # There a file that somebody has mapped can't be replaced.
+        monkeypatch.setattr(images, "sys", SimpleNamespace(platform="win32", modules=sys.modules))
+    elif how != "mapped":
+        monkeypatch.setattr(mmap, "mmap", refused)
+    (tmp_path / "kernels.smelt.image").write_bytes(image_bytes({}, dict(zip(CODES, PRINTS, strict=True))))
+    module = ModuleType("kernels")
+    module.__file__ = str(tmp_path / "kernels.py")
+    monkeypatch.setitem(sys.modules, "kernels", module)
+    warned = []
+    (image,) = Images(warned.append).of("kernels")
+    assert [image.fingerprint(code) for code in CODES] == PRINTS
+    assert type(image.container._buffer) is (memoryview if how == "mapped" else bytes)
+    assert warned == []
 
 
 def test_an_index_in_a_wrong_place_is_none():

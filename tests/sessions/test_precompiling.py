@@ -111,7 +111,7 @@ def precompiled(tmp_path_factory):
     (folder / "package/kernels.py").write_text(KERNELS)
     (folder / "use.py").write_text(USE)
     targets = ["--target", "native:x86-64", "--target", "native:aarch64"]
-    output = run(folder, "-m", "smelt.cli", "precompile", "package", "-j", "1", *targets)
+    output = run(folder, "-m", "smelt", "precompile", "package", "-j", "1", *targets)
     image = folder / "package/smelt.image"
     assert output == f"{image}: {image.stat().st_size} bytes\n"
     return folder
@@ -137,7 +137,7 @@ def test_without_the_store_there_are_still_images(precompiled, tmp_path):
 
 def test_why_looks_into_images_too(precompiled, tmp_path):
     shutil.copytree(precompiled, tmp_path / "copy", ignore=shutil.ignore_patterns("store"))
-    arguments, settings = ("-m", "smelt.cli", "why", "package.kernels:saxpy"), {"SMELT_STORE": "off"}
+    arguments, settings = ("-m", "smelt", "why", "package.kernels:saxpy"), {"SMELT_STORE": "off"}
     text = "package.kernels.saxpy(float32[:], weak float, float32[:], float32[:])"
     assert run(tmp_path / "copy", *arguments, **settings) == f"{text}: is kept, and right\n"
     kernels = tmp_path / "copy/package/kernels.py"
@@ -190,9 +190,9 @@ def test_an_image_in_an_archive_serves(precompiled, tmp_path):
 
 
 def test_checking_says_what_is_missing(precompiled):
-    assert run(precompiled, "-m", "smelt.cli", "precompile", "package", "--check", "--target", "native:aarch64") == ""
+    assert run(precompiled, "-m", "smelt", "precompile", "package", "--check", "--target", "native:aarch64") == ""
     missing = run(
-        precompiled, "-m", "smelt.cli", "precompile", "package", "--check", "--target", "native:x86-64-v2", status=1
+        precompiled, "-m", "smelt", "precompile", "package", "--check", "--target", "native:x86-64-v2", status=1
     )
     assert missing.splitlines() == [
         "not precompiled: package.kernels.saxpy(float32[:], weak float, float32[:], float32[:]) for native:x86-64-v2",
@@ -203,7 +203,7 @@ def test_checking_says_what_is_missing(precompiled):
 def test_a_command_that_does_not_look_into_the_current_directory_by_itself_finds_the_package(tmp_path):
     (tmp_path / "package.py").write_text(KERNELS)
     # As what pip installs is started.
-    command = ["-P", "-m", "smelt.cli", "precompile", "package", "-j", "1"]
+    command = ["-P", "-m", "smelt", "precompile", "package", "-j", "1"]
     image = tmp_path / "package.smelt.image"
     assert run(tmp_path, *command) == f"{image}: {image.stat().st_size} bytes\n"
     assert run(tmp_path, *command, "--check") == ""
@@ -232,7 +232,7 @@ def test_of_several_targets_the_best_that_runs_here_serves(tmp_path):
     )
     for names in (levels, levels[::-1]):
         targets = [f"--target=native:{name}" for name in (*names, "aarch64")]
-        run(tmp_path, "-m", "smelt.cli", "precompile", "module", "-j", "1", *targets)
+        run(tmp_path, "-m", "smelt", "precompile", "module", "-j", "1", *targets)
         assert run(tmp_path, "use.py") == f"{levels[-1]} 0\n"
 
 
@@ -253,7 +253,7 @@ def test_what_was_traced_is_precompiled(tmp_path):
     )
     assert run(tmp_path, "use.py") == "3\n"
     assert len((tmp_path / "trace").read_text().splitlines()) == 2
-    run(tmp_path, "-m", "smelt.cli", "precompile", "module", "--trace", "trace", "-j", "1")
+    run(tmp_path, "-m", "smelt", "precompile", "module", "--trace", "trace", "-j", "1")
     shutil.rmtree(tmp_path / "store")
     assert run(tmp_path, "use.py") == "1\n"
 

@@ -513,6 +513,10 @@ case(
 )
 case("an item of another type", ITEMS, ("[2.0", "[2"), AGAIN)
 case("an item of a list in a list", NESTED, ("[3.0]", "[4.0]"), AGAIN)
+TUPLE = 'levels = (1, [2.0, 3.0], ({"a": 4.0},))\ndef compute(x):\n    return x * levels[1][0] + levels[2][0]["a"]\n'
+case("an item of a list in a tuple", TUPLE, ("[2.0", "[5.0"), AGAIN)
+case("an item of a list in a tuple, changed in place", TUPLE, ("def compute", "levels[1][0] = 7.0\ndef compute"), AGAIN)
+case("an entry of a dict in a tuple", TUPLE, ("def compute", "levels[2][0]['a'] = 7.0\ndef compute"), AGAIN)
 case("an entry of a dict", ENTRIES_OF, ('"a": 2.0', '"a": 2.5'), AGAIN)
 case("an entry of a dict, changed in place", ENTRIES_OF, ("def compute", "rates['a'] = 9.0\ndef compute"), AGAIN)
 case("an entry under a member of an enumeration", ENTRIES_OF, ("FAST: 4.0", "FAST: 5.0"), AGAIN)
@@ -604,6 +608,7 @@ case(
     in_process=False,
 )
 case("a list that is made anew, alike", ITEMS, ("[2.0, 3.0]", "[2.0] + [3.0]"), NOT_AGAIN)
+case("a list in a tuple that is made anew, alike", TUPLE, ("[2.0, 3.0]", "[2.0] + [3.0]"), NOT_AGAIN)
 case("a dict that is made anew, alike", ENTRIES_OF, ('"a": 2.0, "b": 3.0', '"b": 3.0, "a": 2.0'), NOT_AGAIN)
 case("an entry of a dict that is not read", ENTRIES_OF, ('"b": 3.0', '"b": 4.0'), NOT_AGAIN)
 case("a partial that is made anew, alike", PARTIAL, ("a=2.0, c=3.0", "c=3.0, a=2.0"), NOT_AGAIN)

@@ -33,12 +33,13 @@ def outcome(kernel: Any, groups: Any, threads: Any, arguments: tuple[Any, ...]) 
 
 def assert_same(function: Any, groups: Any, threads: Any, *arguments: Any) -> Any:
     expected_error, expected = outcome(smelt.kernel(opt_level=0)(function), groups, threads, arguments)
-    error, found = outcome(smelt.kernel(function), groups, threads, arguments)
-    assert error == expected_error
-    if error is None:
-        for one, other in zip(found, expected, strict=True):
-            np.testing.assert_array_equal(one.view(np.uint8), other.view(np.uint8))
-    return error
+    for kernel in (smelt.kernel(function), smelt.kernel(threads_per_threadgroup=threads)(function)):
+        error, found = outcome(kernel, groups, threads, arguments)
+        assert error == expected_error
+        if error is None:
+            for one, other in zip(found, expected, strict=True):
+                np.testing.assert_array_equal(one.view(np.uint8), other.view(np.uint8))
+    return expected_error
 
 
 def is_cut(function: Any, *arguments: Any) -> bool:

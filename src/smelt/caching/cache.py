@@ -241,7 +241,7 @@ class CodeCache:
             code = todo.pop()
             if code not in done:
                 done.add(code)
-                code.guard = merge_guards([code.guard, guard], ())
+                code.guard = merge_guards([code.guard, guard])
                 todo.extend(code.living_dependents())
 
     # Observation

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import ctypes
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 from smelt.caching.edges import Observed, Read
 from smelt.caching.guards import Word
 from smelt.caching.namespaces import Namespace, VersionedNamespace, best_namespace
-from smelt.caching.places import MISSING, Place
+from smelt.caching.places import MISSING, Binding, Place
 
 
 class Contents(Place):
@@ -48,7 +49,7 @@ class Contents(Place):
     def read(self, name: str) -> object:  # noqa: ARG002
         return tuple(self.container)
 
-    def words(self) -> list[Word] | None:
+    def words(self, bindings: Sequence[Binding]) -> list[Word] | None:  # noqa: ARG002
         """How many items a list has, where they are, and each of them, to be compared in this order: no further than to the first that
         differs, as the items may be gone then. None for a dict.
         """
@@ -90,8 +91,8 @@ class VersionedKeys(VersionedNamespace):
     def read(self, name: str) -> object:  # noqa: ARG002
         return tuple(self.container)
 
-    def words(self) -> list[Word] | None:
-        return [self._word(0)]
+    def words(self, bindings: Sequence[Binding]) -> list[Word] | None:  # noqa: ARG002
+        return [Word(ctypes.addressof(self._version), self._expected)]
 
     def describe(self, name: str) -> str:
         return f"the {name} of {self.label}"

@@ -15,6 +15,7 @@ import typing
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, NewType, TypeVar
 
+from smelt.caching.digests import digest
 from smelt.caching.errors import FingerprintError, SourceError
 from smelt.caching.sources import function_source
 from smelt.caching.syntax import normal_form
@@ -42,7 +43,7 @@ def encode(value: object, name: str) -> bytes:
         If the value, or something in it, has no stable encoding.
     """
     try:
-        return _encode(value, _Place(name))
+        return _encode(value, _Place(name, {}))
     except RecursionError as error:
         raise FingerprintError(f"{name}: it is nested too deeply for a stable fingerprint") from error
 
@@ -116,10 +117,12 @@ class _Place(NamedTuple):
 
     path: str
     """How a reader finds it; for errors."""
+    known: dict[int, tuple[type, bytes]]
+    """The classes encoded so far, by identity."""
     inside: tuple[object, ...] = ()
     """The objects around it."""
-    classes: tuple[type, ...] = ()
-    """The classes around it, from the outside in."""
+    refer: Callable[[type, str], bytes] | None = None
+    """In the layout of a class: what stands for another one, given its path."""
 
     def at(self, path: str) -> _Place:
         return self._replace(path=path)
@@ -129,9 +132,9 @@ def _encode(value: Any, place: _Place) -> bytes:
     kind = type(value)
     if kind in _ATOMS:
         return _ATOMS[kind](value)
-    if issubclass(kind, type) and any(cls is value for cls in place.classes):
-        # A class that refers to itself, as by a field: its place among the classes around says which one is meant.
-        return frame("class around", encode_int([cls is value for cls in place.classes].index(True)))
+    custom = _custom_fingerprint(kind)
+    if issubclass(kind, type) and custom is None:
+        return _encode_class(value, place)
     if any(outer is value for outer in place.inside):
         raise FingerprintError(f"{place.path}: {_described(value)} holds itself, and has no stable fingerprint")
     place = place._replace(inside=(*place.inside, value))
@@ -139,12 +142,10 @@ def _encode(value: Any, place: _Place) -> bytes:
         return sequence([_encode(item, place.at(f"{place.path}[{index}]")) for index, item in enumerate(value)])
     if kind is frozenset:
         return sequence(sorted([_encode(item, place.at(f"an item of {place.path}")) for item in value]), "frozenset")
-    if (custom := _custom_fingerprint(kind)) is not None:
+    if custom is not None:
         described_by, function = custom
         constants = _encode(function(value), place.at(f"the fingerprint of {place.path}"))
         return sequence([_encode_names(described_by), constants], "custom")
-    if issubclass(kind, type):
-        return _encode_class(value, place)
     return _encode_object(value, place)
 
 
@@ -190,7 +191,56 @@ def _encode_record(value: Any, names: Iterable[str], place: _Place) -> bytes:
 
 
 def _encode_class(cls: type, place: _Place) -> bytes:
-    place = place._replace(classes=(*place.classes, cls))
+    if not (issubclass(cls, enum.Enum) or is_dataclass(cls) or _is_named_tuple(cls)):
+        return sequence([_encode_names(cls)], "class")
+    if place.refer is not None:
+        return frame("class referred to", place.refer(cls, place.path))
+    if id(cls) not in place.known:
+        place.known[id(cls)] = cls, _digest_of_class(cls, place)
+    return frame("class", place.known[id(cls)][1])
+
+
+def _digest_of_class(cls: type, place: _Place) -> bytes:
+    """What stands for a class with all classes that it refers to, as by its fields, and these to others, and so maybe back to it.
+
+    Each class gets a digest of its layout, in which names stand for those that it refers to. Where this tells more of them apart than
+    their names, it gets another, in which those digests stand for them, and so on: the minimisation of automata by Moore. So it plays
+    no part in which order classes are met, nor how often, and two of the same layout count as one.
+    """
+    met = {id(cls): (cls, place.path)}
+    digests: dict[int, bytes] = {}
+
+    def mark(key: int) -> bytes:
+        return digests.get(key) or encode_str(met[key][0].__qualname__)
+
+    def refer(other: type, path: str) -> bytes:
+        met.setdefault(id(other), (other, path))
+        return mark(id(other))
+
+    def layouts() -> dict[int, bytes]:
+        found: dict[int, bytes] = {}
+        # The first time, more of them are met as this goes.
+        while new := [key for key in met if key not in found]:
+            if len(met) > _MOST_CLASSES:
+                raise FingerprintError(f"{place.path}: it refers to more than {_MOST_CLASSES} classes")
+            for key in new:
+                one, path = met[key]
+                found[key] = digest(_encode_layout(one, place._replace(path=path, inside=(), refer=refer)))
+        return found
+
+    finer = layouts()
+    while len(set(finer.values())) > len(set(map(mark, met))):
+        digests = finer
+        finer = layouts()
+    whole = sorted({mark(key) + finer[key] for key in met})
+    return digest(sequence([frame("digest", one) for one in (mark(id(cls)), *whole)]))
+
+
+_MOST_CLASSES = 4096
+"""Annotations are programs, which may make a new class each time."""
+
+
+def _encode_layout(cls: type, place: _Place) -> bytes:
     if issubclass(cls, enum.Enum):
         members = [
             encode_str(name) + _encode(member.value, place.at(f"{place.path}.{name}.value"))
@@ -199,12 +249,10 @@ def _encode_class(cls: type, place: _Place) -> bytes:
         return sequence([_encode_enum_identity(cls), *members], "enum class")
     if is_dataclass(cls):
         annotations = {field.name: field.type for field in fields(cls)}
-        return sequence([_ATOMS[bool](_is_frozen(cls)), *_encode_layout(cls, annotations, place)], "dataclass")
-    if _is_named_tuple(cls):
-        # Those of `collections.namedtuple` have no annotations.
-        annotations = dict.fromkeys(cls._fields, "object")  # type: ignore[attr-defined]
-        return sequence(_encode_layout(cls, annotations, place), "named tuple")
-    return sequence([_encode_names(cls)], "class")
+        return sequence([_ATOMS[bool](_is_frozen(cls)), *_encode_fields(cls, annotations, place)], "dataclass")
+    # Those of `collections.namedtuple` have no annotations.
+    annotations = dict.fromkeys(cls._fields, "object")  # type: ignore[attr-defined]
+    return sequence(_encode_fields(cls, annotations, place), "named tuple")
 
 
 def _encode_names(cls: type) -> bytes:
@@ -217,7 +265,7 @@ def _encode_enum_identity(cls: type[enum.Enum]) -> bytes:
     return sequence([encode_str(cls.__qualname__), *map(encode_str, besides)])
 
 
-def _encode_layout(cls: type, annotations: dict[str, Any], place: _Place) -> list[bytes]:
+def _encode_fields(cls: type, annotations: dict[str, Any], place: _Place) -> list[bytes]:
     if not all(isinstance(annotation, type) for annotation in annotations.values()):
         resolved = _resolved_annotations(cls, place)
         annotations = {name: resolved.get(name, object) for name in annotations}

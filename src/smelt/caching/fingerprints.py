@@ -30,7 +30,7 @@ __all__ = [
     "register_fingerprint",
 ]
 
-_FORMAT = 1
+_FORMAT = 2
 """Moves on when anything is digested in another way, so that no old fingerprint equals a new one by accident."""
 
 

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from smelt.caching.flights import Flight
-    from smelt.caching.places import Place
+    from smelt.caching.places import Binding, Place
 
 
 class Word(NamedTuple):
@@ -27,16 +27,34 @@ class Word(NamedTuple):
     `expected` is shared with the place that the word belongs to, which updates it when the place changed in a way that
     matters to nobody: a compiled check reads both sides. An `address` of 0 equals nothing.
 
-    Where they differ, the place may have changed in names that nothing depends on. `bindings`, if it isn't 0, is the address of a word
-    with the address of a list of words, or 0: how many names there are, the dict, and for each name its address and that of its value, 0
-    if it is unbound. A compiled check may look whether all are bound as they were. If so, and if the word is still what it was before,
-    `expected` may be set to that.
+    Where they differ, the place may have changed in names that nothing here depends on. If there are `values`, a compiled check may look
+    whether all are as they were. If so, and if the word is still what it was before, `expected` may be set to that.
     """
 
-    # LIFETIME: `address` points into an object that the place holds, and so does every guard with this word. So does `bindings`.
+    # LIFETIME: `address` points into an object that the place holds, and so does every guard with this word.
     address: int
     expected: ctypes.c_uint64
-    bindings: int = 0
+    values: NamedValues | None = None
+
+
+class NamedValues:
+    """Names in a dict and the values that are expected of them, as words that a compiled check reads.
+
+    How many names there are, the dict, two words that are 0, and for each name: its address, its hash, the address of a word with the
+    address of its value, 0 if it is unbound, and a word that is 0. The words that are 0 are for what the check learns of the dict.
+    """
+
+    __slots__ = ("_held", "address")
+
+    def __init__(self, container: dict[str, object], bindings: Sequence[Binding]) -> None:
+        identities = [binding.identity() for binding in bindings]
+        parts = [len(bindings), id(container), 0, 0]
+        for binding, identity in zip(bindings, identities, strict=True):
+            parts += [id(binding.name), hash(binding.name) % 2**64, ctypes.addressof(identity), 0]
+        words = (ctypes.c_uint64 * len(parts))(*parts)
+        self.address = ctypes.addressof(words)
+        # LIFETIME: the words have the addresses of these.
+        self._held = (words, container, identities, [binding.name for binding in bindings])
 
 
 def pointer_offset(holder: object, part: object) -> int | None:
@@ -54,12 +72,13 @@ def pointer_offset(holder: object, part: object) -> int | None:
 
 
 class Guard:
-    """The places that some code depends on and that have to be asked whether they changed."""
+    """The places that some code depends on and that have to be asked whether they changed, and the bindings there that it depends on."""
 
-    __slots__ = ("places",)
+    __slots__ = ("bindings", "places")
 
-    def __init__(self, places: Iterable[Place]) -> None:
+    def __init__(self, places: Iterable[Place], bindings: Iterable[Binding] = ()) -> None:
         self.places = tuple(dict.fromkeys(places))
+        self.bindings = tuple(dict.fromkeys(bindings))
 
     def holds(self) -> bool:
         """Whether nothing has changed since the places were last settled."""
@@ -77,8 +96,11 @@ class Guard:
     def words(self) -> tuple[Word, ...] | None:
         """The words to compare, or None where this Python has something in it that can't be compared as a word."""
         words: list[Word] = []
-        for place in self.places:
-            found = place.words()
+        bindings: dict[Place, list[Binding]] = {place: [] for place in self.places}
+        for binding in self.bindings:
+            bindings[binding.place].append(binding)
+        for place, bindings_there in bindings.items():
+            found = place.words(bindings_there)
             if found is None:
                 return None
             words.extend(found)
@@ -122,8 +144,10 @@ class Pending(Guard):
 
     __slots__ = ("flights", "world")
 
-    def __init__(self, places: Iterable[Place], flights: Iterable[Flight], world: int) -> None:
-        super().__init__(places)
+    def __init__(
+        self, places: Iterable[Place], bindings: Iterable[Binding], flights: Iterable[Flight], world: int
+    ) -> None:
+        super().__init__(places, bindings)
         self.flights = tuple(dict.fromkeys(flights))
         self.world = world
 
@@ -140,14 +164,20 @@ class Pending(Guard):
     def without(self, flight: Flight) -> Guard | None:
         """The guard once that job is done."""
         rest = [other for other in self.flights if other is not flight]
-        return Pending(self.places, rest, self.world) if rest else merge_guards((), self.places)
+        if rest:
+            return Pending(self.places, self.bindings, rest, self.world)
+        return merge_guards((), self.places, self.bindings)
 
 
-def merge_guards(guards: Iterable[Guard | None], places: Iterable[Place]) -> Guard | None:
+def merge_guards(
+    guards: Iterable[Guard | None], places: Iterable[Place] = (), bindings: Iterable[Binding] = ()
+) -> Guard | None:
     """One guard with all of these, or None if there is nothing to compare."""
     merged_guards = [guard for guard in guards if guard is not None]
     merged = [*places, *(place for guard in merged_guards for place in guard.places)]
+    all_bindings = [*bindings, *(binding for guard in merged_guards for binding in guard.bindings)]
     pending = [guard for guard in merged_guards if isinstance(guard, Pending)]
     if pending:
-        return Pending(merged, (flight for guard in pending for flight in guard.flights), pending[0].world)
-    return Guard(merged) if merged else None
+        flights = (flight for guard in pending for flight in guard.flights)
+        return Pending(merged, all_bindings, flights, pending[0].world)
+    return Guard(merged, all_bindings) if merged else None

@@ -12,24 +12,19 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Sequence
 from typing import Any
 
-from smelt.caching.guards import Word
+from smelt.caching.guards import NamedValues, Word
 from smelt.caching.places import MISSING, Binding, Place
 
 
 class Namespace(Place):
     """A dict in which names are bound. This class compares every binding."""
 
-    __slots__ = ("_list", "_list_place")
+    __slots__ = ()
 
     container: dict[str, object]
-
-    def __init__(self, container: dict[str, object], label: str) -> None:
-        # The list of bindings for compiled checks, once somebody has asked for it, and the word with its address, 0 while there is none.
-        self._list: ctypes.Array[ctypes.c_uint64] | None = None
-        self._list_place = ctypes.c_uint64()
-        super().__init__(container, label)
 
     def look(self) -> Any:
         return None
@@ -43,45 +38,11 @@ class Namespace(Place):
     def read(self, name: str) -> object:
         return self.container.get(name, MISSING)
 
-    def track(self, binding: Binding) -> Binding:
-        tracked = super().track(binding)
-        self._list_again()
-        return tracked
+    def words(self, bindings: Sequence[Binding]) -> list[Word] | None:
+        return [self._word(NamedValues(self.container, bindings))] if _HAS_POINTERS else None
 
-    def forget(self, binding: Binding) -> None:
-        super().forget(binding)
-        self._list_again()
-
-    def settle(self) -> None:
-        # Nothing is listed while values are let go of, so that no other object can be where a listed one was.
-        listed, self._list = self._list, None
-        self._list_place.value = 0
-        try:
-            super().settle()
-        finally:
-            if listed is not None:
-                self._write_list()
-
-    def words(self) -> list[Word] | None:
-        if not _HAS_POINTERS:
-            return None
-        if self._list is None:
-            self._write_list()
-        return [self._word(ctypes.addressof(self._list_place))]
-
-    def _word(self, bindings: int) -> Word:
-        return Word(0, ctypes.c_uint64(), bindings)
-
-    def _list_again(self) -> None:
-        if self._list is not None:
-            self._write_list()
-
-    def _write_list(self) -> None:
-        listed = [len(self.bindings), id(self.container)]
-        for binding in self.bindings.values():
-            listed += [id(binding.name), 0 if binding.value is MISSING else id(binding.value)]
-        self._list = (ctypes.c_uint64 * len(listed))(*listed)
-        self._list_place.value = ctypes.addressof(self._list)
+    def _word(self, values: NamedValues) -> Word:
+        return Word(0, ctypes.c_uint64(), values)
 
 
 class VersionedNamespace(Namespace):
@@ -104,8 +65,9 @@ class VersionedNamespace(Namespace):
     def has_moved(self) -> bool:
         return self._version.value != self._expected.value
 
-    def _word(self, bindings: int) -> Word:
-        return Word(ctypes.addressof(self._version), self._expected, bindings)
+    def _word(self, values: NamedValues) -> Word:
+        # An expectation of its own, as it is brought up to date by whoever looked at these values and at no others.
+        return Word(ctypes.addressof(self._version), ctypes.c_uint64(self._expected.value), values)
 
 
 _HAS_POINTERS = sys.implementation.name == "cpython" and ctypes.sizeof(ctypes.c_void_p) == 8

@@ -14,8 +14,10 @@ Invariants, while the lock of `locking` is free:
 from __future__ import annotations
 
 import ctypes
+import sys
 import types
 import weakref
+from collections.abc import Sequence
 from typing import Any, ClassVar, TypeVar
 
 from smelt.caching.constants import same_constant
@@ -37,15 +39,21 @@ class _Missing:
 MISSING = _Missing()
 
 
+_NO_ADDRESS = 1
+"""A word that is no object's address."""
+
+
 class Binding(Dependency):
     """One name in one place, and the value that the code which depends on it was compiled for."""
 
-    __slots__ = ("name", "place", "value")
+    __slots__ = ("_identity", "name", "place", "value")
 
     def __init__(self, place: Place, name: str, value: object) -> None:
         super().__init__()
+        self._identity: ctypes.c_uint64 | None = None
         self.place = place
-        self.name = name
+        # As the names of modules and classes are, so that compiled checks find it by its address.
+        self.name = sys.intern(name) if type(name) is str else name
         self.value = value
 
     def update(self, value: object) -> None:
@@ -56,8 +64,20 @@ class Binding(Dependency):
             invalidate_dependents(f"{what} {change}", [self])
             # Dependents that were collected, and not tidied away yet, are no reason to go on with it.
             self.place.forget(self)
-        # Last, so that an interrupted update is done again, not taken for done.
+        # While the former value is let go of none is right: another object may be where that was.
+        if self._identity is not None:
+            self._identity.value = _NO_ADDRESS
+        # Behind all that may be interrupted, so that it is done again then, not taken for done.
         self.value = value
+        if self._identity is not None:
+            self.identity()
+
+    def identity(self) -> ctypes.c_uint64:
+        """A word that has the address of the value, 0 for `MISSING`, as long as anything depends on the binding."""
+        if self._identity is None:
+            self._identity = ctypes.c_uint64()
+        self._identity.value = 0 if self.value is MISSING else id(self.value)
+        return self._identity
 
     def abandoned(self) -> None:
         self.place.forget(self)
@@ -119,8 +139,8 @@ class Place:
         """What is bound to `name` now, or `MISSING`."""
         raise NotImplementedError
 
-    def words(self) -> list[Word] | None:
-        """The words in memory that `has_moved` stands for, or None where they are not known."""
+    def words(self, bindings: Sequence[Binding]) -> list[Word] | None:
+        """The words in memory to compare for code that depends on these bindings of the place, or None where they are not known."""
         raise NotImplementedError
 
     def describe(self, name: str) -> str:
@@ -178,7 +198,7 @@ class Pointers(Place):
                 word.value = self._address(part)
         self._state = state
 
-    def words(self) -> list[Word] | None:
+    def words(self, bindings: Sequence[Binding]) -> list[Word] | None:  # noqa: ARG002
         offsets = self.offsets()
         if offsets is None:
             return None

@@ -146,7 +146,7 @@ class _Terms:
             self.dependencies.append(awaited)
             flight = self.cache.flights.find((instance, self.code._owner))
             if flight is not None:
-                self.guards.append(Pending((), (flight,), self.world))
+                self.guards.append(Pending((), (), (flight,), self.world))
 
     def _dispatch(self, outcome: Dispatch) -> None:
         table = outcome.table
@@ -200,7 +200,7 @@ def _insert(code: CodeInstance, terms: _Terms) -> None:
             present = instance._code.get(owner)
     code.min_world, code.max_world = terms.valid
     code.serial = cache.next_serial()
-    code.guard = merge_guards(terms.guards, terms.places)
+    code.guard = merge_guards(terms.guards, terms.places, (binding for binding, _ in terms.bindings))
     if isinstance(code.guard, Pending):
         code.guard.world = terms.world
     code._dependent = Dependent(code, terms.dependencies if is_current else ())

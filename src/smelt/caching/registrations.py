@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import abc
 import weakref
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from smelt.caching.invalidation import invalidate_dependents
@@ -13,6 +14,7 @@ from smelt.caching.places import Place
 if TYPE_CHECKING:
     from smelt.caching.dispatch import Dispatch
     from smelt.caching.guards import Word
+    from smelt.caching.places import Binding
 
 
 class Registrations(Place):
@@ -42,5 +44,5 @@ class Registrations(Place):
     def read(self, name: str) -> object:
         raise AssertionError(name)
 
-    def words(self) -> list[Word] | None:
+    def words(self, bindings: Sequence[Binding]) -> list[Word] | None:  # noqa: ARG002
         return None

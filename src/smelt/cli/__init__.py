@@ -66,7 +66,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser().parse_args(arguments)
     try:
         status: int = chosen.run(chosen)
-    except (SmeltError, ImportError, ValueError, OSError) as error:
+    except OSError as error:
+        # Python's own text begins with a number.
+        where = error.filename2 or error.filename
+        complain(f"smelt: {where}: {error.strerror}\n" if where and error.strerror else f"smelt: {error}\n")
+        return 1
+    except (SmeltError, ImportError, ValueError) as error:
         complain(f"smelt: {error}\n")
         return 1
     return status

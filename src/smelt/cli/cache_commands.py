@@ -12,7 +12,7 @@ from smelt import knobs
 from smelt.caching import StoreError
 from smelt.cli.help_texts import add_command
 from smelt.cli.output import say
-from smelt.sessions.contents import clear, entries, prune, sizes, verify
+from smelt.sessions.contents import FOLDERS, clear, entries, prune, sizes, verify
 from smelt.sessions.directory import Directory, default_directory
 
 _COMMANDS = {
@@ -72,7 +72,10 @@ def _info(directory: Directory) -> dict[str, Any]:
     return {
         "directory": directory.path,
         "most_bytes": knobs.CACHE_SIZE.value,
-        **{folder: {"files": count, "bytes": size} for folder, (count, size) in sizes(directory).items()},
+        **{
+            folder: {"holds": FOLDERS[folder], "files": count, "bytes": size}
+            for folder, (count, size) in sizes(directory).items()
+        },
     }
 
 
@@ -106,7 +109,7 @@ def _clear(directory: Directory) -> dict[str, Any]:
 def _lines(report: dict[str, Any]) -> Iterator[str]:
     for name, value in report.items():
         if isinstance(value, dict):
-            yield f"{name}: {value['files']} files, {value['bytes']} bytes"
+            yield f"{value['holds']}: {value['files']} files, {value['bytes']} bytes"
         elif isinstance(value, list):
             for row in value:
                 yield "  ".join(map(str, row.values())) if isinstance(row, dict) else f"{name}: {row}"

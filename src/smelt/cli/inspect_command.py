@@ -50,10 +50,15 @@ def add_to(commands: Any) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Run `smelt inspect`.
 
-    Raises `MetallibError` for what is no metallib, `DeviceError` for a module that can't be disassembled, `OSError` for what can't be
-    read.
+    Raises `MetallibError` for what is no metallib, `DeviceError` for a module that can't be disassembled, `ValueError` if there is no such
+    file, `OSError` if it can't be read.
     """
-    library = read_metallib(chosen.file.read_bytes())
+    try:
+        contents = chosen.file.read_bytes()
+    except FileNotFoundError:
+        what = f"there is no file {chosen.file}: give the path of a metallib, as in smelt inspect build/shapes.metallib"
+        raise ValueError(what) from None
+    library = read_metallib(contents)
     functions = [library.function(chosen.function)] if chosen.function else library.functions
     if chosen.names:
         for function in functions:

@@ -73,8 +73,11 @@ def run(chosen: argparse.Namespace) -> int:
         path = image_place(package, chosen.output)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
-        temporary.write_bytes(contents)
-        temporary.replace(path)
+        try:
+            temporary.write_bytes(contents)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
         written.append({"path": str(path), "bytes": len(contents)})
     if chosen.json:
         say(json.dumps({"images": written}, indent=2))

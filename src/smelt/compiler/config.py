@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any
 
 from smelt.caching import MethodInstance
+from smelt.compiler.threadgroups import Sizes, group_size
 from smelt.records import Record, field, fields, is_dataclass
 
 
@@ -74,6 +75,8 @@ class CompilerConfig(Record):
         What debuggers and profilers see: 0 for nothing, 1 for functions and lines, 2 for variables too.
     name
         The name of the kernel in the artifact; None for that of the function.
+    threads_per_threadgroup
+        The size that the groups of every launch have, on three axes; None if launches choose it. It can be given as for a launch.
     """
 
     target: Target = _field(NATIVE, Enters.OWNER)
@@ -82,6 +85,7 @@ class CompilerConfig(Record):
     opt_level: int = _field(3, Enters.KEY)
     debug_level: int = _field(0, Enters.KEY)
     name: str | None = _field(None, Enters.KEY)
+    threads_per_threadgroup: Sizes | None = _field(None, Enters.KEY)
 
     def __post_init__(self) -> None:
         for name in ("boundscheck", "fastmath"):
@@ -91,6 +95,9 @@ class CompilerConfig(Record):
             raise ValueError(f"opt_level is 0, 1, 2 or 3, not {self.opt_level!r}")
         if self.debug_level not in (0, 1, 2):
             raise ValueError(f"debug_level is 0, 1 or 2, not {self.debug_level!r}")
+        if self.threads_per_threadgroup is not None:
+            # One size has one key, however it is given.
+            object.__setattr__(self, "threads_per_threadgroup", group_size(self.threads_per_threadgroup))
 
     def owner(self) -> tuple[object, ...]:
         """The owner of code that is inferred with this configuration."""

@@ -140,8 +140,8 @@ class Driver:
         return self._lowered(job, code, None)
 
     def _lowered(self, job: CompilerJob, code: CodeInstance, name: str | None) -> LoweredModule:
-        # What differs between kernels in name only links the same functions.
-        nameless = CompilerJob(job.instance, replace(job.config, name=None))
+        # What differs between kernels in their names or groups only links the same functions.
+        nameless = CompilerJob(job.instance, replace(job.config, name=None, threads_per_threadgroup=None))
         is_native = job.config.target.name == NATIVE.name
 
         def linked(callee: CodeInstance) -> LinkedFunction | None:
@@ -155,6 +155,7 @@ class Driver:
             has_doubles=job.config.target.has_doubles,
             is_checked=job.config.boundscheck,
             is_fast=job.config.fastmath,
+            group_size=job.config.threads_per_threadgroup,
             linked=linked,
             name=name,
             # It is there to be vectorised, which is nothing for GPUs.

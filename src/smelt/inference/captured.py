@@ -35,11 +35,11 @@ def captured_list(context: Context, container: list[Any], node: untyped.Node) ->
     return Operand(List(tuple(item.type for item in items)), parts=items)
 
 
-def _holds_itself(container: list[Any], *around: list[Any]) -> bool:
-    """Whether a list is in itself, or in `around`, the lists that it is in."""
+def _holds_itself(container: list[Any] | tuple[Any, ...], *around: list[Any] | tuple[Any, ...]) -> bool:
+    """Whether a list is in itself, or in `around`, the lists and tuples that it is in."""
     around = (*around, container)
-    lists = [item for item in container if type(item) is list]
-    return any(any(item is one for one in around) or _holds_itself(item, *around) for item in lists)
+    inner = [item for item in container if type(item) in (list, tuple)]
+    return any(any(item is one for one in around) or _holds_itself(item, *around) for item in inner)
 
 
 def keys(context: Context, operand: Operand, node: untyped.Node) -> Operand:

@@ -192,6 +192,8 @@ class Context:
             return Operand(Dict(value), constant=(value,))
         if type(value) is list:
             return self.captured_list(value, node)
+        if type(value) is tuple and _holds_contents(value):
+            return make_tuple(tuple(self.constant(item, node) for item in value))
         if is_partial(value):
             return captured_partial(self, value, node)
         try:
@@ -219,3 +221,8 @@ class Context:
             # LIFETIME: the array is held with its operand, so that its identity can't come to mean another.
             found = self.captured[id(array)] = (array, self.builder.parameter(unused, typeof(array)))
         return found[1]
+
+
+def _holds_contents(value: tuple[Any, ...]) -> bool:
+    """Whether there are lists or dicts in a tuple, which are read like those that are in none."""
+    return any(type(item) in (list, dict) or (type(item) is tuple and _holds_contents(item)) for item in value)

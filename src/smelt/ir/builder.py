@@ -17,6 +17,7 @@ from smelt.ir.typed import Block, Branch, Fail, Function, Instruction, Jump, Ret
 from smelt.types import (
     Array,
     Constant,
+    Dict,
     Iteration,
     Kind,
     Range,
@@ -224,7 +225,9 @@ class FunctionBuilder:
             return operand.value
         if operand.parts is not None:
             return self.emit("make", map(self.value, operand.parts), operand.type)
-        return self.emit("constant", (), operand.type, value=operand.known)
+        # Which dict it is its type says: there is none when a kernel runs.
+        known = None if isinstance(operand.type, Dict) else operand.known
+        return self.emit("constant", (), operand.type, value=known)
 
     def convert(self, operand: Operand, kind: Type) -> Operand:
         """The operand with type `kind`, to which its own type is known to convert: a number, an array, or a tuple of such."""

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The devices of this process, by name. There is one object for each, made when it is first asked for."""
+"""The devices of this process, by name. There is one object for each, made when it is first asked for, and kept."""
 
 from __future__ import annotations
 
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -57,6 +58,7 @@ class Devices:
         self._known: dict[str, Any] = {CPU_NAME: CPU}
         self._has_hardware = False
         self._making = threading.RLock()
+        self._users: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def named(self, name: str) -> Any:
         """The device of that name: `cpu`, `metal:0`, `metal:software`, or one more of these, `metal:software:1`.
@@ -91,7 +93,12 @@ class Devices:
     def default(self) -> Any:
         """Where kernels run if no array decides it. Raises `LaunchError` if that device isn't there."""
         name = self._default()
-        return CPU if name is None else self.named(name)
+        if name is None:
+            return CPU
+        try:
+            return self.named(name)
+        except LaunchError as error:
+            raise LaunchError(f"the environment variable SMELT_DEVICE is {name!r}: {error}") from None
 
     @property
     def default_metal(self) -> Any:
@@ -132,6 +139,15 @@ class Devices:
         if given is None:
             return self.default
         return self.named(given) if isinstance(given, str) else given
+
+    def add_user(self, kernel: Any) -> None:
+        """Tell a kernel from now on when the default device may be another one, by its method `forget_devices`."""
+        self._users.add(kernel)
+
+    def default_has_changed(self) -> None:
+        """Say that kernels run elsewhere where no array decides it, whatever they remember."""
+        for kernel in tuple(self._users):
+            kernel.forget_devices()
 
     def _look_for_hardware(self) -> None:
         if not self._has_hardware:

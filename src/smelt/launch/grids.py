@@ -8,9 +8,8 @@ from math import prod
 from typing import Any, NamedTuple
 
 from smelt.compiler import threadgroups
+from smelt.compiler.threadgroups import Sizes
 from smelt.launch.errors import LaunchError
-
-Sizes = tuple[int, int, int]
 
 _USUAL_GROUP = 256
 _MOST_THREADS = 2**63 - 1
@@ -29,18 +28,34 @@ class Grid(NamedTuple):
     is_group_free: bool = False
 
 
-def grid_of_threads(*threads: Any) -> Grid:
-    """A grid with so many threads in all. The group size is smelt's choice."""
-    sizes = _sizes(threads, "the number of threads")
+def grid_of_threads(*threads: Any, group: Sizes | None = None) -> Grid:
+    """A grid with so many threads in all. The group size is smelt's choice unless it is given."""
+    is_nested = any(isinstance(size, (tuple, list)) for size in threads)
+    sizes = _sizes(threads, "the number of threads", "; for a tuple write over(*shape), x first" if is_nested else "")
+    if group is not None:
+        return Grid(sizes, group)
     return Grid(sizes, (min(_USUAL_GROUP, max(1, sizes[0])), 1, 1), is_group_free=True)
 
 
-def grid_of_groups(groups: Any, threads: Any, threadgroup_memory: Any = 0) -> Grid:
-    """A grid of so many groups of so many threads each: both a number, or a tuple of up to three."""
+def grid_of_groups(
+    name: str, groups: Any, threads: Any, threadgroup_memory: Any = 0, group: Sizes | None = None
+) -> Grid:
+    """A grid of so many groups of so many threads each: both a number, or a tuple of up to three.
+
+    The kernel of that name may have been compiled for groups of the size `group`: then `threads` is that, or None.
+    """
     group_counts = _sizes(groups if isinstance(groups, tuple) else (groups,), "the number of groups")
-    group = _sizes(threads if isinstance(threads, tuple) else (threads,), "the number of threads of a group")
-    if 0 in group:
-        raise LaunchError(f"a group has at least one thread on each axis, not {threads!r}")
+    if threads is not None:
+        given = _sizes(threads if isinstance(threads, tuple) else (threads,), "the number of threads of a group")
+        if 0 in given:
+            raise LaunchError(f"a group has at least one thread on each axis, not {threads!r}")
+        if group is not None and given != group:
+            raise LaunchError(
+                f"{name} is compiled for groups of {_written(group)} threads (threads_per_threadgroup), not of {_written(given)}"
+            )
+        group = given
+    if group is None:
+        raise LaunchError(f"say how many threads a group of {name} has: {name}.configure(groups, threads)")
     sizes = tuple(map(operator.mul, group_counts, group))
     (memory, _, _) = _sizes((threadgroup_memory,), "threadgroup_memory")
     return Grid(_checked((sizes[0], sizes[1], sizes[2])), group, memory)
@@ -85,7 +100,7 @@ def limits_of_groups(results: Any) -> tuple[int, int, int]:
     return threadgroups.MOST_THREADS, least_memory, min(most_memory, room)
 
 
-def _sizes(given: tuple[Any, ...], what: str) -> Sizes:
+def _sizes(given: tuple[Any, ...], what: str, hint: str = "") -> Sizes:
     if not 1 <= len(given) <= 3:
         raise LaunchError(f"a grid has 1, 2 or 3 dimensions, not {len(given)}")
     sizes = []
@@ -93,7 +108,7 @@ def _sizes(given: tuple[Any, ...], what: str) -> Sizes:
         try:
             number = operator.index(size)
         except TypeError:
-            raise LaunchError(f"{what} is an integer, not {size!r}") from None
+            raise LaunchError(f"{what} is an integer, not {size!r}{hint}") from None
         if number < 0:
             raise LaunchError(f"{what} can't be negative: {number}")
         sizes.append(number)
@@ -105,3 +120,9 @@ def _checked(sizes: Sizes) -> Sizes:
     if sizes[0] * sizes[1] * sizes[2] > _MOST_THREADS:
         raise LaunchError(f"a grid of {sizes} has more threads than can be counted with 64 bits")
     return sizes
+
+
+def _written(sizes: Sizes) -> str:
+    """A size as one writes it: without the axes on which it is 1, from the last on."""
+    x, y, z = sizes
+    return str((x, y, z) if z > 1 else (x, y) if y > 1 else x)

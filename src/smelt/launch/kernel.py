@@ -85,21 +85,28 @@ class Kernel:
         return self._launcher_of(size)
 
     def over(self, *threads: int) -> Launches:
-        """A launcher of that many threads in all, in one, two or three dimensions, x first. smelt chooses the size of the groups.
+        """A launcher of that many threads in all, in one, two or three dimensions, x first.
+
+        smelt chooses the size of the groups, unless the kernel has the option `threads_per_threadgroup`.
 
         Raises `LaunchError` for a grid that can't be.
         """
-        return self._launcher(grid_of_threads(*threads))
+        return self._launcher(grid_of_threads(*threads, group=self.config.threads_per_threadgroup))
 
     def configure(
-        self, groups: int | tuple[int, ...], threads: int | tuple[int, ...], *, threadgroup_memory: int = 0
+        self,
+        groups: int | tuple[int, ...],
+        threads: int | tuple[int, ...] | None = None,
+        *,
+        threadgroup_memory: int = 0,
     ) -> Launches:
         """A launcher of `groups` groups of `threads` threads: the fastest form, if it is kept and called again and again.
 
-        `threadgroup_memory` is how many bytes `threadgroup_array(None, dtype)` takes. Raises `LaunchError` for a grid that can't be; what
+        A kernel with the option `threads_per_threadgroup` knows how many threads that is. `threadgroup_memory` is how many bytes `threadgroup_array(None, dtype)` takes. Raises `LaunchError` for a grid that can't be; what
         suits the kernel is checked at the launch.
         """
-        return self._launcher(grid_of_groups(groups, threads, threadgroup_memory))
+        size = self.config.threads_per_threadgroup
+        return self._launcher(grid_of_groups(self.name, groups, threads, threadgroup_memory, size))
 
     def _launcher_of(self, size: Any) -> Launches:
         if isinstance(size, tuple):
@@ -108,7 +115,7 @@ class Kernel:
                     f"write kernel[threads] or kernel[groups, threads], not {size!r}; for more dimensions kernel.over"
                 )
             return self.configure(*size)
-        return self._launcher(grid_of_threads(size))
+        return self._launcher(grid_of_threads(size, group=self.config.threads_per_threadgroup))
 
     def _launcher(self, grid: Grid) -> Launches:
         """A builtin where this Python has compiled launches. `__self__` of it is the `Launcher`."""
@@ -164,6 +171,7 @@ class Kernel:
         key = (kinds, device, config)
         loaded = self._loaded.get(key)
         if loaded is None or not loaded.is_current():
+            self.devices().add_user(self)
             loaded = self._loaded[key] = self._load(kinds, device, config)
         return loaded
 
@@ -175,6 +183,11 @@ class Kernel:
         except KernelError as error:
             # It shows the line itself: the way through the compiler would hide it.
             raise error.with_traceback(None) from None
+
+    def forget_devices(self) -> None:
+        """Have the next launch, and the next `mtlfunction`, ask where kernels run by default."""
+        self.metal_functions = ()
+        self.table.clear()
 
     def device_of(self, values: Sequence[Any]) -> Any:
         """Where a launch with these arguments runs. Raises `LaunchError` if they are on several devices."""
@@ -202,6 +215,8 @@ class Kernel:
         options = [
             (name, getattr(self.config, name)) for name in ("boundscheck", "fastmath", "opt_level", "debug_level")
         ]
+        if self.config.threads_per_threadgroup is not None:
+            options.append(("threads per threadgroup", self.config.threads_per_threadgroup))
         compiled = [(f"compiled for {device.name}", ", ".join(map(str, kinds))) for kinds, device, _ in self._loaded]
         arguments = ", ".join(parameter_names(self.name, self.function))
         return html_table(f"kernel {self.__module__}.{self.name}", [("arguments", arguments), *options, *compiled])

@@ -38,6 +38,7 @@ def mtlfunction(
     *,
     opt_level: int | None = None,
     debug_level: int | None = None,
+    threads_per_threadgroup: int | tuple[int, ...] | None = None,
     macos: str | float | None = None,
     air: str | float | None = None,
     metal: str | float | None = None,
@@ -52,7 +53,7 @@ def mtlfunction(
         The types of its arguments, written as for `Kernel.compile`. A hit is fastest if they are the same tuple each time.
     device
         A Metal device or its name; by default the one that `SMELT_DEVICE` names, else the machine's, else the one in software.
-    name, opt_level, debug_level
+    name, opt_level, debug_level, threads_per_threadgroup
         As for `smelt.kernel`, in place of the kernel's own.
     macos, air, metal
         The versions that it is compiled for: of macOS, of AIR, of the Metal language.
@@ -60,7 +61,7 @@ def mtlfunction(
     Raises `TypeError` for what is no type, `ValueError` for versions that don't go together, `LaunchError` for a wrong number of types and
     for no such device, `KernelError` if the kernel can't be compiled for them, `DeviceError` if the device can't use what was compiled.
     """
-    key = (types, device, name, opt_level, debug_level, macos, air, metal)
+    key = (types, device, name, opt_level, debug_level, threads_per_threadgroup, macos, air, metal)
     functions: tuple[Known, ...] = kernel.metal_functions
     for asked, is_current, found in functions:
         if asked == key and is_current():
@@ -69,12 +70,17 @@ def mtlfunction(
 
 
 def _missed(kernel: Kernel, key: Key) -> MetalKernel:
-    types, device, name, opt_level, debug_level, macos, air, metal = key
+    types, device, name, opt_level, debug_level, threads_per_threadgroup, macos, air, metal = key
     found = _found(
         kernel,
         types,
         device,
-        {"name": name, "opt_level": opt_level, "debug_level": debug_level},
+        {
+            "name": name,
+            "opt_level": opt_level,
+            "debug_level": debug_level,
+            "threads_per_threadgroup": threads_per_threadgroup,
+        },
         {"macos": macos, "air": air, "metal": metal},
     )
     # Numbers stand for types too, and those that are equal for different ones.

@@ -61,16 +61,18 @@ class MetalKernel(Loaded):
         self,
         *arguments: Any,
         groups: int | tuple[int, ...] = 1,
-        threads: int | tuple[int, ...] = 1,
+        threads: int | tuple[int, ...] | None = None,
         threadgroup_memory: int = 0,
     ) -> None:
-        """Launch so many groups of so many threads. Raises `LaunchError` for arguments of other types; else as `launch`."""
+        """Launch so many groups of so many threads: of one, unless it is compiled for groups of a certain size. Raises `LaunchError` for arguments of other types; else as `launch`."""
         values, kinds = bind(self.name, self._function, arguments)
         if kinds != self.kinds:
             raise LaunchError(
                 f"{self.name} was compiled for ({', '.join(map(str, self.kinds))}), not for ({', '.join(map(str, kinds))})"
             )
-        self.launch(grid_of_groups(groups, threads, threadgroup_memory), values)
+        size = self.job.config.threads_per_threadgroup
+        given = 1 if threads is None and size is None else threads
+        self.launch(grid_of_groups(self.name, groups, given, threadgroup_memory, size), values)
 
     def launch(self, grid: Grid, arguments: Sequence[Any]) -> None:
         """Have the device run every thread of the grid.

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was launched on a device and is not known to be done: the launches of this process run in the order in which they are made."""
+"""What was launched on a device and is not known to be done: the launches of this process run in the order in which they are made.
+
+A stream is kept for as long as the process lives, and with it its device: what is in flight there uses memory that only the stream
+holds, and what went wrong is to be raised at a synchronisation that need not name the device. Devices are few, as a name always gives the
+same one.
+"""
 
 from __future__ import annotations
 

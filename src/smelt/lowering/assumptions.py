@@ -225,7 +225,7 @@ class _Walk:
             found = signs.open((extent.plus(exact),)) if is_checked else frozenset[Linear]()
             limits: frozenset[Linear] | None = frozenset()
         else:
-            found = least_demanding(
+            found = self._least_demanding(
                 needs
                 for bound in self._ranges.least(index, block)
                 if (needs := signs.open((bound.linear, *bound.needs))) is not None
@@ -233,7 +233,7 @@ class _Walk:
             limits = frozenset()
             if is_checked:
                 assert extent is not None
-                limits = least_demanding(
+                limits = self._least_demanding(
                     needs
                     for bound in self._ranges.most(index, block)
                     if (needs := signs.open((extent.minus(bound.linear).moved(-1), *bound.needs))) is not None
@@ -263,6 +263,9 @@ class _Walk:
         self.assumptions.ways[block] = then if truth else otherwise
         if block in self._quiet and _does_nothing(otherwise if truth else then):
             self.row.guard(self._exactly(branch.condition, truth=truth))
+
+    def _least_demanding(self, candidates: Iterable[frozenset[Linear]]) -> frozenset[Linear] | None:
+        return least_demanding(candidates, self.row.invariants.varying)
 
     def _is_quiet(self, block: Block) -> bool:
         """Whether nothing can have happened at the end of a block of the kernel that is seen from outside."""
@@ -303,7 +306,7 @@ class _Walk:
             both = [self._holds(operand, block, truth=truth) for operand in operands]
             if (operation == "and") == truth:
                 return None if both[0] is None or both[1] is None else both[0] | both[1]
-            return least_demanding(needs for needs in both if needs is not None)
+            return self._least_demanding(needs for needs in both if needs is not None)
         if operation in ("eq", "ne") and is_counted(operands[0].type) and (operation == "ne") == truth:
             return self._differ(operands[0], operands[1], block)
         facts = facts_of(condition, truth, self._ranges.definitions)
@@ -319,7 +322,7 @@ class _Walk:
             needs = self.row.invariants.signs.open((gap, *most.needs, *least.needs))
             if needs is not None:
                 found.append(needs)
-        return least_demanding(found)
+        return self._least_demanding(found)
 
     def _differ(self, first: Value, second: Value, block: Block) -> frozenset[Linear] | None:
         """What `first != second` needs: that it is more, or that it is less."""
@@ -329,7 +332,7 @@ class _Walk:
             exact = self._ranges.exact(second)
             return frozenset() if exact is not None and exact.is_constant and exact.constant <= 0 else None
         both = (self._at_most(first, second, -1, block), self._at_most(second, first, -1, block))
-        return least_demanding(needs for needs in both if needs is not None)
+        return self._least_demanding(needs for needs in both if needs is not None)
 
 
 def _does_nothing(block: Block) -> bool:

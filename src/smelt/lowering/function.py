@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from smelt.compiler.texts import Template
+from smelt.compiler.threadgroups import Sizes
 from smelt.ir.positions import Position
 from smelt.ir.typed import Block, Branch, Fail, Function, Instruction, Jump, Return, Role, Value
 from smelt.lowering import arithmetic, memory
@@ -34,6 +35,7 @@ class Module(Protocol):
     has_doubles: bool
     is_checked: bool
     is_fast: bool
+    group_size: Sizes | None
 
     def declare(self, name: str, result: str, parameters: tuple[str, ...]) -> str: ...
     def callee(self, code: Any, assumptions: Assumptions | None) -> str: ...

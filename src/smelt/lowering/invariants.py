@@ -11,10 +11,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from smelt.compiler.threadgroups import Sizes
 from smelt.ir.typed import Instruction, Value
 from smelt.lowering import arithmetic
 from smelt.lowering.layout import item_span, register_type, row_types, scalar_type
-from smelt.lowering.linear import Linear, Signs, number, term
+from smelt.lowering.linear import POSITION, Linear, Signs, number, term
 from smelt.types import Array, Kind, Scalar, Tuple, Type
 
 Row = tuple[str, ...]
@@ -38,19 +39,31 @@ class Invariants:
         Which of the values are known not to be negative.
     has_doubles
         Whether the target has float64.
+    group_size
+        How many threads groups have, as far as kernels can tell; None if it is known at launch only.
     unchecked
         Those that sums are made of and that may be any number, in the order in which they were first used.
     varying
         Those that differ from row to row.
+    positions
+        The position of a thread in the grid, on those axes on which it is a sum.
     """
 
-    def __init__(self, declare: Callable[[str, str, tuple[str, ...]], str], *, has_doubles: bool) -> None:
+    def __init__(
+        self,
+        declare: Callable[[str, str, tuple[str, ...]], str],
+        *,
+        has_doubles: bool,
+        group_size: Sizes | None = None,
+    ) -> None:
         self.lines: list[str] = []
         self.signs = Signs()
         self.unchecked: dict[str, None] = {}
         self.varying: set[str] = set()
         self._declare = declare
         self.has_doubles = has_doubles
+        self.group_size = group_size
+        self.positions: dict[int, Linear] = {0: term(POSITION)}
         self._small: set[str] = set()
         self._computed: dict[Value, Row | None] = {}
         self._words: dict[int, str] = {}
@@ -65,10 +78,10 @@ class Invariants:
     def declare(self, name: str, result: str, parameters: tuple[str, ...]) -> str:
         return self._declare(name, result, parameters)
 
-    def extent(self, name: str) -> Linear:
-        """The extent of an array, which is neither negative nor larger than memory."""
+    def extent(self, name: str, most: int | None = None) -> Linear:
+        """The extent of an array, which is neither negative nor larger than memory, nor than `most`."""
         self._small.add(name)
-        self.signs.add(name)
+        self.signs.add(name, most)
         return term(name)
 
     def small(self, name: str) -> None:
@@ -147,6 +160,8 @@ class Invariants:
     def _thread(self, quantity: str, axis: int) -> Row | None:
         # The words of a thread's state, see `function`.
         quantities = ("thread_position_in_grid", "threads_per_grid", "threads_per_threadgroup")
+        if quantity == quantities[2] and self.group_size is not None:
+            return (str(self.group_size[axis]),)
         word = quantities.index(quantity) * 3 + axis
         if word == 0:
             return None

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 POSITION = "x"
@@ -78,21 +78,35 @@ class Bound:
 
 
 class Signs:
-    """Which terms are known not to be negative."""
+    """Which terms are known not to be negative, and the most that some of those are."""
 
     def __init__(self) -> None:
-        self._terms = {POSITION}
+        self._terms: dict[str, int | None] = {POSITION: None}
 
-    def add(self, name: str) -> None:
-        self._terms.add(name)
+    def add(self, name: str, most: int | None = None) -> None:
+        """Take note that a term is not negative, and the most that it is."""
+        self._terms[name] = most
 
     def surely(self, linear: Linear) -> bool:
         """Whether `linear` is at least 0, whatever its terms are."""
-        return linear.constant >= 0 and all(factor > 0 and name in self._terms for name, factor in linear.terms)
+        least = self.lowered(linear)
+        return least.constant >= 0 and all(factor > 0 and name in self._terms for name, factor in least.terms)
 
     def never(self, linear: Linear) -> bool:
         """Whether `linear` is negative, whatever its terms are."""
-        return linear.constant < 0 and all(factor < 0 and name in self._terms for name, factor in linear.terms)
+        most = self.lowered(linear.times(-1))
+        return most.constant > 0 and all(factor > 0 and name in self._terms for name, factor in most.terms)
+
+    def lowered(self, linear: Linear) -> Linear:
+        """What `linear` is at least: without the terms of which it is known how large they can be."""
+        constant, terms = linear.constant, []
+        for name, factor in linear.terms:
+            most = self._terms.get(name)
+            if most is None:
+                terms.append((name, factor))
+            elif factor < 0:
+                constant += factor * most
+        return Linear(tuple(terms), constant)
 
     def open(self, needs: Iterable[Linear]) -> frozenset[Linear] | None:
         """Those of `needs` that have to be looked at when the kernel runs; None if they can't all hold."""
@@ -102,13 +116,15 @@ class Signs:
         return remaining
 
 
-def least_demanding(candidates: Iterable[frozenset[Linear]]) -> frozenset[Linear] | None:
-    """Of several sets of needs the one that asks least; None if there is none.
+def least_demanding(candidates: Iterable[frozenset[Linear]], varying: Container[str]) -> frozenset[Linear] | None:
+    """Of several sets of needs the one that asks least, and of those the first; None if there is none.
 
-    What is the same for all threads of a row costs nothing where it holds, so it is asked for first.
+    What is the same for all threads of a row costs nothing where it holds, so it is asked for first, and then what is the same for all
+    rows: `varying` are the terms that aren't.
     """
-    return min(
-        candidates,
-        key=lambda needs: (sum(need.factor(POSITION) != 0 for need in needs), len(needs), sorted(map(str, needs))),
-        default=None,
-    )
+
+    def demand(needs: frozenset[Linear]) -> tuple[int, ...]:
+        of_threads = sum(need.factor(POSITION) != 0 for need in needs)
+        return of_threads, len(needs), sum(any(name in varying for name, _ in need.terms) for need in needs)
+
+    return min(candidates, key=demand, default=None)

@@ -91,10 +91,20 @@ def link(module: Any, bitcode: tuple[tuple[str, bytes], ...]) -> None:
         module.get_function(name).linkage = "internal"
 
 
-def optimise(module: Any, machine: Any, opt_level: int, *, vectorises: bool = True) -> None:
-    """Run LLVM's own pipeline of that level on a module of `parsed`."""
+def optimise(
+    module: Any, machine: Any, opt_level: int, *, vectorises: bool | None = None, is_compact: bool = False
+) -> None:
+    """Run LLVM's own pipeline of that level on a module of `parsed`, for no processor that LLVM knows if `machine` is None.
+
+    `vectorises` says whether it makes vectors; if it is None, from level 2 on. If `is_compact`, a loop remains one loop, of one vector at a
+    time: that takes two thirds of the time.
+    """
     options = llvm.create_pipeline_tuning_options(speed_level=opt_level)
-    options.loop_vectorization = options.slp_vectorization = vectorises and opt_level > 1
+    if vectorises is None:
+        vectorises = opt_level > 1
+    options.loop_vectorization = vectorises
+    options.slp_vectorization = vectorises and not is_compact
+    options.loop_unrolling = options.loop_interleaving = not is_compact
     builder = llvm.create_pass_builder(machine, options)
     run = _without_lock("LLVMPY_RunNewModulePassManager")
     run(builder.getModulePassManager(), module, builder)
@@ -105,12 +115,12 @@ def optimise(module: Any, machine: Any, opt_level: int, *, vectorises: bool = Tr
         run(inlining, module, builder)
 
 
-def run_passes(module: Any, names: Sequence[str]) -> None:
-    """Run LLVM's passes of these names over a module, one after the other, for no processor that LLVM knows."""
+def run_passes(module: Any, names: Sequence[str], machine: Any = None) -> None:
+    """Run LLVM's passes of these names over a module, one after the other, for no processor that LLVM knows if `machine` is None."""
     manager = llvm.create_new_module_pass_manager()
     for name in names:
         getattr(manager, f"add_{name}_pass")()
-    builder = llvm.create_pass_builder(None, llvm.create_pipeline_tuning_options())
+    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options())
     _without_lock("LLVMPY_RunNewModulePassManager")(manager, module, builder)
 
 

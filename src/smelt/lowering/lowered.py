@@ -8,6 +8,7 @@ from typing import Any
 
 from smelt.compiler.sites import ErrorSite, SiteTuple
 from smelt.compiler.texts import Template
+from smelt.compiler.threadgroups import Sizes
 from smelt.lowering.debugging import DebugInformation
 
 
@@ -25,12 +26,19 @@ class Threadgroups:
         The error site for when there is no memory to run a group.
     slot_bytes
         What is kept for each thread, where the kernel's function is that of a group (see `groups`); None where it is that of a thread.
+    edge
+        The LLVM name of the function for groups that are smaller than all others, where the size of those is known when compiling and
+        the kernel's function is for them; None if one function is for all.
+    written_first_by
+        The size of groups whose threads write all that they share before any of it is read; None if there is none.
     """
 
     memory_bytes: int
     is_sized_at_launch: bool
     exhausted: int
     slot_bytes: int | None = None
+    edge: str | None = None
+    written_first_by: Sizes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from smelt.compiler.sites import ErrorSite, Place
 from smelt.compiler.texts import Template
+from smelt.compiler.threadgroups import Sizes
 from smelt.ir.circles import circles
 from smelt.ir.loops import has_loop
 from smelt.ir.positions import InlinedPosition, Position
@@ -18,7 +19,7 @@ from smelt.lowering.assumptions import Assumptions, Row, kernel_arguments
 from smelt.lowering.debugging import DebugInformation, FunctionDebugInformation
 from smelt.lowering.error_numbers import ErrorNumbers
 from smelt.lowering.function import FunctionLowering
-from smelt.lowering.groups import GroupLowering
+from smelt.lowering.groups import GroupWriter
 from smelt.lowering.invariants import Invariants
 from smelt.lowering.layout import row_types
 from smelt.lowering.limits import limits_function
@@ -44,7 +45,12 @@ _METADATA = (
     "!7 = distinct !{!7, !3, !4, !8, !9}",
     '!8 = !{!"llvm.loop.unroll.disable"}',
     '!9 = !{!"llvm.loop.vectorize.followup_vectorized", !10}',
-    '!10 = !{!"llvm.loop.unroll.full"}\n',
+    '!10 = !{!"llvm.loop.unroll.full"}',
+    # So are those of whole groups of a known size, as far as that is worth it.
+    "!11 = distinct !{!11, !3, !4, !8, !13}",
+    "!12 = distinct !{!12, !3, !6, !8, !13}",
+    '!13 = !{!"llvm.loop.vectorize.followup_all", !14}',
+    '!14 = !{!"llvm.loop.isvectorized"}\n',
 )
 
 # What is rarely run isn't worth optimising.
@@ -63,6 +69,7 @@ def lower_module(
     has_doubles: bool = True,
     is_checked: bool = True,
     is_fast: bool = False,
+    group_size: Sizes | None = None,
     linked: Callable[[Any], LinkedFunction | None] = lambda _: None,
     name: str | None = None,
     has_main: bool = False,
@@ -72,13 +79,21 @@ def lower_module(
     """Lower a kernel's code instance and all that it calls.
 
     `typed` gives the typed function of a code instance; `is_checked` keeps the bounds checks; `is_fast` lets floating arithmetic be
-    reordered; `linked` gives what was compiled of a callee by itself, None where that is lowered here. Names are numbers in the
+    reordered; `group_size` is that of all groups, but for those at the end of a grid, None if it is known at launch only; `linked` gives what was compiled of a callee by itself, None where that is lowered here. Names are numbers in the
     order in which functions are first called, so that one job gives one text; with a `name`, the first function has that one and
     is seen from outside. `has_main` asks for a second function for most threads of a row. `debug` collects what debuggers are told, and lets
     the names tell what is what. `lowering` writes the functions, as the target has them.
     """
     module = _ModuleLowering(
-        typed, linked, debug, lowering, has_doubles=has_doubles, is_checked=is_checked, is_fast=is_fast, exported=name
+        typed,
+        linked,
+        debug,
+        lowering,
+        has_doubles=has_doubles,
+        is_checked=is_checked,
+        is_fast=is_fast,
+        group_size=group_size,
+        exported=name,
     )
     return module.lowered(code, has_main=has_main)
 
@@ -94,11 +109,13 @@ class _ModuleLowering:
         has_doubles: bool,
         is_checked: bool,
         is_fast: bool,
+        group_size: Sizes | None,
         exported: str | None,
     ) -> None:
         self.has_doubles = has_doubles
         self.is_checked = is_checked
         self.is_fast = is_fast
+        self.group_size = group_size
         self._typed = typed
         self._linked = linked
         self._debug = debug
@@ -124,7 +141,7 @@ class _ModuleLowering:
         self._current: Any = None
         self._waiting: dict[Any, bool] = {}
         self._group: Group | None = None
-        self._slot_bytes: int | None = None
+        self._written_group: GroupWriter | None = None
         self._memory_bytes = 0
         self._has_threadgroup_memory = False
         self._is_sized_at_launch = False
@@ -234,14 +251,12 @@ class _ModuleLowering:
         return self._waiting[code]
 
     def _lowered_group(self, kernel: Any, group: Group, name: str) -> list[str]:
-        lowering = GroupLowering(
-            self, group, name, self._typed_unless_linked, lambda name: self._debug_of(kernel, name)
-        )
-        texts = lowering.texts()
+        written = GroupWriter(self, group, name, self._typed_unless_linked, lambda name: self._debug_of(kernel, name))
+        texts = written.texts
         if self._debug is not None:
             texts = [self._debug.attached(text, kernel.instance.source) for text in texts]
-        self._slot_bytes = lowering.slot_bytes
-        self._result_type = lowering.result_type()
+        self._written_group = written
+        self._result_type = written.result_type
         return texts
 
     def _lowered_strips(self, kernel: Any, assumptions: Assumptions) -> tuple[list[str], list[Strip]]:
@@ -268,13 +283,15 @@ class _ModuleLowering:
             return None
         self._current = kernel
         exhausted = self.error_site("MemoryError", "there is no memory to run a threadgroup", Position(0, 0, 0, 0))
-        return Threadgroups(self._memory_bytes, self._is_sized_at_launch, exhausted, self._slot_bytes)
+        written = self._written_group
+        of_group = () if written is None else (written.slot_bytes, written.edge, written.written_first_by)
+        return Threadgroups(self._memory_bytes, self._is_sized_at_launch, exhausted, *of_group)
 
     def _row(self, kernel: Any) -> Row | None:
         """What the threads of a row may assume, once the kernel is lowered; None if nothing."""
         if self.waits(kernel) or self._has_threadgroup_memory:
             return None
-        invariants = Invariants(self.declare, has_doubles=self.has_doubles)
+        invariants = Invariants(self.declare, has_doubles=self.has_doubles, group_size=self.group_size)
         row = Row(self._typed_unless_linked, invariants, is_checked=self.is_checked)
         function = self._typed(kernel)
         row.assume(function, kernel_arguments(function, invariants))

@@ -20,9 +20,9 @@ from smelt.ir.typed import Block, Branch, Function, Instruction, Jump, Value
 from smelt.lowering.assumptions import Assumptions
 from smelt.lowering.common_values import AXES, CommonValues, UncuttableError
 from smelt.lowering.function import FunctionLowering, Module
-from smelt.lowering.groups import loop_over_threads
 from smelt.lowering.lowered import Strip
 from smelt.lowering.main_function import MainFunction, NoMainFunctionError
+from smelt.lowering.phase_functions import loop_over_threads
 from smelt.lowering.phases import Group, cut_at
 from smelt.types import Array, Layout, Memory, Scalar
 
@@ -150,9 +150,7 @@ def lowered_strips(module: Module, kernel: CutKernel) -> tuple[list[str], list[S
         name = f"strip.phase{place}"
         assumptions = Assumptions(phase.function, calls=kernel.calls)
         texts.append(FunctionLowering(module, phase.function, f"@{name}", assumptions).text("internal", "alwaysinline"))
-        loop = loop_over_threads(
-            phase, f"{name}.threads", name, "alwaysinline", ", !llvm.loop !7", has_doubles=module.has_doubles
-        )
+        loop = loop_over_threads(phase, name, "alwaysinline", ", !llvm.loop !7", has_doubles=module.has_doubles)
         texts.append(loop)
     strips = []
     # What is left of a row is run by shorter ones.
@@ -196,8 +194,7 @@ class _StripLowering(FunctionLowering):
         place = instruction.attributes["phase"]
         phase = self._group.phases[place]
         (begin,) = self._row(self._group.begin[0])
-        end = self.emit(f"add nsw i64 {begin}, {self._threads}")
-        arguments = ["ptr %state", "i64 0", "i64 0", "i64 0", f"i64 {begin}", f"i64 {begin}", f"i64 {end}"]
+        arguments = ["ptr %state", "i64 0", "i64 0", "i64 0", f"i64 {begin}", "i64 0", f"i64 {self._threads}"]
         for value in phase.handed:
             kinds = self._row_types(value.type)
             arguments += [f"{kind} {name}" for kind, name in zip(kinds, self._row(value), strict=True)]

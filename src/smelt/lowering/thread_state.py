@@ -11,7 +11,11 @@ from smelt.ir.typed import Instruction
 from smelt.lowering.threadgroups import PRINTER, STACK, ThreadgroupLowering
 from smelt.types import Type
 
-THREAD_QUANTITIES = ("thread_position_in_grid", "threads_per_grid", "threads_per_threadgroup")
+AXES = range(3)
+
+GROUP_SIZE = "threads_per_threadgroup"
+
+THREAD_QUANTITIES = ("thread_position_in_grid", "threads_per_grid", GROUP_SIZE)
 """The first words of a thread's state, each for three axes."""
 
 PRINT = "smelt_print"
@@ -34,9 +38,10 @@ class ThreadStateLowering(ThreadgroupLowering):
         raise NotImplementedError
 
     def _lower_thread(self, instruction: Instruction) -> list[str]:
-        return [
-            self._load(THREAD_QUANTITIES.index(instruction.attributes["quantity"]) * 3 + instruction.attributes["axis"])
-        ]
+        quantity, axis = instruction.attributes["quantity"], instruction.attributes["axis"]
+        if quantity == GROUP_SIZE and self.module.group_size is not None:
+            return [str(self.module.group_size[axis])]
+        return [self._load(THREAD_QUANTITIES.index(quantity) * len(AXES) + axis)]
 
     def _lower_print(self, instruction: Instruction) -> list[str]:
         values = []

@@ -130,9 +130,14 @@ class ThreadgroupLowering(InstructionWriter):
             self.module.launch_memory()
             nbytes = self._load(LAUNCH_MEMORY_BYTES)
             return [self._load(LAUNCH_MEMORY, "ptr"), self.emit(f"udiv i64 {nbytes}, {size}")]
-        offset = self.module.threadgroup_memory(prod(shape) * size)
+        offset = self._offset(instruction, prod(shape) * size)
         base = self._load(THREADGROUP_MEMORY, "ptr")
         return [self.emit(f"getelementptr i8, ptr {base}, i64 {offset}"), *map(str, shape)]
+
+    def _offset(self, array: Instruction, nbytes: int) -> int:  # noqa: ARG002 - each array is made in one place
+        """Where an array is in the memory that threads share, given the instruction that makes it."""
+        offset: int = self.module.threadgroup_memory(nbytes)
+        return offset
 
     def _lower_thread_array(self, instruction: Instruction) -> list[str]:
         kind = self._array_type(instruction)

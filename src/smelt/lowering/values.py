@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from smelt.ir.typed import Block, Instruction, Jump, Value
 from smelt.lowering.invariants import Invariants
-from smelt.lowering.linear import POSITION, Bound, Linear, number, term
+from smelt.lowering.linear import Bound, Linear, number
 from smelt.types import Array, Type, Weak, WeakKind, int64
 
 
@@ -211,8 +211,8 @@ class Values:
         match definition.operation:
             case "constant":
                 return number(int(attributes["value"]))
-            case "thread" if attributes["quantity"] == "thread_position_in_grid" and attributes["axis"] == 0:
-                return term(POSITION)
+            case "thread" if attributes["quantity"] == "thread_position_in_grid":
+                return self.invariants.positions.get(attributes["axis"])
             case "extent":
                 dimension: int = attributes["dimension"]
                 return self.extents(definition.operands[0])[dimension]

@@ -10,8 +10,13 @@ from smelt.sessions.container import Container, OtherVersionError
 from smelt.sessions.directory import Directory
 from smelt.sessions.entries import Entry, decode_entry
 
-FOLDERS = ("entries", "fingerprints", "compilers", "compiler")
-"""The folders of a store: what was compiled, the fingerprints of functions and of compilers, and launch stubs."""
+FOLDERS = {
+    "entries": "kernels",
+    "fingerprints": "fingerprints of functions",
+    "compilers": "fingerprints of smelt and its LLVM",
+    "compiler": "launch stubs and the runtime library",
+}
+"""The folders of a store, and what is in each."""
 
 
 def files(directory: Directory, folder: str) -> Iterator[str]:

@@ -38,7 +38,7 @@ class SmeltBuildHook(BuildHookInterface[Any]):
             raise ValueError("[tool.hatch.build.hooks.smelt] needs modules = [...], what is to be precompiled")
         self._images = tempfile.TemporaryDirectory(prefix="smelt-images-")
         targets = [f"--target={target}" for target in self.config.get("targets", ())]
-        command = [sys.executable, "-m", "smelt.cli", "precompile", *modules, *targets, "--output", self._images.name]
+        command = [sys.executable, "-m", "smelt", "precompile", *modules, *targets, "--output", self._images.name]
         # In its folder, where Python looks for modules first.
         subprocess.run(command, check=True, cwd=Path(self.root, self.config.get("source", ".")))  # noqa: S603 - itself
         for path in Path(self._images.name).rglob("*.image"):

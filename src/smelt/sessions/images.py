@@ -169,14 +169,23 @@ def image_path(module: ModuleType) -> str | None:
     return os.path.join(folder, IMAGE if hasattr(module, "__path__") else f"{os.path.splitext(name)[0]}.{IMAGE}")
 
 
+def _mapped(file: int) -> Buffer | None:
+    """A file in memory without being read; None where it can't be."""
+    if sys.platform == "win32":
+        # Nobody could replace the file as long as this process lives.
+        return None
+    try:
+        # LIFETIME: the view holds the map, and the image the view.
+        return memoryview(mmap.mmap(file, 0, access=mmap.ACCESS_READ))
+    except (OSError, ValueError):
+        # On some file systems, and an empty one.
+        return None
+
+
 def _contents(module: ModuleType, path: str) -> Buffer | None:
     try:
         with open(path, "rb") as file:
-            # LIFETIME: the view holds the map, and the image the view.
-            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    except ValueError:
-        # An empty file can't be mapped.
-        return b""
+            return _mapped(file.fileno()) or file.read()
     except (FileNotFoundError, NotADirectoryError):
         pass
     # In an archive, say. Not a file that was removed: the loader of files would look for it in the same place.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 from smelt.compiler.config import CompilerConfig
@@ -96,8 +97,10 @@ def _compiled(lowered: LoweredModule, parameters: Sequence[Type], config: Compil
     assert inferred.function is not None
     # What is known when a kernel is compiled is none of them.
     names = [parameter.name for parameter in inferred.function.parameters]
-    entry = entry_point(lowered, parameters, names, inferred.written, target)
-    module = _parsed(_head(name, target) + _prepared(lowered.text + entry.text))
+    group = config.threads_per_threadgroup
+    most_threads = None if group is None else prod(group)
+    entry = entry_point(lowered, parameters, names, inferred.written, target, most_threads)
+    module = _parsed(_head(name, target) + _prepared(lowered.text + entry.text, most_threads))
     link(module, lowered.linked)
     run_passes(module, _pipeline(config))
     text = str(module)
@@ -120,15 +123,19 @@ def _head(name: str, target: MetalCompilerTarget) -> str:
     return f'source_filename = "{written}"\ntarget datalayout = "{DATA_LAYOUT}"\ntarget triple = "{target.triple}"\n'
 
 
-def _prepared(text: str) -> str:
-    """A module with definitions of smelt's own functions, and with what LLVM has to know of the others."""
-    text = _DEFINITION.sub(_with_attributes, with_definitions(text, is_finished=False))
+def _prepared(text: str, most_threads: int | None = None) -> str:
+    """A module with definitions of smelt's own functions, and with what LLVM has to know of the others.
+
+    `most_threads` is how many threads a group of its kernel can have, None if that is the device's choice.
+    """
+    of_kernel = "" if most_threads is None else f' "max-work-group-size"="{most_threads}"'
+
+    def with_attributes(found: re.Match[str]) -> str:
+        is_kernel = found["head"].startswith("void")
+        return f"define {found['head']} {'' if is_kernel else 'alwaysinline '}{_ATTRIBUTES}{of_kernel if is_kernel else ''} {{"
+
+    text = _DEFINITION.sub(with_attributes, with_definitions(text, is_finished=False))
     return _DECLARATION.sub(_with_effects, text)
-
-
-def _with_attributes(found: re.Match[str]) -> str:
-    inlined = "" if found["head"].startswith("void") else "alwaysinline "
-    return f"define {found['head']} {inlined}{_ATTRIBUTES} {{"
 
 
 def _with_effects(found: re.Match[str]) -> str:

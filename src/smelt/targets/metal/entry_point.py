@@ -75,8 +75,12 @@ def entry_point(
     names: Sequence[str],
     written: Sequence[int],
     target: MetalCompilerTarget,
+    most_threads: int | None = None,
 ) -> EntryPoint:
-    """The entry point of a kernel with parameters of these types and names, of which those at `written` may be written to."""
+    """The entry point of a kernel with parameters of these types and names, of which those at `written` may be written to.
+
+    `most_threads` is how many threads a group of it can have, None if that is the device's choice.
+    """
     kinds: list[str] = []
     arrays: list[ArrayArgument] = []
     for number, (parameter, argument) in enumerate(zip(parameters, names, strict=True)):
@@ -124,7 +128,7 @@ def entry_point(
         given=", ".join(["ptr %state", *(f"{kind} %argument{number}" for number, kind in enumerate(kinds))]),
         record=_RECORD if state is not None else "  br label %ends\nends:",
     )
-    return EntryPoint(text + _metadata(described, target), tuple(arrays), words)
+    return EntryPoint(text + _metadata(described, target, most_threads), tuple(arrays), words)
 
 
 def relocations_of(lowered: LoweredModule) -> tuple[str, ...]:
@@ -286,7 +290,7 @@ _FIRST_NODE = 1000
 """Metadata of the lowered function has the numbers below."""
 
 
-def _metadata(described: Sequence[str], target: MetalCompilerTarget) -> str:
+def _metadata(described: Sequence[str], target: MetalCompilerTarget, most_threads: int | None) -> str:
     nodes: list[str] = []
 
     def node(content: str) -> str:
@@ -298,7 +302,10 @@ def _metadata(described: Sequence[str], target: MetalCompilerTarget) -> str:
     flags += [node(f'!{{i32 7, !"air.max_{limit}", i32 {most}}}') for limit, most in _LIMITS.items()]
     arguments = [node(content) for content in described]
     empty = node("!{}")
-    kernel = node(f"!{{ptr @{ENTRY}, {empty}, {node('!{' + ', '.join(arguments) + '}')}}}")
+    parts = [f"ptr @{ENTRY}", empty, node(f"!{{{', '.join(arguments)}}}")]
+    if most_threads is not None:
+        parts.append(node(f'!{{!"air.max_work_group_size", i32 {most_threads}}}'))
+    kernel = node(f"!{{{', '.join(parts)}}}")
     named = {
         "llvm.module.flags": flags,
         "llvm.ident": [node('!{!"smelt"}')],

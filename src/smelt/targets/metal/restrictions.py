@@ -34,12 +34,34 @@ def _parameter(parameter: Value) -> Refusal | None:
     if missing is None:
         return None
     what = f"the parameter {parameter.name} is a {parameter.type}"
-    if isinstance(parameter.type, Scalar):
-        return Refusal(f"{what}, and Metal has no {missing}", f"pass a Python number or a {_INSTEAD[missing]}")
-    return Refusal(
-        f"{what}, and Metal has no {missing}",
-        f"pass an array of {_INSTEAD[missing]}: a.astype(np.{_INSTEAD[missing]})",
-    )
+    return Refusal(f"{what}, and Metal has no {missing}", _help(parameter.name, parameter.type, missing))
+
+
+def _help(name: str, kind: Type, missing: Scalar) -> str:
+    """What to pass in place of a value in which there is a number that Metal hasn't."""
+    instead = _INSTEAD[missing]
+    match kind:
+        case Scalar():
+            return f"pass a Python number or a {instead}"
+        case Array(element=Scalar()):
+            return f"pass an array of {instead}: {name}.astype(np.{instead})"
+        case Struct():
+            return f"declare {_fields_of(kind, missing, name)} as {instead}"
+        case Array(element=Struct() as record):
+            return f"pass an array of records with {instead} for {_fields_of(record, missing, f'{name}[i]')}"
+        case Tuple(items=items):
+            return next(
+                _help(f"{name}[{index}]", item, missing)
+                for index, item in enumerate(items)
+                if _missing(item) == missing
+            )
+    return f"pass Python numbers or {instead}"
+
+
+def _fields_of(record: Struct, missing: Scalar, name: str) -> str:
+    """The fields of a record, and of records in it, in which there is such a number."""
+    wrong = [(f"{name}.{field}", kind) for field, kind in record.fields if _missing(kind) == missing]
+    return " and ".join(_fields_of(kind, missing, path) if isinstance(kind, Struct) else path for path, kind in wrong)
 
 
 def _instruction(instruction: Instruction) -> Refusal | None:

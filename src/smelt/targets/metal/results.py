@@ -17,7 +17,8 @@ class MetalResults(Results):
     Portable: the parts of a `MetalArtifact`.
 
     Session-local: `pipelines`, what `metallib` was linked to, and `reloc_tables`, what `relocations` refer to, both by device, compared by
-    identity; `functions`, the functions that `error_sites` number.
+    identity; `functions`, the functions that `error_sites` number. A device is kept as long as the results of kernels that ran on it: those
+    with names live as long as the process anyhow.
     """
 
     air: bytes = portable(default=b"")

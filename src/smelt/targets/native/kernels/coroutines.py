@@ -23,18 +23,15 @@ ALIGNMENT = 64
 _END = "void" if llvm.llvm_version_info[0] >= 22 else "i1"
 
 
-def thread_functions(lowered: LoweredModule, loads: str, arguments: str) -> str:
-    """The LLVM IR of `@thread`, which makes a thread, and `@run_group`, which runs those of a group.
+def thread_function(lowered: LoweredModule, loads: str, arguments: str) -> str:
+    """The LLVM IR of `@thread`, which makes a thread.
 
     `loads` loads the kernel's arguments from `%arguments`, and `arguments` passes them.
     """
-    return _TEMPLATE.format(
+    return _THREAD.format(
         loads=loads,
         call=f"call {lowered.result_type} @{lowered.name}({arguments})",
         result=lowered.result_type,
-        words=STATE_WORDS,
-        width=SIMD_WIDTH,
-        exchange_bytes=EXCHANGE_BYTES,
         waits_at=WAITS_AT,
         status=STATUS,
         handle=HANDLE,
@@ -45,20 +42,23 @@ def thread_functions(lowered: LoweredModule, loads: str, arguments: str) -> str:
     )
 
 
-DECLARATIONS = f"""\
+DECLARATIONS_OF_THREAD = f"""\
 declare token @llvm.coro.id(i32, ptr, ptr, ptr)
 declare i64 @llvm.coro.size.i64()
 declare ptr @llvm.coro.begin(token, ptr)
 declare i8 @llvm.coro.suspend(token, i1)
 declare ptr @llvm.coro.free(token, ptr)
 declare {_END} @llvm.coro.end(ptr, i1, token)
-declare void @llvm.coro.resume(ptr)
-declare i64 @llvm.cttz.i64(i64, i1)
-declare i64 @llvm.umin.i64(i64, i64)
 declare ptr @malloc(i64)
 """
 
-_TEMPLATE = """
+DECLARATIONS_OF_GROUP = """\
+declare void @llvm.coro.resume(ptr)
+declare i64 @llvm.cttz.i64(i64, i1)
+declare i64 @llvm.umin.i64(i64, i64)
+"""
+
+_THREAD = """
 ; One thread. The first to begin takes the memory of all frames, for it alone knows how large one is.
 define internal void @thread(ptr %state, ptr %arguments, ptr %frames, i64 %number, i64 %count) presplitcoroutine {{
 entry:
@@ -114,7 +114,9 @@ suspended:
   call {end} @llvm.coro.end(ptr %coroutine, i1 false, token none)
   ret void
 }}
+"""
 
+RUN_GROUP = f"""\
 ; Run a simdgroup until each thread waits for the threadgroup or has ended: where they wait, 0 if none does, -1 - the number of
 ; the thread that failed if one did. The mask of those that wait is left in the exchange area.
 define internal i64 @run_simdgroup(ptr %states, i64 %count, ptr %exchange) {{
@@ -129,17 +131,17 @@ next:
   %is_thread = icmp ult i64 %thread, %count
   br i1 %is_thread, label %looks, label %ends
 looks:
-  %state = getelementptr [{words} x i64], ptr %states, i64 %thread
-  %waits_at = getelementptr i64, ptr %state, i64 {waits_at}
+  %state = getelementptr [{STATE_WORDS} x i64], ptr %states, i64 %thread
+  %waits_at = getelementptr i64, ptr %state, i64 {WAITS_AT}
   %before = load i64, ptr %waits_at
   %had_ended = icmp eq i64 %before, 0
   br i1 %had_ended, label %after, label %resumes
 resumes:
-  %handle = getelementptr i64, ptr %state, i64 {handle}
+  %handle = getelementptr i64, ptr %state, i64 {HANDLE}
   %coroutine = load ptr, ptr %handle
   call void @llvm.coro.resume(ptr %coroutine)
   %here = load i64, ptr %waits_at
-  %status_word = getelementptr i64, ptr %state, i64 {status}
+  %status_word = getelementptr i64, ptr %state, i64 {STATUS}
   %has_ended = icmp eq i64 %here, 0
   br i1 %has_ended, label %ended, label %waits
 ended:
@@ -186,10 +188,10 @@ next:
   br i1 %is_simdgroup, label %runs, label %ends
 runs:
   %remaining = sub i64 %count, %first
-  %size = call i64 @llvm.umin.i64(i64 %remaining, i64 {width})
-  %own_states = getelementptr [{words} x i64], ptr %states, i64 %first
-  %simdgroup = udiv i64 %first, {width}
-  %exchange = getelementptr [{exchange_bytes} x i8], ptr %exchanges, i64 %simdgroup
+  %size = call i64 @llvm.umin.i64(i64 %remaining, i64 {SIMD_WIDTH})
+  %own_states = getelementptr [{STATE_WORDS} x i64], ptr %states, i64 %first
+  %simdgroup = udiv i64 %first, {SIMD_WIDTH}
+  %exchange = getelementptr [{EXCHANGE_BYTES} x i8], ptr %exchanges, i64 %simdgroup
   %here = call i64 @run_simdgroup(ptr %own_states, i64 %size, ptr %exchange)
   %has_failed = icmp slt i64 %here, 0
   br i1 %has_failed, label %failed, label %looks
@@ -207,8 +209,8 @@ waits:
 strays:
   %mask = load i64, ptr %exchange
   %stray_lane = call i64 @llvm.cttz.i64(i64 %mask, i1 true)
-  %stray_state = getelementptr [{words} x i64], ptr %own_states, i64 %stray_lane
-  %status_word = getelementptr i64, ptr %stray_state, i64 {status}
+  %stray_state = getelementptr [{STATE_WORDS} x i64], ptr %own_states, i64 %stray_lane
+  %status_word = getelementptr i64, ptr %stray_state, i64 {STATUS}
   %site = lshr i64 %here, 1
   store i64 %site, ptr %status_word
   br label %fails
@@ -218,7 +220,7 @@ fails:
   ret i64 %number
 after:
   %new_place = phi i64 [ %place, %looks ], [ %here, %waits ]
-  %following = add i64 %first, {width}
+  %following = add i64 %first, {SIMD_WIDTH}
   br label %next
 ends:
   %all_have_ended = icmp eq i64 %place, 0
@@ -227,3 +229,4 @@ done:
   ret i64 -1
 }}
 """
+"""The LLVM IR of `@run_group`, which runs the threads of a group."""

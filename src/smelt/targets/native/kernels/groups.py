@@ -7,6 +7,8 @@ only the threads that are in the grid exist.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from smelt.lowering import LoweredModule
 from smelt.lowering.threadgroups import (
     LAUNCH_MEMORY,
@@ -37,7 +39,7 @@ def phases_entry_point(lowered: LoweredModule, entry: str, loads: str, arguments
         f"  %word{word} = getelementptr i64, ptr %state, i64 {word}\n  store {value}, ptr %word{word}, align 8"
         for word, value in words.items()
     )
-    group = ", ".join(f"i64 %{name}_{axis}" for name in ("at", "size") for axis in ("x", "y", "z"))
+    passed = ", ".join(f"i64 %{name}_{axis}" for name in ("at", "size") for axis in ("x", "y", "z"))
     text = _TEMPLATE.format(
         entry=entry,
         loops_begin=loops_begin("at_", before="begins", inside="group"),
@@ -51,14 +53,59 @@ def phases_entry_point(lowered: LoweredModule, entry: str, loads: str, arguments
         memory_bytes=lowered.threadgroups.memory_bytes,
         slot_bytes=lowered.threadgroups.slot_bytes,
         exhausted=lowered.threadgroups.exhausted,
-        call=f"call {lowered.result_type} @{lowered.name}({arguments}, {group}, ptr %slots, i64 %most_padded)",
-        result=lowered.result_type,
+        clears=_clears(lowered),
+        runs=_runs(lowered, f"{arguments}, {passed}, ptr %slots, i64 %most_padded"),
         alignment=_ALIGNMENT,
         less=_ALIGNMENT - 1,
     )
     # What the kernel declares too is declared once.
     return "\n".join(line for line in text.splitlines() if not line.startswith("declare") or line not in lowered.text)
 
+
+def _clears(lowered: LoweredModule) -> str:
+    """LLVM IR that clears what threads share, unless those of the group write all of it first."""
+    assert lowered.threadgroups is not None
+    size = lowered.threadgroups.written_first_by
+    if size is None:
+        return _CLEARS
+    given = _has_size("writes_first", map(str, size))
+    return f"{given}\n  br i1 %writes_first, label %cleared, label %clears\nclears:\n{_CLEARS}\n  br label %cleared\ncleared:"
+
+
+def _runs(lowered: LoweredModule, arguments: str) -> str:
+    """LLVM IR that runs a group, and sets `%status`."""
+    assert lowered.threadgroups is not None
+    kind, edge = lowered.result_type, lowered.threadgroups.edge
+    call = f"call {kind} @{lowered.name}({arguments})"
+    if edge is None:
+        return f"  %returned = {call}\n  %status = extractvalue {kind} %returned, 0"
+    of_edge = f"call {kind} @{edge}({arguments})"
+    return f"{_has_size('is_whole', GROUP_STEPS)}\n{_WHOLE_OR_EDGE.format(kind=kind, whole=call, edge=of_edge)}"
+
+
+def _has_size(name: str, sizes: Iterable[str]) -> str:
+    """LLVM IR that sets `%name` to whether the group has this size."""
+    lines = [f"  %{name}_{axis} = icmp eq i64 %size_{axis}, {size}" for axis, size in zip("xyz", sizes, strict=True)]
+    lines.append(f"  %{name}_xy = and i1 %{name}_x, %{name}_y")
+    lines.append(f"  %{name} = and i1 %{name}_xy, %{name}_z")
+    return "\n".join(lines)
+
+
+_CLEARS = """\
+  ; What a group leaves behind must not show in the next.
+  call void @llvm.memset.p0.i64(ptr %memory, i8 0, i64 %launch_end, i1 false)"""
+
+_WHOLE_OR_EDGE = """\
+  br i1 %is_whole, label %whole, label %edge
+whole:
+  %of_whole = {whole}
+  br label %has_run
+edge:
+  %of_edge = {edge}
+  br label %has_run
+has_run:
+  %returned = phi {kind} [ %of_whole, %whole ], [ %of_edge, %edge ]
+  %status = extractvalue {kind} %returned, 0"""
 
 _TEMPLATE = """
 declare ptr @malloc(i64)
@@ -98,10 +145,8 @@ begins:
 {state}
 {loops_begin}
 {group_sizes}
-  ; What a group leaves behind must not show in the next.
-  call void @llvm.memset.p0.i64(ptr %memory, i8 0, i64 %launch_end, i1 false)
-  %returned = {call}
-  %status = extractvalue {result} %returned, 0
+{clears}
+{runs}
   %succeeded = icmp eq i32 %status, 0
   br i1 %succeeded, label %end_of_x, label %fails
 {loops_end}

@@ -27,19 +27,49 @@ from smelt.targets.native.kernels import coroutines
 from smelt.targets.native.kernels.boxes import GROUP_STEPS, group_sizes, loops_begin, loops_end
 from smelt.targets.native.words import BOX, SIZES, loads_of_words, places_of_words
 
+_GROUPS = "run_groups"
+
 
 def group_entry_point(lowered: LoweredModule, entry: str, loads: str, arguments: str) -> str:
     """The LLVM IR of the entry point, given how the kernel's arguments are loaded from `%arguments` and passed."""
+    declared = _undeclared(coroutines.DECLARATIONS_OF_THREAD + DECLARATIONS_OF_GROUPS, lowered)
+    return f"{declared}\n{_threads(lowered, entry, loads, arguments, _GROUPS)}\n{groups_function(_GROUPS, 'internal')}"
+
+
+def threads_entry_point(lowered: LoweredModule, entry: str, loads: str, arguments: str, groups: str) -> str:
+    """The entry point that calls the function `groups`, which runs groups and is in another module."""
+    declared = f"{coroutines.DECLARATIONS_OF_THREAD}declare void @{groups}(ptr, ptr, ptr, i64, i64)"
+    return f"{_undeclared(declared, lowered)}\n{_threads(lowered, entry, loads, arguments, groups)}"
+
+
+def _threads(lowered: LoweredModule, entry: str, loads: str, arguments: str, groups: str) -> str:
     assert lowered.threadgroups is not None
-    text = _TEMPLATE.format(
+    return coroutines.thread_function(lowered, loads, arguments) + _ENTRY.format(
         entry=entry,
+        groups=groups,
+        memory_bytes=lowered.threadgroups.memory_bytes,
+        exhausted=lowered.threadgroups.exhausted,
+    )
+
+
+def _undeclared(declarations: str, lowered: LoweredModule) -> str:
+    # What the kernel declares too is declared once.
+    return "\n".join(line for line in dict.fromkeys(declarations.splitlines()) if line not in lowered.text)
+
+
+def groups_function(name: str, linkage: str = "") -> str:
+    """The LLVM IR of the function of that name, the same for all kernels, which runs the groups of a box.
+
+    It is given what makes a thread, the bytes of threadgroup memory, and the status that says that there is no memory.
+    """
+    return coroutines.RUN_GROUP + _TEMPLATE.format(
+        name=name,
+        linkage=linkage,
         loops_begin=loops_begin("", before="begins", inside="group"),
         group_sizes=group_sizes(""),
         loops_end=loops_end("", steps=GROUP_STEPS),
         words_of_launch=loads_of_words(*BOX, *SIZES, "launch_bytes", "printer"),
         status_place=places_of_words("status"),
-        memory_bytes=lowered.threadgroups.memory_bytes,
-        exhausted=lowered.threadgroups.exhausted,
         words=STATE_WORDS,
         width=SIMD_WIDTH,
         exchange_bytes=EXCHANGE_BYTES,
@@ -56,23 +86,30 @@ def group_entry_point(lowered: LoweredModule, entry: str, loads: str, arguments:
         alignment=coroutines.ALIGNMENT,
         less=coroutines.ALIGNMENT - 1,
     )
-    # What the kernel declares too is declared once.
-    declarations = (coroutines.DECLARATIONS + _DECLARATIONS).splitlines()
-    declared = "\n".join(line for line in declarations if line not in lowered.text)
-    return f"{declared}\n{coroutines.thread_functions(lowered, loads, arguments)}\n{text}"
 
 
-_DECLARATIONS = """\
+DECLARATIONS_OF_GROUPS = f"""\
+{coroutines.DECLARATIONS_OF_GROUP}\
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 declare i64 @llvm.smin.i64(i64, i64)
+declare ptr @malloc(i64)
 declare void @free(ptr)
+"""
+
+_ENTRY = """
+define void @{entry}(ptr noalias %launch, ptr noalias readonly %arguments) {{
+  call void @{groups}(ptr %launch, ptr %arguments, ptr @thread, i64 {memory_bytes}, i64 {exhausted})
+  ret void
+}}
 """
 
 _TEMPLATE = """
 ; The words of the launch are those of a kernel whose threads run alone. Not optimised: that took half the time of compiling a small
 ; kernel, and what runs often is in the functions above.
-define void @{entry}(ptr noalias %launch, ptr noalias readonly %arguments) noinline optnone {{
+define {linkage} void @{name}(
+  ptr noalias %launch, ptr noalias readonly %arguments, ptr %make_thread, i64 %memory_bytes, i64 %exhausted_status
+) noinline optnone {{
 entry:
   %frames = alloca ptr
   store ptr null, ptr %frames
@@ -81,7 +118,7 @@ entry:
   %plane = mul i64 %group_x, %group_y
   %most = mul i64 %plane, %group_z
   ; The memory: what threads share, exchange areas, states.
-  %launch_end = add i64 %launch_bytes, {memory_bytes}
+  %launch_end = add i64 %launch_bytes, %memory_bytes
   %launch_padded = add i64 %launch_end, {less}
   %shared_bytes = and i64 %launch_padded, -{alignment}
   %most_padded = add i64 %most, {width}
@@ -99,7 +136,7 @@ begins:
   %negated = sub i64 0, %address
   %skipped = and i64 %negated, {less}
   %memory = getelementptr i8, ptr %allocated, i64 %skipped
-  %launch_memory = getelementptr i8, ptr %memory, i64 {memory_bytes}
+  %launch_memory = getelementptr i8, ptr %memory, i64 %memory_bytes
   %exchanges = getelementptr i8, ptr %memory, i64 %shared_bytes
   %states = getelementptr i8, ptr %memory, i64 %states_offset
 {loops_begin}
@@ -151,7 +188,7 @@ thread_begins:
   ; Anything but 0: it has not ended.
   %waits_at = getelementptr i64, ptr %state, i64 {waits_at}
   store i64 -1, ptr %waits_at
-  call void @thread(ptr %state, ptr %arguments, ptr %frames, i64 %thread, i64 %most)
+  call void %make_thread(ptr %state, ptr %arguments, ptr %frames, i64 %thread, i64 %most)
   %frames_known = load ptr, ptr %frames
   %has_no_frames = icmp eq ptr %frames_known, null
   br i1 %has_no_frames, label %no_frames, label %prepared
@@ -172,7 +209,7 @@ fails:
   call void @llvm.memcpy.p0.p0.i64(ptr %failed_position, ptr %failed_state, i64 24, i1 false)
   br label %done
 no_frames:
-  store i64 {exhausted}, ptr %status_place
+  store i64 %exhausted_status, ptr %status_place
   br label %done
 done:
   %used_frames = load ptr, ptr %frames
@@ -180,7 +217,7 @@ done:
   call void @free(ptr %allocated)
   ret void
 exhausted:
-  store i64 {exhausted}, ptr %status_place
+  store i64 %exhausted_status, ptr %status_place
   ret void
 }}
 """

@@ -73,7 +73,9 @@ class Launch(LauncherRecord):
 
 def guard_words(words: Sequence[Word]) -> ctypes.Array[ctypes.c_void_p]:
     """The words of a guard as compiled code reads them: three addresses for each, as in a `Word`."""
-    parts = [part for word in words for part in (word.address, ctypes.addressof(word.expected), word.bindings)]
+    parts: list[int] = []
+    for word in words:
+        parts += [word.address, ctypes.addressof(word.expected), word.values.address if word.values is not None else 0]
     return (ctypes.c_void_p * len(parts))(*parts)
 
 
@@ -208,3 +210,9 @@ class EntryTable:
             self._current = table
         finally:
             self._adding.release()
+
+    def clear(self) -> None:
+        """Drop all entries, so that the next launch takes the slow path."""
+        with self._adding:
+            self._word.value = 0
+            self._current = None

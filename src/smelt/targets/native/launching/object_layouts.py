@@ -17,6 +17,8 @@ import sys
 
 import numpy as np
 
+from smelt.targets.native.launching import dict_code
+
 OBJECT_TYPE = 8
 """The class of any object."""
 
@@ -62,7 +64,13 @@ def are_as_expected() -> bool:
     """Whether the objects of this Python and NumPy are laid out as the numbers here say."""
     if sys.implementation.name != "cpython" or struct.calcsize("P") != 8 or not _has_interpreter_lock():
         return False
-    return _headers_are() and _ctypes_objects_are() and all(map(_array_is, _arrays())) and _scalars_are()
+    return (
+        _headers_are()
+        and dict_code.is_as_expected()
+        and _ctypes_objects_are()
+        and all(map(_array_is, _arrays()))
+        and _scalars_are()
+    )
 
 
 def type_numbers(element: str) -> tuple[int, ...]:

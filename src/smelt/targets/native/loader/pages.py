@@ -60,10 +60,7 @@ if sys.platform == "win32":
             if base is None:
                 raise _refused(size, ctypes.get_last_error())
             try:
-                _write(base, contents(base))
-                before = ctypes.c_uint32()
-                if not self._protect(base, size, self._EXECUTE_READ, ctypes.addressof(before)):
-                    raise _refused(size, ctypes.get_last_error())
+                self._settle(base, size, contents(base))
                 self._flush(self._process, base, size)
             except BaseException:
                 self.free(base, size)
@@ -72,6 +69,12 @@ if sys.platform == "win32":
 
         def free(self, base: int, size: int) -> None:  # noqa: ARG002 - it is freed as it was allocated
             self._free(base, 0, self._RELEASE)
+
+        def _settle(self, base: int, size: int, written: bytes) -> None:
+            _write(base, written)
+            before = ctypes.c_uint32()
+            if not self._protect(base, size, self._EXECUTE_READ, ctypes.addressof(before)):
+                raise _refused(size, ctypes.get_last_error())
 
 else:
 

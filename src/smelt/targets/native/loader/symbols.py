@@ -15,8 +15,8 @@ from smelt.targets.native.errors import LinkError
 
 # LIFETIME: the libraries stay loaded for as long as the process lives.
 _LIBRARIES = {
-    # ntdll has `__chkstk`, which touches the pages of a large frame one by one.
-    "win32": ("ucrtbase", "vcruntime140", "ntdll"),
+    # ntdll has `__chkstk`, which touches the pages of a large frame one by one; kernel32 what the thread grid needs.
+    "win32": ("ucrtbase", "vcruntime140", "ntdll", "kernel32"),
     "darwin": ("/usr/lib/libSystem.B.dylib",),
 }
 # The C library and its mathematics may be linked into Python or not; without them it is musl, which is one library.

@@ -16,27 +16,29 @@ from typing import Any
 from smelt.targets.native.loader.helper_code import HelperCode
 from smelt.targets.native.loader.symbols import provide
 from smelt.targets.native.thread_grid.code import (
-    POOL,
     PREPARE,
     RUN_BRIEF_THREADS,
     RUN_GROUPS,
     RUN_THREADS,
-    PoolRecord,
     thread_grid_text,
 )
+from smelt.targets.native.thread_grid.pool import MOST_THREADS, POOL, PoolRecord
 from smelt.targets.native.thread_grid.system import ticks_per_second
 
 ALONE_SECS = 20e-6
 """A launch runs alone for so long at least, unless a former one of its kernel took longer: as long as it takes to wake a thread."""
 
+LEAST_SECS = 10e-6
+"""What is left after that is shared if it would take longer than this and threads of the pool are awake: ten times of what sharing costs."""
+
 WORTHWHILE_SECS = 60e-6
-"""What is left after that is shared if it would take longer than this."""
+"""What is left is shared if it would take longer than this and threads have to be woken."""
 
-CHUNK_SECS = 10e-6
-"""A chunk takes so long at least: a hundred times of what taking one costs."""
+CHUNK_SECS = 4e-6
+"""A chunk takes so long at least: some twenty times of what taking one costs."""
 
-SPIN_SECS = 30e-6
-"""A thread looks for so long whether what it waits for has come, before it waits in the system: as long as it takes to wake it."""
+SPIN_SECS = 100e-6
+"""A thread looks for so long whether what it waits for has come, before it waits in the system: twice as long as it takes to wake it."""
 
 _RUN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 _PREPARE = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
@@ -73,7 +75,7 @@ class ThreadGrid:
 
     @threads.setter
     def threads(self, threads: int) -> None:
-        _pool.most = max(1, threads) - 1
+        _pool.most = min(max(1, threads), MOST_THREADS) - 1
 
     def runner(self, *, works_together: bool, is_brief: bool = False) -> Any:
         """What runs a grid, given the addresses of a kernel's entry point, of the words of the launch and of the arguments.
@@ -103,9 +105,15 @@ class ThreadGrid:
 
 def _prepare_pool() -> None:
     frequency = ticks_per_second(sys.platform)
-    _pool.alone_ticks, _pool.worthwhile_ticks, _pool.chunk_ticks, _pool.spin_ticks = (
-        max(1, int(seconds * frequency)) for seconds in (ALONE_SECS, WORTHWHILE_SECS, CHUNK_SECS, SPIN_SECS)
-    )
+    times = {
+        "alone_ticks": ALONE_SECS,
+        "least_ticks": LEAST_SECS,
+        "worthwhile_ticks": WORTHWHILE_SECS,
+        "chunk_ticks": CHUNK_SECS,
+        "spin_ticks": SPIN_SECS,
+    }
+    for name, seconds in times.items():
+        setattr(_pool, name, max(1, int(seconds * frequency)))
     _prepare(ctypes.addressof(_pool))
 
 

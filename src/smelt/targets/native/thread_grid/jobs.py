@@ -1,23 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Jobs of the thread grid as LLVM IR: what a job is, running chunks of it, and the threads of the pool that join it.
+"""Jobs of the thread grid as LLVM IR: what a job is, filling one in, and running chunks of it.
 
-See `thread_grid.code` for how a launch becomes a job, which also fills in the names in braces.
+See `thread_grid.code` for how a launch becomes a job, which also fills in the names in braces, and `thread_grid.pool` for who runs it.
 """
 
-# A job: kernel, launch, arguments, units on each axis, threads of a unit on each axis, units in all, units of a chunk, how many more may
-# join, how many are at it beside the launching thread, the unit from which on nothing is begun; and, on a line of the cache for itself, the next unit.
-RECORDS = """
-@{pool} = external global i8
-%pool = type {{
-  [64 x i8], [64 x i8], [64 x i8], [128 x i8], ptr, i64, i64, i64, i64, i64, i64, [{remembered} x {{ ptr, double }}]
-}}
-%job = type {{ ptr, ptr, ptr, [3 x i64], [3 x i64], i64, i64, i64, i64, i64, [128 x i8], i64, [64 x i8] }}
+# A job: kernel, launch, arguments, units on each axis, threads of a unit on each axis, units in all, units of a chunk, the unit from which on
+# nothing is begun; and, on a line of the cache for itself, the next unit.
+JOB_TEXT = """
+%job = type {{ ptr, ptr, ptr, [3 x i64], [3 x i64], i64, i64, i64, [128 x i8], i64, [64 x i8] }}
 declare i64 @llvm.smin.i64(i64, i64)
 declare i64 @llvm.smax.i64(i64, i64)
 declare void @llvm.memcpy.inline.p0.p0.i64(ptr, ptr, i64, i1 immarg)
-"""
 
-CHUNKS = """
 ; Runs the units from one to another, in boxes: parts of rows, or whole rows of a plane. 1 if a thread failed.
 define internal i64 @run_units(ptr %job, ptr %launch, i64 %from, i64 %to) noinline {{
 entry:
@@ -90,8 +84,8 @@ entry:
   ret void
 }}
 
-; Runs chunks of a job until none is left: how many units.
-define internal i64 @take_chunks(ptr %job) noinline {{
+; Runs chunks of a job until none is left to be begun, by whoever: how many units.
+define internal i64 @take_chunks(ptr %pool, ptr %job) noinline {{
 entry:
   %words = alloca [{launch_words} x i64], align 16
   %launch_at = getelementptr %job, ptr %job, i64 0, i32 1
@@ -103,8 +97,8 @@ entry:
   %total = load i64, ptr %total_at
   %chunk_at = getelementptr %job, ptr %job, i64 0, i32 6
   %chunk = load i64, ptr %chunk_at
-  %limit_at = getelementptr %job, ptr %job, i64 0, i32 9
-  %next_at = getelementptr %job, ptr %job, i64 0, i32 11
+  %limit_at = getelementptr %job, ptr %job, i64 0, i32 7
+  %next_at = getelementptr %job, ptr %job, i64 0, i32 9
   br label %take
 take:
   %taken = phi i64 [ 0, %entry ], [ %taken_next, %ran ]
@@ -123,7 +117,7 @@ run:
 ran:
   br label %take
 failed:
-  call void @lock(ptr @{pool})
+  call void @lock(ptr %pool)
   %known = load i64, ptr %limit_at
   %is_first = icmp slt i64 %from, %known
   br i1 %is_first, label %note, label %noted
@@ -133,113 +127,39 @@ note:
   call void @llvm.memcpy.inline.p0.p0.i64(ptr align 8 %launch_status_at, ptr align 8 %status_at, i64 {status_bytes}, i1 false)
   br label %noted
 noted:
-  call void @unlock(ptr @{pool})
+  call void @unlock(ptr %pool)
   br label %end
 end:
   %result = phi i64 [ %taken, %take ], [ %taken_next, %noted ]
+  call void @end_seats(ptr %pool)
   ret i64 %result
 }}
-"""
 
-JOBS = """
-; A thread of the pool: joins the job that is there, or waits for one.
-define internal void @work(ptr %pool) noinline {{
+; Offers what is left of a launch to the threads of the pool. False if the pool belongs to another launch.
+define internal i1 @publish(ptr %pool, ptr %job, i64 %done, double %rate) noinline {{
 entry:
-  %job_at = getelementptr %pool, ptr %pool, i64 0, i32 {pool_job}
-  call void @lock(ptr %pool)
-  br label %look
-look:
-  %job_seen = load ptr, ptr %job_at
-  %is_none = icmp eq ptr %job_seen, null
-  br i1 %is_none, label %idle, label %ask
-idle:
-  ; The next launch often comes at once, and waking from a wait takes longer than a small job.
-  call void @unlock(ptr %pool)
-  %ticks_at = getelementptr %pool, ptr %pool, i64 0, i32 {pool_spin_ticks}
-  %ticks = load i64, ptr %ticks_at
-  %begin = call i64 @now()
-  br label %spin
-spin:
-  %job_now = load atomic ptr, ptr %job_at monotonic, align 8
-  %is_none_yet = icmp eq ptr %job_now, null
-  %time = call i64 @now()
-  %elapsed = sub i64 %time, %begin
-  %is_early = icmp slt i64 %elapsed, %ticks
-  %spins = and i1 %is_none_yet, %is_early
-  br i1 %spins, label %spin, label %look_again
-look_again:
-  call void @lock(ptr %pool)
-  %job_found = load ptr, ptr %job_at
-  %is_none_still = icmp eq ptr %job_found, null
-  br i1 %is_none_still, label %wait, label %ask
-ask:
-  %job = phi ptr [ %job_seen, %look ], [ %job_found, %look_again ]
-  %seats_at = getelementptr %job, ptr %job, i64 0, i32 7
-  %seats = load i64, ptr %seats_at
-  %is_full = icmp eq i64 %seats, 0
-  br i1 %is_full, label %wait, label %join
-wait:
-  call void @wait_for_work(ptr %pool)
-  br label %look
-join:
-  %seats_left = sub i64 %seats, 1
-  store i64 %seats_left, ptr %seats_at
-  %active_at = getelementptr %job, ptr %job, i64 0, i32 8
-  %active = load i64, ptr %active_at
-  %active_now = add i64 %active, 1
-  store i64 %active_now, ptr %active_at
-  call void @unlock(ptr %pool)
-  %taken = call i64 @take_chunks(ptr %job)
-  call void @lock(ptr %pool)
-  ; The job's memory is there as long as one is active.
-  call void @withdraw(ptr %pool, ptr %job)
-  %still_active = load i64, ptr %active_at
-  %others = sub i64 %still_active, 1
-  store atomic i64 %others, ptr %active_at monotonic, align 8
-  %is_last = icmp eq i64 %others, 0
-  br i1 %is_last, label %announce, label %look
-announce:
-  call void @announce_done(ptr %pool)
-  br label %look
-}}
-
-; Nothing is left of the job to be begun.
-define internal void @withdraw(ptr %pool, ptr %job) {{
-entry:
-  %job_at = getelementptr %pool, ptr %pool, i64 0, i32 {pool_job}
-  %present = load ptr, ptr %job_at
-  %is_present = icmp eq ptr %present, %job
-  br i1 %is_present, label %forget, label %end
-forget:
-  store atomic ptr null, ptr %job_at monotonic, align 8
-  br label %end
-end:
-  ret void
-}}
-
-; Makes a job of the pool what is left of a launch. 1 unless the pool is busy.
-define internal i64 @publish(ptr %job, i64 %done, double %rate) noinline {{
-entry:
-  %job_at = getelementptr %pool, ptr @{pool}, i64 0, i32 {pool_job}
-  %seen = load atomic ptr, ptr %job_at monotonic, align 8
-  %seems_free = icmp eq ptr %seen, null
-  br i1 %seems_free, label %enter, label %busy
-enter:
-  call void @lock(ptr @{pool})
-  %present = load ptr, ptr %job_at
-  %is_free = icmp eq ptr %present, null
-  br i1 %is_free, label %fill, label %leave
+  {most_at}
+  {chunk_ticks_at}
+  %is_claimed = call i1 @claim(ptr %pool, ptr %job)
+  br i1 %is_claimed, label %fill, label %busy
 fill:
-  %most_at = getelementptr %pool, ptr @{pool}, i64 0, i32 {pool_most}
-  %most = load i64, ptr %most_at
+  %most = load atomic i64, ptr %most_at monotonic, align 8
   %total_at = getelementptr %job, ptr %job, i64 0, i32 5
   %total = load i64, ptr %total_at
   %left = sub i64 %total, %done
   %threads = add i64 %most, 1
   %shares = mul i64 %threads, {chunks_per_thread}
   %share = sdiv i64 %left, %shares
-  %least = call i64 @chunk_units(double %rate)
-  %wanted = call i64 @llvm.smax.i64(i64 %share, i64 %least)
+  %chunk_ticks = load i64, ptr %chunk_ticks_at
+  %least = call i64 @units_in(i64 %chunk_ticks, double %rate)
+  %longer = call i64 @llvm.smax.i64(i64 %share, i64 %least)
+  ; As many chunks for each thread as for the others, of one length.
+  %few = call i64 @quotient_above(i64 %left, i64 %longer)
+  %rounds = call i64 @quotient_above(i64 %few, i64 %threads)
+  %many = mul i64 %rounds, %threads
+  %is_round = icmp sgt i64 %few, %threads
+  %chunks = select i1 %is_round, i64 %many, i64 %few
+  %wanted = call i64 @quotient_above(i64 %left, i64 %chunks)
   ; Whole rows, where a chunk has some.
   %units_at = getelementptr %job, ptr %job, i64 0, i32 3
   %units_x = load i64, ptr %units_at
@@ -249,46 +169,28 @@ fill:
   %chunk = select i1 %has_row, i64 %whole, i64 %wanted
   %chunk_at = getelementptr %job, ptr %job, i64 0, i32 6
   store i64 %chunk, ptr %chunk_at
-  %seats_at = getelementptr %job, ptr %job, i64 0, i32 7
-  store i64 %most, ptr %seats_at
-  %active_at = getelementptr %job, ptr %job, i64 0, i32 8
-  store i64 0, ptr %active_at
-  %limit_at = getelementptr %job, ptr %job, i64 0, i32 9
+  %limit_at = getelementptr %job, ptr %job, i64 0, i32 7
   store i64 %total, ptr %limit_at
-  %next_at = getelementptr %job, ptr %job, i64 0, i32 11
+  %next_at = getelementptr %job, ptr %job, i64 0, i32 9
   store i64 %done, ptr %next_at
-  %started_at = getelementptr %pool, ptr @{pool}, i64 0, i32 {pool_started}
-  br label %start
-start:
-  %started = load i64, ptr %started_at
-  %lacks = icmp slt i64 %started, %most
-  br i1 %lacks, label %start_one, label %wake
-start_one:
-  %has_started = call i1 @start_worker(ptr @{pool})
-  br i1 %has_started, label %count_one, label %wake
-count_one:
-  %started_now = add i64 %started, 1
-  store i64 %started_now, ptr %started_at
-  br label %start
-wake:
-  store atomic ptr %job, ptr %job_at monotonic, align 8
-  call void @wake_workers(ptr @{pool})
-  call void @unlock(ptr @{pool})
-  ret i64 1
-leave:
-  call void @unlock(ptr @{pool})
-  br label %busy
+  ; The launching thread has a chunk of its own.
+  %last = sub i64 %left, 1
+  %chunks_for_others = sdiv i64 %last, %chunk
+  %seats = call i64 @llvm.smin.i64(i64 %chunks_for_others, i64 %most)
+  call void @give_seats(ptr %pool, i64 %seats)
+  ret i1 true
 busy:
-  ret i64 0
+  ret i1 false
 }}
 
-; How many units a chunk has at least.
-define internal i64 @chunk_units(double %rate) {{
+define internal i64 @quotient_above(i64 %number, i64 %divisor) {{
 entry:
-  %ticks_at = getelementptr %pool, ptr @{pool}, i64 0, i32 {pool_chunk_ticks}
-  %ticks = load i64, ptr %ticks_at
-  %units = call i64 @units_in(i64 %ticks, double %rate)
-  ret i64 %units
+  %quotient = udiv i64 %number, %divisor
+  %rest = urem i64 %number, %divisor
+  %is_exact = icmp eq i64 %rest, 0
+  %more = add i64 %quotient, 1
+  %result = select i1 %is_exact, i64 %quotient, i64 %more
+  ret i64 %result
 }}
 
 ; How many units a time is enough for, 1 at least.

@@ -5,9 +5,10 @@ It is the C library's, or on Windows kernel32's; the same few functions on both:
 
     prepare(pool)                           makes zeroed memory a pool
     lock(pool), unlock(pool)
-    wait_for_work(pool), wake_workers(pool)
+    wait_for_work(pool), wake_worker(pool)  wakes one of those that wait, or none: glibc up to 2.40 may lose one (its bug 25847)
     wait_until_done(pool), announce_done(pool)
     start_worker(pool)                      whether it could
+    give_way()                              lets another thread have the processor, if one waits for it
     now()                                   in ticks, see `ticks_per_second`
 """
 
@@ -50,6 +51,7 @@ declare i32 @pthread_mutex_lock(ptr)
 declare i32 @pthread_mutex_unlock(ptr)
 declare i32 @pthread_cond_init(ptr, ptr)
 declare i32 @pthread_cond_wait(ptr, ptr)
+declare i32 @pthread_cond_signal(ptr)
 declare i32 @pthread_cond_broadcast(ptr)
 declare i32 @pthread_attr_init(ptr)
 declare i32 @pthread_attr_setstacksize(ptr, i64)
@@ -58,6 +60,7 @@ declare i32 @pthread_detach(i64)
 declare i32 @pthread_sigmask(i32, ptr, ptr)
 declare i32 @sigfillset(ptr)
 declare i32 @sigdelset(ptr, i32)
+declare i32 @sched_yield()
 declare i32 @clock_gettime(i32, ptr)
 
 define void @{prepare}(ptr %pool) {{
@@ -92,10 +95,10 @@ entry:
   ret void
 }}
 
-define internal void @wake_workers(ptr %pool) {{
+define internal void @wake_worker(ptr %pool) {{
 entry:
   %has_work = getelementptr i8, ptr %pool, i64 {has_work}
-  %ignored = call i32 @pthread_cond_broadcast(ptr %has_work)
+  %ignored = call i32 @pthread_cond_signal(ptr %has_work)
   ret void
 }}
 
@@ -143,6 +146,12 @@ end:
   ret i1 %has_started
 }}
 
+define internal void @give_way() {{
+entry:
+  %ignored = call i32 @sched_yield()
+  ret void
+}}
+
 define internal i64 @now() {{
 entry:
   %time = alloca [2 x i64], align 8
@@ -162,9 +171,11 @@ _WINDOWS = """
 declare void @AcquireSRWLockExclusive(ptr)
 declare void @ReleaseSRWLockExclusive(ptr)
 declare i32 @SleepConditionVariableSRW(ptr, ptr, i32, i32)
+declare void @WakeConditionVariable(ptr)
 declare void @WakeAllConditionVariable(ptr)
 declare ptr @CreateThread(ptr, i64, ptr, ptr, i32, ptr)
 declare i32 @CloseHandle(ptr)
+declare i32 @SwitchToThread()
 declare i32 @QueryPerformanceCounter(ptr)
 
 define void @{prepare}(ptr %pool) {{
@@ -191,10 +202,10 @@ entry:
   ret void
 }}
 
-define internal void @wake_workers(ptr %pool) {{
+define internal void @wake_worker(ptr %pool) {{
 entry:
   %has_work = getelementptr i8, ptr %pool, i64 {has_work}
-  call void @WakeAllConditionVariable(ptr %has_work)
+  call void @WakeConditionVariable(ptr %has_work)
   ret void
 }}
 
@@ -228,6 +239,12 @@ close:
   br label %end
 end:
   ret i1 %has_started
+}}
+
+define internal void @give_way() {{
+entry:
+  %ignored = call i32 @SwitchToThread()
+  ret void
 }}
 
 define internal i64 @now() {{

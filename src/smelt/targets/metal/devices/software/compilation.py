@@ -6,7 +6,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from smelt.lowering.llvm import emit_object, optimise, parsed
 from smelt.targets.metal.air.kernels import THREADGROUP_SPACE
 from smelt.targets.metal.devices.descriptions import LOG_FUNCTION
 from smelt.targets.metal.devices.errors import DeviceError
@@ -18,18 +17,15 @@ from smelt.targets.metal.devices.software.bounds import Root, Watching
 from smelt.targets.metal.devices.software.checks import Checks
 from smelt.targets.metal.devices.software.cooperation import RESULT, Cooperating, cooperating, waits
 from smelt.targets.metal.devices.software.divisions import with_safe_divisions
-from smelt.targets.metal.devices.software.entry_points import cooperative_entry_point, entry_point, unknown_inputs
+from smelt.targets.metal.devices.software.entry_points import cooperative_entry_point, entry_point
 from smelt.targets.metal.devices.software.inlining import OneFunction, as_one_function
+from smelt.targets.metal.devices.software.inputs import unknown_inputs
 from smelt.targets.metal.devices.software.listings import leading_type
+from smelt.targets.metal.devices.software.optimisation import code_of
 from smelt.targets.metal.devices.software.probing import OUTSIDE, UNKNOWN, Probing, can_be_probed
+from smelt.targets.metal.devices.software.unused import without_unused
 from smelt.targets.metal.devices.software.watching_code import WATCHING
 from smelt.targets.native.errors import FlatError
-from smelt.targets.native.machine_code.code_generation import machine_for, missing_conversions
-from smelt.targets.native.machine_code.flat import FlatCode
-from smelt.targets.native.machine_code.flattening import flatten
-from smelt.targets.native.target import host_target
-
-_OPT_LEVEL = 2
 
 
 def compile_kernel(source: KernelSource, checks: Checks, results: SoftwareResults) -> None:
@@ -43,24 +39,14 @@ def compile_kernel(source: KernelSource, checks: Checks, results: SoftwareResult
         raise DeviceError(f"the kernel {name} takes {', '.join(unknown)}, which this device doesn't know")
     try:
         one = as_one_function(source)
-        code = _code(_program(one, source, checks, results, may_probe=True))
+        code = code_of(_program(one, source, checks, results, may_probe=True))
         if any(symbol.startswith(UNKNOWN) for symbol in code.symbols):
-            code = _code(_program(one, source, checks, results, may_probe=False))
+            code = code_of(_program(one, source, checks, results, may_probe=False))
         results.keep_flat_code(code)
     except (FlatError, RuntimeError, ValueError) as error:
         if isinstance(error, DeviceError):
             raise
         raise DeviceError(f"{name} can't be compiled for the processor: {error}") from error
-
-
-def _code(text: str) -> FlatCode:
-    # The kernel was optimised before (see `inlining`); what is worth vectors is a row of threads that is not looked after.
-    is_row = "run_row.clear" in text
-    level = _OPT_LEVEL if is_row else 1
-    machine = machine_for(host_target(), opt_level=level)
-    module = parsed(text + missing_conversions(text, host_target()), machine)
-    optimise(module, machine, level, vectorises=is_row)
-    return flatten(emit_object(module, machine))
 
 
 def _program(
@@ -103,7 +89,7 @@ def _program(
         whole_text = text + cooperative_entry_point(
             kernel, one.parameters, text, shared_bytes=results.shared_bytes, sites=results.sites
         )
-    return without_address_spaces(whole_text)
+    return without_unused(without_address_spaces(whole_text))
 
 
 def _limits(watching: Watching) -> list[str]:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Divisions of integers that end no process: on a GPU a quotient that doesn't exist is any number, on many a processor a fault.
 
-What there is not is 0 here: the quotient and the rest by zero, and the rest of the least number by -1. Its quotient is that number.
+Here the quotient by zero is 0, so that the rest is the number itself, and the quotient of the least number by -1 is that number, with no
+rest. So it makes no difference whether LLVM computes a rest of a quotient.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ def with_safe_divisions(lines: Iterable[str]) -> list[str]:
             ]
             divisor = f"{own}.divisor"
         safe.append(f"  {own}.result = {what} {kind} {first}, {divisor}")
-        safe.append(f"  {found['name']} = select {flags} {own}.is_zero, {kind} {zero}, {kind} {own}.result")
+        left = first if what.endswith("rem") else zero
+        safe.append(f"  {found['name']} = select {flags} {own}.is_zero, {kind} {left}, {kind} {own}.result")
     return safe
 
 

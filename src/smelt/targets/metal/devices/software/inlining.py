@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from smelt.lowering.llvm import optimise, parsed
 from smelt.targets.metal.devices.descriptions import LOG_FUNCTION
 from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.devices.software import logs
@@ -20,10 +19,7 @@ from smelt.targets.metal.devices.software.disassembly import disassembled
 from smelt.targets.metal.devices.software.function_bodies import ATTRIBUTES, declaration_of
 from smelt.targets.metal.devices.software.functions import definition_of
 from smelt.targets.metal.devices.software.listings import split_list
-from smelt.targets.native.machine_code.code_generation import machine_for
-from smelt.targets.native.target import host_target
-
-_OPT_LEVEL = 1
+from smelt.targets.metal.devices.software.optimisation import simplified
 
 MOST_PRIVATE_BYTES = 1 << 20
 """The most memory of its own that a thread may have: a part of the stack."""
@@ -56,12 +52,7 @@ def as_one_function(source: KernelSource) -> OneFunction:
         raise DeviceError(f"the module of the kernel {name} has no function of that name")
     text = logs.with_packed_arguments(_with_constants(text, source))
     text, of_library = _with_definitions(text, name)
-    machine = machine_for(host_target(), opt_level=_OPT_LEVEL)
-    inlined = parsed(text, machine)
-    # What is left of it is what has to be looked after: loops that go round a few times, and memory of the thread's own, are gone. Function
-    # constants are computed by functions that run before the kernel; LLVM runs those itself.
-    optimise(inlined, machine, _OPT_LEVEL, vectorises=False)
-    return _cut(str(inlined), name, of_library)
+    return _cut(simplified(text), name, of_library)
 
 
 def _with_constants(text: str, source: KernelSource) -> str:

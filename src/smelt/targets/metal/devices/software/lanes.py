@@ -286,28 +286,20 @@ define internal {kind} @{name}(ptr %state) alwaysinline {{
   ret {kind} %result
 }}
 """,
-    "vote_all": f"""
+    **{
+        f"vote_{which}": f"""
 define internal {{kind}} @{{name}}(ptr %state) alwaysinline {{{{
 {{slot}}
 {{group}}
 {_OWN_SLOT}
   %given = load i64, ptr %slot
   %there = and i64 %given, %active
-  %result = icmp eq i64 %there, %active
+  %result = icmp {test}
   ret {{kind}} %result
 }}}}
-""",
-    "vote_any": f"""
-define internal {{kind}} @{{name}}(ptr %state) alwaysinline {{{{
-{{slot}}
-{{group}}
-{_OWN_SLOT}
-  %given = load i64, ptr %slot
-  %there = and i64 %given, %active
-  %result = icmp ne i64 %there, 0
-  ret {{kind}} %result
-}}}}
-""",
+"""
+        for which, test in {"all": "eq i64 %there, %active", "any": "ne i64 %there, 0"}.items()
+    },
     "ballot": f"""
 define internal {{kind}} @{{name}}(ptr %state) alwaysinline {{{{
 entry:

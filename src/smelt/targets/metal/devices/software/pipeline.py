@@ -23,9 +23,9 @@ from smelt.targets.metal.devices.software.queues import Region
 from smelt.targets.metal.devices.software.records import NAMES, ROW_WORDS, SPARE_BYTES, WORD
 from smelt.targets.metal.devices.software.reports import told
 from smelt.targets.metal.devices.software.running import LaunchStoppedError, run_until_done
+from smelt.targets.metal.devices.software.shared_code import SharedCode
 from smelt.targets.metal.devices.software.tracked import Known
 from smelt.targets.native.loader.mapping import MappedCode
-from smelt.targets.native.loader.symbols import resolve
 from smelt.targets.native.thread_grid.grid import ThreadGrid
 from smelt.targets.native.words import (
     LAUNCH_WORDS,
@@ -56,11 +56,14 @@ class Runtime:
     ----------
     code
         Where compiled kernels come from.
+    shared
+        The functions that they all call.
     grid
         What spreads groups over processors; None for one processor.
     """
 
     code: KernelCode
+    shared: SharedCode
     grid: ThreadGrid | None = None
 
 
@@ -102,7 +105,8 @@ class SoftwarePipeline:
         self._grid = runtime.grid
         self._results: SoftwareResults = runtime.code.compiled(source, settings.checks)
         # LIFETIME: the code is there as long as what calls it.
-        self._code = MappedCode(self._results.flat_code(), resolve)
+        self._shared = runtime.shared
+        self._code = MappedCode(self._results.flat_code(), self._shared.resolve)
         self._address = self._code.address(ENTRY)
         self._run = _RUN(self._address)
         numbers = [one.parameter for one in self.kernel.buffers] + [one.parameter for one in self.kernel.inputs]

@@ -15,11 +15,13 @@ _RECORD = f"""\
   %record_at = getelementptr i64, ptr %state, i64 {PRINTER}
   %record = load ptr, ptr %record_at, !invariant.load !{{}}"""
 
-_POSITION = ("x", "y", "z")
-
 _STORED = ("what", "kind", "root", "offset", "bytes", "x", "y", "z", "other", "serial")
 
 WATCHING = f"""
+declare preserve_allcc ptr @smelt.outside(ptr, i64, i64, i64, i64) cold nounwind
+declare void @smelt.report(ptr, i64, i64, i64, i64, i64, i64) cold nounwind
+declare ptr @smelt.row(ptr, i64, i64) memory(read) willreturn nounwind
+
 define internal i1 @smelt.is_stopped(ptr %state) alwaysinline {{
 {_RECORD}
 {place_of("stop")}
@@ -74,8 +76,25 @@ define internal i64 @smelt.limit(i64 %size, i64 %bytes) alwaysinline {{
   ret i64 %result
 }}
 
+define internal ptr @smelt.at(
+  ptr %state, ptr %pointer, i1 %is_clear, i64 %offset, i64 %bytes, i64 %root, i64 %kind
+) alwaysinline {{
+entry:
+  br i1 %is_clear, label %done, label %outside
+outside:
+  %spare = call preserve_allcc ptr @smelt.outside(ptr %state, i64 %offset, i64 %bytes, i64 %root, i64 %kind)
+  br label %done
+done:
+  %safe = phi ptr [ %pointer, %entry ], [ %spare, %outside ]
+  ret ptr %safe
+}}
+"""
+"""What every kernel that is looked after has. Metadata `!{}` says that nothing changes the record's addresses while a kernel runs."""
+
+# What is called where something is wrong saves all registers itself: so a kernel need not, where it is right.
+REPORTING = f"""
 ; Where to read or write instead of memory that is outside.
-define internal ptr @smelt.outside(
+define preserve_allcc ptr @smelt.outside(
   ptr %state, i64 %offset, i64 %bytes, i64 %root, i64 %kind
 ) noinline cold {{
   %is_own = icmp eq i64 %root, {THREAD}
@@ -91,21 +110,8 @@ done:
   ret ptr %spare
 }}
 
-define internal ptr @smelt.at(
-  ptr %state, ptr %pointer, i1 %is_clear, i64 %offset, i64 %bytes, i64 %root, i64 %kind
-) alwaysinline {{
-entry:
-  br i1 %is_clear, label %done, label %outside
-outside:
-  %spare = call ptr @smelt.outside(ptr %state, i64 %offset, i64 %bytes, i64 %root, i64 %kind)
-  br label %done
-done:
-  %safe = phi ptr [ %pointer, %entry ], [ %spare, %outside ]
-  ret ptr %safe
-}}
-
 ; The row of the memory that some bytes are in; the first one, which has none, if they are in none.
-define internal ptr @smelt.row(ptr %state, i64 %address, i64 %bytes) noinline memory(read) willreturn nounwind {{
+define ptr @smelt.row(ptr %state, i64 %address, i64 %bytes) noinline memory(read) willreturn nounwind {{
 entry:
 {_RECORD}
 {place_of("rows")}
@@ -131,7 +137,7 @@ none:
   ret ptr %rows
 }}
 
-define internal void @smelt.report(
+define void @smelt.report(
   ptr %state, i64 %what, i64 %kind, i64 %root, i64 %offset, i64 %bytes, i64 %other
 ) noinline cold {{
 entry:
@@ -175,4 +181,4 @@ gives:
   ret void
 }}
 """
-"""What every kernel that is looked after has. Metadata `!{{}}` says that nothing changes the record's addresses while a kernel runs."""
+"""What all kernels that are looked after have in common, see `shared_functions`."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m smelt.cli` is `smelt`."""
+"""`python -m smelt` is the command `smelt`."""
 
 import sys
 

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What LLVM does to kernels of AIR, and what it doesn't: a pipeline is made while somebody waits for it.
+
+A compiler has optimised the kernel before it came here, so LLVM's own pipelines would find little, and take most of the time. What is done:
+first what a device knows and that compiler didn't; then, once checks and the entry point are there, what makes these cheap.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from smelt.lowering.llvm import emit_object, optimise, parsed, run_passes
+from smelt.targets.native.machine_code.code_generation import machine_for, missing_conversions
+from smelt.targets.native.machine_code.flat import FlatCode
+from smelt.targets.native.machine_code.flattening import flatten
+from smelt.targets.native.target import host_target
+
+# Of the levels of LLVM's code generator this is the first that allocates registers across blocks.
+_OPT_LEVEL = 1
+
+_CALLS = ("always_inliner", "sroa", "simplify_cfg")
+_CALLS_OF_MATRICES = ("always_inliner", "sroa", "instruction_combine", "simplify_cfg")
+"""Before coroutines are split: of a matrix only the elements that a lane has, of which the others are empty, are to be kept."""
+_REST = ("instruction_combine", "simplify_cfg")
+
+
+def simplified(text: str) -> str:
+    """A module whose calls have become parts of the functions that they were in, for no processor in particular.
+
+    What is left is what has to be looked after: loops that go round a few times, and memory of the thread's own, are gone. Function constants
+    are computed by functions that run before the kernel; LLVM runs those itself.
+    """
+    module = parsed(text, _machine())
+    # Not for this processor: LLVM would unroll loops whose rounds nobody has counted, and every copy has checks of its own.
+    optimise(module, None, _OPT_LEVEL, vectorises=False)
+    return str(module)
+
+
+def code_of(text: str) -> FlatCode:
+    """The code of a module for the processor that this runs on."""
+    machine = _machine()
+    module = parsed(text + missing_conversions(text, host_target()), machine)
+    if "presplitcoroutine" in text:
+        # Threads are split at level 0: the other levels' pipelines do it too, and all else that they do, twice.
+        run_passes(module, _CALLS_OF_MATRICES if '@"smelt.matrix.' in text else _CALLS, machine)
+        optimise(module, machine, 0)
+        run_passes(module, _REST, machine)
+    else:
+        optimise(module, machine, _OPT_LEVEL, vectorises=_has_clear_loops(text), is_compact=True)
+    return flatten(emit_object(module, machine))
+
+
+def _has_clear_loops(text: str) -> bool:
+    """Whether there are loops in which no access is looked after: others are never made into vectors."""
+    return ".clear" in text or "call ptr @smelt.at(" not in text
+
+
+def _machine() -> Any:
+    return machine_for(host_target(), opt_level=_OPT_LEVEL)
