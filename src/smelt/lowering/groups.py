@@ -161,8 +161,19 @@ class GroupLowering(FunctionLowering):
         return {instruction.attributes["phase"]: known for instruction, known in found.items()}
 
     def _loop(self, name: str, function: str, phase: Phase, attributes: str, note: str) -> str:
-        has_doubles = self.module.has_doubles
-        return loop_over_threads(phase, name, function, attributes, note, has_doubles=has_doubles)
+        kinds = [
+            kind
+            for parameter in phase.function.parameters[1 + len(AXES) :]
+            for kind in row_types(parameter.type, has_doubles=self.module.has_doubles)
+        ]
+        names = [f"{kind} %a{place}" for place, kind in enumerate(kinds)]
+        return _LOOP.format(
+            name=name,
+            function=function,
+            parameters="".join(f", {one}" for one in names),
+            attributes=attributes,
+            note=note,
+        )
 
     def _lower_run_phase(self, instruction: Instruction) -> list[str]:
         place = instruction.attributes["phase"]
@@ -266,23 +277,6 @@ class GroupLowering(FunctionLowering):
             self.do(f"store i64 {self.emit(f'load i64, ptr {state}, align 8')}, ptr %state, align 8")
         self._return_status(status)
         self._begin(on)
-
-
-def loop_over_threads(phase: Phase, name: str, function: str, attributes: str, note: str, *, has_doubles: bool) -> str:
-    """The LLVM IR of a function that runs a phase, a `function` for one thread, for some threads of a row."""
-    kinds = [
-        kind
-        for parameter in phase.function.parameters[1 + len(AXES) :]
-        for kind in row_types(parameter.type, has_doubles=has_doubles)
-    ]
-    names = [f"{kind} %a{place}" for place, kind in enumerate(kinds)]
-    return _LOOP.format(
-        name=name,
-        function=function,
-        parameters="".join(f", {one}" for one in names),
-        attributes=attributes,
-        note=note,
-    )
 
 
 _LOOP = """\
