@@ -205,6 +205,14 @@ def test_every_module_keeps_to_the_table(package):
     assert [fault for fault in faults(SOURCE) if re.match(rf"{re.escape(package)}[/ ]", fault)] == []
 
 
+def test_what_is_put_together_imports_what_was_put_together_before():
+    order = ["_once", "_targets", "_wiring", "_devices", "_kernels"]
+    for number, name in enumerate(order):
+        imported = {one.module for one in imports(SOURCE / f"{name}.py", SOURCE)}
+        later = {other for other in order[number:] if any(one.startswith(f"smelt.{other}") for one in imported)}
+        assert later == set(), f"{name} imports {later}"
+
+
 def test_the_caching_core_is_read_whole():
     names = {module_name(path, SOURCE) for path in (SOURCE / "caching").glob("*.py")}
     assert {"caching", "caching.views", "caching.publishing"} <= names

@@ -201,6 +201,146 @@ def test_without_bounds_checks_they_do_too(function: Any, grid: tuple[int, ...],
     assert assert_same(function, grid, *arguments, boundscheck=False) is None
 
 
+def escaping(out: Any, x: Any, most: int) -> None:
+    i = smelt.grid(1)
+    z, count = x[i], 0
+    while count < most and z < 4:
+        z = z * z + x[i]
+        count += 1
+    out[i] = count
+
+
+def breaking(out: Any, x: Any, most: int) -> None:
+    i = smelt.grid(1)
+    z, left = x[i], -1
+    for k in range(most):
+        z = z * z - x[i]
+        if z > 2:
+            left = k
+            break
+        if z < -1:
+            z += 1.5
+    out[i] = z + left
+
+
+def returning(out: Any, x: Any, most: int) -> None:
+    i = smelt.grid(1)
+    z = x[i]
+    for k in range(most):
+        if z > 3:
+            out[i] = k
+            return
+        z = z * z + 0.25
+    out[i] = -z
+
+
+def skipping(out: Any, x: Any, most: int) -> None:
+    i = smelt.grid(1)
+    z, k, total = x[i], 0, 0.0
+    while True:
+        k += 1
+        if k > most:
+            break
+        z = z * 1.5 - 0.5
+        if z < 0:
+            continue
+        total += z
+        if total > 20:
+            total = -total
+            break
+    out[i] = total
+
+
+def storing(out: Any, x: Any, most: int) -> None:
+    i = smelt.grid(1)
+    k = 0
+    while out[i] < 10 and k < most:
+        out[i] = out[i] + x[i] * x[i]
+        k += 1
+
+
+def sampling(out: Any, x: Any, most: int) -> None:
+    i = smelt.grid(1)
+    total = 0
+    for sample in range(most):
+        z, k = x[i] + sample, 0
+        while z < 100 and k < 30:
+            z = z * 1.25 + sample
+            k += 1
+        total += k
+    out[i] = total
+
+
+def newton(out: Any, x: Any, most: int) -> None:
+    i = smelt.grid(1)
+    a = abs(x[i]) + 0.5
+    guess, rounds = a, 0
+    while abs(guess * guess - a) > 1e-6 * a and rounds < most:
+        guess = 0.5 * (guess + a / guess)
+        rounds += 1
+    out[i] = guess
+
+
+def searching(out: Any, x: Any, most: int) -> None:
+    i = smelt.grid(1)
+    low, high, count = 0, most, 0
+    while low < high:
+        middle = (low + high) // 2
+        if middle * middle < x[i] * 1000:
+            low = middle + 1
+        else:
+            high = middle
+        count += 1
+    out[i] = low * 100 + count
+
+
+def orbit(z: Any, c: Any, most: int) -> int:
+    for k in range(most):
+        z = z * z + c
+        if abs(z) > 2:
+            return k
+    return most
+
+
+def escape_of_complex_numbers(out: Any, x: Any, most: int) -> None:
+    i = smelt.grid(1)
+    out[i] = orbit(0j, complex(x[i], 0.25), most)
+
+
+def nested(out: Any, x: Any, most: int) -> None:
+    i = smelt.grid(1)
+    total, z = 0.0, x[i]
+    while total < 10 * most and z > -5:
+        k = 0
+        while k < total:
+            z = z * 0.5 + k
+            k += 1
+        total += 7 + z
+        z -= 1
+    out[i] = total
+
+
+LEAVING = [escaping, breaking, returning, skipping, storing, sampling, newton, searching, escape_of_complex_numbers]
+
+
+@pytest.mark.parametrize("function", LEAVING)
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64])
+def test_threads_leave_loops_one_by_one(function: Any, kind: Any) -> None:
+    x = some(117, dtype=np.float64)
+    out = np.zeros(117, np.float64 if kind is np.int64 else kind)
+    assert strips_of(function, out, x.astype(out.dtype), 40)[-1] == 8
+    assert assert_same(function, (117,), out, x.astype(out.dtype), 40) is None
+    assert assert_same(function, (117,), out.astype(kind), x.astype(out.dtype), 0) is None
+
+
+@settings(derandomize=True, max_examples=20, deadline=None)
+@given(values=st.lists(st.floats(-4, 4, width=32), min_size=17, max_size=40), most=st.integers(-1, 12))
+@pytest.mark.parametrize("function", [breaking, returning, skipping, storing])
+def test_whatever_threads_leave_with_is_theirs(function: Any, values: list[float], most: int) -> None:
+    x = np.array(values, np.float32)
+    assert assert_same(function, (x.size,), np.zeros_like(x), x, most) is None
+
+
 @settings(derandomize=True, max_examples=25, deadline=None)
 @given(width=st.integers(1, 200), rounds=st.integers(0, 5))
 def test_rows_of_any_length(width: int, rounds: int) -> None:
@@ -238,15 +378,6 @@ def counted(out: Any, x: Any) -> None:
         smelt.atomic_add(out, 0, x[k] + smelt.grid(1))
 
 
-def escaping(out: Any, x: Any, most: int) -> None:
-    i = smelt.grid(1)
-    z, count = x[i], 0
-    while count < most and z < 4:
-        z = z * z + x[i]
-        count += 1
-    out[i] = count
-
-
 def blurring(out: Any, u: Any) -> None:
     x, y = smelt.grid(2)
     total = 0.0
@@ -280,8 +411,8 @@ def gathering(out: Any, x: Any, places: Any) -> None:
         # Its threads read rows of their own.
         (transposed, (some(50), some(50, 9))),
         (counted, (np.zeros(1, np.int64), LONGS[:4])),
-        # Its threads go round as often as each of them likes.
-        (escaping, (np.zeros(50, np.int64), some(50), 40)),
+        # Threads would vote in a loop that only some of them are in.
+        (nested, (np.zeros(50, np.float32), some(50), 5)),
         # LLVM writes its loops out.
         (blurring, (some(9, 50), some(11, 52))),
         (printing, (np.zeros(50, np.int64), 3)),

@@ -150,6 +150,18 @@ def meeting_points(blocks: list[Block]) -> dict[Block, Block | None]:
     return {originals[copy]: originals.get(meet) for copy, meet in found.items()}
 
 
+def between(block: Block, meet: Block | None) -> set[Block]:
+    """The blocks that are run between a branch and where its ways come together."""
+    found: set[Block] = set()
+    waiting = list(successors(block))
+    while waiting:
+        member = waiting.pop()
+        if member is not meet and member not in found:
+            found.add(member)
+            waiting += successors(member)
+    return found
+
+
 def _decision(target: Block, uses: Counter[Value]) -> Branch | None:
     """How a block branches that does nothing but branch on the one value that is handed to it."""
     terminator = target.terminator

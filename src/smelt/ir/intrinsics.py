@@ -83,6 +83,8 @@ def _rows() -> dict[str, Intrinsic]:
         Intrinsic("thread", (), "weak int", attributes=("quantity", "axis")),
         # A scope is `threadgroup` or `simdgroup`. A shape of None is given at launch.
         Intrinsic("barrier", (), "none", Effect.WAITS, ("scope",)),
+        # Whether it is true for any of the threads that go through a loop together.
+        Intrinsic("any_thread", ("bool",), "bool", Effect.WAITS),
         Intrinsic("simd_shuffle", ("number", "integer"), "same", Effect.WAITS),
         Intrinsic("simd_reduce", ("real",), "same", Effect.WAITS, ("function",)),
         Intrinsic("threadgroup_array", (), "declared", attributes=("shape",)),

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from smelt.ir.branches import in_order, meeting_points, predecessors
+from smelt.ir.branches import between, in_order, meeting_points, predecessors
 from smelt.ir.intrinsics import INTRINSICS, Effect
-from smelt.ir.typed import Block, Branch, Fail, Function, Instruction, Jump, Value, successors
+from smelt.ir.typed import Block, Branch, Fail, Function, Instruction, Jump, Value
 from smelt.types import weak_int
 
 AXES = range(3)
@@ -76,7 +76,7 @@ class CommonValues:
             for instruction in block.instructions:
                 effect = INTRINSICS[instruction.operation].effect
                 is_threadgroup_barrier = is_barrier(instruction) and instruction.attributes["scope"] == "threadgroup"
-                if effect is Effect.WAITS and not is_threadgroup_barrier:
+                if effect is Effect.WAITS and not is_threadgroup_barrier and not is_vote(instruction):
                     raise UncuttableError
                 if instruction.operation == "call" and self._waits(instruction.attributes["callee"]):
                     raise UncuttableError
@@ -86,9 +86,9 @@ class CommonValues:
                 continue
             if block not in meets:
                 raise UncuttableError
-            between = _between(block, meets[block])
-            if not between & waiting:
-                self.inner |= between
+            inner = between(block, meets[block])
+            if not inner & waiting:
+                self.inner |= inner
                 self.branching.add(block)
 
     def _find_patterns(self) -> None:
@@ -160,7 +160,7 @@ class CommonValues:
         """Whether an instruction computes the same for all threads, given whether other values are the same."""
         assert instruction.result is not None
         instruction = self.replaced.get(instruction.result, instruction)
-        if instruction.operation == "threadgroup_array":
+        if instruction.operation == "threadgroup_array" or is_vote(instruction):
             # Each place in a kernel is one array.
             return True
         if instruction.operation == "thread":
@@ -193,6 +193,10 @@ def is_barrier(instruction: Instruction) -> bool:
     return instruction.operation == "barrier"
 
 
+def is_vote(instruction: Instruction) -> bool:
+    return instruction.operation == "any_thread"
+
+
 def _is_quantity(instruction: Instruction, name: str) -> bool:
     return instruction.operation == "thread" and bool(instruction.attributes["quantity"] == name)
 
@@ -212,15 +216,3 @@ def _handed(way: Block, block: Block, place: int) -> Value:
     assert isinstance(way.terminator, Jump)
     assert way.terminator.target is block
     return way.terminator.arguments[place]
-
-
-def _between(block: Block, meet: Block | None) -> set[Block]:
-    """The blocks that are run between a branch and where its ways come together."""
-    found: set[Block] = set()
-    waiting = list(successors(block))
-    while waiting:
-        member = waiting.pop()
-        if member is not meet and member not in found:
-            found.add(member)
-            waiting += successors(member)
-    return found

@@ -14,17 +14,17 @@ Kernels that can't be cut this way (barriers that depend on the thread, simdgrou
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from smelt.ir.branches import with_direct_branches
 from smelt.ir.intrinsics import FLOATING_FUNCTIONS, FLOATING_FUNCTIONS_OF_TWO, INTRINSICS, Effect
 from smelt.ir.positions import Position
 from smelt.ir.typed import Block, Branch, Fail, Function, Instruction, Jump, Return, Terminator, Value, successors
-from smelt.lowering.common_values import AXES, CommonValues, UncuttableError, is_barrier
-from smelt.types import Array, Memory, Scalar, Weak, none, strong, uint8, weak_int
+from smelt.lowering.common_values import AXES, CommonValues, UncuttableError, is_barrier, is_vote
+from smelt.lowering.pieces import End, Node, Piece, Steps
+from smelt.types import Array, Memory, Scalar, Type, Weak, none, strong, uint8, weak_int
 
 
 @dataclass(eq=False)
@@ -34,7 +34,7 @@ class Phase:
     Attributes
     ----------
     function
-        It, for one thread. Its parameters are the thread's number and position in the group, the values that it is handed, and slots.
+        It, for one thread. It returns the thread's vote, if there is one. Its parameters are the thread's number and position in the group, the values that it is handed, and slots.
     handed
         The values that it is handed, which the group's function has.
     slots
@@ -102,7 +102,7 @@ class _Cutter:
 
     def _make(self) -> None:
         group = self.group
-        steps: dict[Block, _Steps] = {}
+        steps: dict[Block, Steps] = {}
         entered: set[Block] = set()
         for block in self._common.blocks:
             if block not in self._common.inner and block not in entered:
@@ -121,22 +121,24 @@ class _Cutter:
                 copy.instructions += piece.common
                 if self._does_something(piece):
                     phase = self._phase(piece)
-                    attributes = {"phase": len(group.phases)}
-                    copy.instructions.append(Instruction("run_phase", phase.handed, attributes, None, _NOWHERE))
+                    attributes, vote = {"phase": len(group.phases)}, None if piece.vote is None else piece.vote.result
+                    copy.instructions.append(Instruction("run_phase", phase.handed, attributes, vote, _NOWHERE))
                     group.phases.append(phase)
             copy.terminator = self._terminator(found, copies)
         group.function.blocks = list(copies.values())
 
-    def _steps(self, block: Block, entered: set[Block]) -> _Steps:
+    def _steps(self, block: Block, entered: set[Block]) -> Steps:
         """What the group does from the beginning of a block to where it decides how to go on."""
-        pieces = [_Piece()]
+        pieces = [Piece()]
         while True:
             entered.add(block)
             node = pieces[-1].add(block)
             for instruction in block.instructions:
                 if is_barrier(instruction):
-                    pieces.append(_Piece())
+                    pieces.append(Piece())
                     node = pieces[-1].add(block)
+                elif is_vote(instruction):
+                    pieces[-1].vote = instruction
                 elif instruction.result is not None and self._common.is_common[instruction.result]:
                     pieces[-1].common.append(self._common.replaced.get(instruction.result, instruction))
                 elif not self._common.always_holds(instruction):
@@ -144,17 +146,17 @@ class _Cutter:
             inner = self._inner_from(block)
             ends = {way for member in (block, *inner) for way in successors(member) if way not in self._common.inner}
             if inner or block in self._common.branching:
-                node.end = _End.FLOWS
+                node.end = End.FLOWS
                 for member in inner:
-                    pieces[-1].nodes.append(_Node(member, member.instructions, _End.FLOWS))
+                    pieces[-1].nodes.append(Node(member, member.instructions, End.FLOWS))
                 if len(ends) > 1:
                     raise UncuttableError
                 if not ends:
-                    return _Steps(pieces, Return(None))
+                    return Steps(pieces, Return(None))
                 (following,) = ends
                 before = (way for member in (*inner, following) for way in self._common.before[member])
                 if following in entered or any(way not in inner and way is not block for way in before):
-                    return _Steps(pieces, Jump(following))
+                    return Steps(pieces, Jump(following))
             elif isinstance(block.terminator, Jump):
                 following = block.terminator.target
                 if following in entered or following.parameters or self._common.before[following] != [block]:
@@ -162,11 +164,11 @@ class _Cutter:
                         # Nobody looks at what is kept for the next block before that.
                         pieces[-2].common += pieces.pop().common
                         node = pieces[-1].nodes[-1]
-                    node.end = _End.HANDS_ON
-                    return _Steps(pieces, block.terminator)
-                node.end = _End.FLOWS
+                    node.end = End.HANDS_ON
+                    return Steps(pieces, block.terminator)
+                node.end = End.FLOWS
             else:
-                return _Steps(pieces, block.terminator)
+                return Steps(pieces, block.terminator)
             block = following
 
     def _inner_from(self, block: Block) -> list[Block]:
@@ -180,7 +182,7 @@ class _Cutter:
                 waiting += [way for way in successors(member) if way in self._common.inner]
         return [member for member in self._common.blocks if member in found]
 
-    def _terminator(self, steps: _Steps, copies: dict[Block, Block]) -> Terminator:
+    def _terminator(self, steps: Steps, copies: dict[Block, Block]) -> Terminator:
         terminator = steps.terminator
         if isinstance(terminator, Jump):
             pairs = zip(terminator.target.parameters, terminator.arguments, strict=False)
@@ -191,7 +193,7 @@ class _Cutter:
             return Branch(terminator.condition, *ways)
         return Return(None)
 
-    def _written(self, node: _Node) -> Iterator[Instruction]:
+    def _written(self, node: Node) -> Iterator[Instruction]:
         for instruction in node.instructions:
             yield (
                 self._common.replaced.get(instruction.result, instruction)
@@ -199,22 +201,26 @@ class _Cutter:
                 else instruction
             )
 
-    def _handed_on(self, node: _Node) -> list[tuple[Value, Value]]:
+    def _handed_on(self, node: Node) -> list[tuple[Value, Value]]:
         """What the block behind the phase expects, and what it is handed, so far as that differs from thread to thread."""
         jump = node.block.terminator
-        if node.end is _End.STOPS or not isinstance(jump, Jump):
+        if node.end is End.STOPS or not isinstance(jump, Jump):
             return []
         pairs = zip(jump.target.parameters, jump.arguments, strict=True)
         return [(value, given) for value, given in pairs if not self._common.is_common.get(value, False)]
 
-    def _does_something(self, piece: _Piece) -> bool:
-        return any(
-            INTRINSICS[instruction.operation].effect is not Effect.NONE or instruction.result in self.group.slots
-            for node in piece.nodes
-            for instruction in node.instructions
-        ) or any(value in self.group.slots for node in piece.nodes for value, _ in self._handed_on(node))
+    def _does_something(self, piece: Piece) -> bool:
+        return (
+            piece.vote is not None
+            or any(
+                INTRINSICS[instruction.operation].effect is not Effect.NONE or instruction.result in self.group.slots
+                for node in piece.nodes
+                for instruction in node.instructions
+            )
+            or any(value in self.group.slots for node in piece.nodes for value, _ in self._handed_on(node))
+        )
 
-    def _find_needs(self, piece: _Piece) -> None:
+    def _find_needs(self, piece: Piece) -> None:
         """Find what a phase needs that it doesn't compute itself."""
         own: set[Value] = set(self.group.position)
         used: dict[Value, None] = {}
@@ -226,12 +232,14 @@ class _Cutter:
                 if instruction.result is not None:
                     own.add(instruction.result)
             used.update(dict.fromkeys(given for _, given in self._handed_on(node)))
-            if node.end is _End.FLOWS and isinstance(node.block.terminator, Branch):
+            if node.end is End.FLOWS and isinstance(node.block.terminator, Branch):
                 used[node.block.terminator.condition] = None
+        if piece.vote is not None:
+            used.update(dict.fromkeys(piece.vote.operands))
         for value in used:
             self._need(value, own, piece)
 
-    def _need(self, value: Value, own: set[Value], piece: _Piece, steps: int = 0) -> None:
+    def _need(self, value: Value, own: set[Value], piece: Piece, steps: int = 0) -> None:
         if value in own or value in piece.repeated:
             return
         instruction = self._common.definitions.get(value)
@@ -259,7 +267,7 @@ class _Cutter:
             return instruction.operation in ("constant", "extent", "thread")
         return self._common.is_repeatable(instruction) and instruction.operation not in _COSTLY
 
-    def _phase(self, piece: _Piece) -> Phase:
+    def _phase(self, piece: Piece) -> Phase:
         entry = Block("entry")
         nodes = {
             node.block: Block(node.block.name, list(node.block.parameters) if number else [])
@@ -269,7 +277,7 @@ class _Cutter:
         slots: dict[Value, None] = dict.fromkeys(piece.kept)
         ends: list[Block] = []
         last = piece.nodes[-1]
-        is_one_end = last.end is not _End.FLOWS
+        is_one_end = last.end is not End.FLOWS
         late: list[Instruction] = []
 
         def store(kept: Value, value: Value) -> Instruction:
@@ -309,7 +317,7 @@ class _Cutter:
             copy.terminator = Return(None)
             match node.block.terminator:
                 case Jump(target=target, arguments=arguments) if (
-                    node.end is _End.FLOWS and target is not first and target in nodes
+                    node.end is End.FLOWS and target is not first and target in nodes
                 ):
                     copy.terminator = Jump(nodes[target], arguments)
                 case Jump():
@@ -317,9 +325,9 @@ class _Cutter:
                     copy.instructions += [
                         store(value, given) for value, given in handed_on if value in self.group.slots
                     ]
-                case Branch(condition=condition, then=then, otherwise=otherwise) if node.end is _End.FLOWS:
+                case Branch(condition=condition, then=then, otherwise=otherwise) if node.end is End.FLOWS:
                     copy.terminator = Branch(condition, way(then), way(otherwise))
-                case Fail() as failure if node.end is _End.FLOWS:
+                case Fail() as failure if node.end is End.FLOWS:
                     copy.terminator = failure
         parameters = [
             self.group.number,
@@ -327,7 +335,11 @@ class _Cutter:
             *piece.handed,
             *map(self.group.slots.__getitem__, slots),
         ]
-        function = Function(self._kernel.name, parameters, none, [entry, *nodes.values(), *ends])
+        result: Type = none
+        if piece.vote is not None:
+            (vote,) = piece.vote.operands
+            nodes[last.block].terminator, result = Return(vote), vote.type
+        function = Function(self._kernel.name, parameters, result, [entry, *nodes.values(), *ends])
         return Phase(function, tuple(piece.handed), tuple(slots))
 
 
@@ -336,56 +348,6 @@ def _copy_of(block: Block, copies: dict[Block, Block]) -> Block:
         # It is a part of the phases of several ways.
         raise UncuttableError
     return copies[block]
-
-
-class _End(enum.Enum):
-    """How a phase goes on at the end of a part of it."""
-
-    STOPS = "it is at its end"
-    FLOWS = "as the kernel does"
-    HANDS_ON = "it is at its end, and what differs from thread to thread is kept for the block that follows"
-
-
-@dataclass(eq=False)
-class _Node:
-    """A part of a phase: a block of the kernel, or what of one is between two barriers."""
-
-    block: Block
-    instructions: list[Instruction]
-    end: _End
-
-
-@dataclass(eq=False)
-class _Piece:
-    """A phase in the making.
-
-    Attributes
-    ----------
-    nodes
-        Its parts. It begins with the first.
-    common
-        What the group's function computes before it.
-    handed, repeated, kept
-        What it needs: what the group's function knows, what it computes again, and what is kept in slots.
-    """
-
-    nodes: list[_Node] = field(default_factory=list)
-    common: list[Instruction] = field(default_factory=list)
-    handed: dict[Value, None] = field(default_factory=dict)
-    repeated: dict[Value, Instruction] = field(default_factory=dict)
-    kept: dict[Value, None] = field(default_factory=dict)
-
-    def add(self, block: Block) -> _Node:
-        self.nodes.append(_Node(block, [], _End.STOPS))
-        return self.nodes[-1]
-
-
-@dataclass(eq=False)
-class _Steps:
-    """What a group does from one decision to the next, and how it goes on in terms of the kernel's blocks."""
-
-    pieces: list[_Piece]
-    terminator: Terminator | None
 
 
 _COSTLY = frozenset((*FLOATING_FUNCTIONS, *FLOATING_FUNCTIONS_OF_TWO)) - {"floor", "ceil", "trunc", "rint", "copysign"}

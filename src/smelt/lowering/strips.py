@@ -20,14 +20,18 @@ from smelt.ir.typed import Block, Branch, Function, Instruction, Jump, Value
 from smelt.lowering.assumptions import Assumptions
 from smelt.lowering.common_values import AXES, CommonValues, UncuttableError
 from smelt.lowering.function import FunctionLowering, Module
+from smelt.lowering.layout import row_types
 from smelt.lowering.lowered import Strip
 from smelt.lowering.main_function import MainFunction, NoMainFunctionError
-from smelt.lowering.phase_functions import loop_over_threads
-from smelt.lowering.phases import Group, cut_at
-from smelt.types import Array, Layout, Memory, Scalar
+from smelt.lowering.phases import Group, Phase, cut_at
+from smelt.lowering.votes import with_votes
+from smelt.types import Array, Layout, Memory, Scalar, none
 
 _MOST_THREADS, _LEAST_THREADS = 64, 8
 """Of a strip. Fewer than the least take no whole vector."""
+
+_MOST_VOTERS = 16
+"""Of a strip whose threads wait for the last of them to leave a loop."""
 
 _SLOT_BYTES = 512
 """Of all slots of a strip: the vector registers of most processors."""
@@ -38,10 +42,21 @@ _SHORT_LOOP = 8
 
 @dataclass
 class CutKernel:
-    """A kernel that was cut at its loops, and what the functions may assume that it calls."""
+    """A kernel that was cut at its loops.
+
+    Attributes
+    ----------
+    group
+        What its strips do.
+    calls
+        What the functions may assume that it calls.
+    has_votes
+        Whether there are loops that threads leave one by one, see `votes`.
+    """
 
     group: Group
     calls: dict[Instruction, Assumptions]
+    has_votes: bool
 
 
 def cut_at_loops(assumptions: Assumptions, typed: Callable[[Any], Function], *, has_doubles: bool) -> CutKernel | None:
@@ -51,14 +66,14 @@ def cut_at_loops(assumptions: Assumptions, typed: Callable[[Any], Function], *, 
     """
     try:
         main = MainFunction(assumptions, typed)
-        blocks = main.function.blocks
-        heads = frozenset(loops(blocks))
-        if all(_is_short(head, blocks) for head in heads):
+        function, has_votes = with_votes(main.function)
+        heads = frozenset(loops(function.blocks))
+        if all(_is_short(head, function.blocks) for head in heads):
             return None
-        common = CommonValues(main.function, lambda _: False, heads=heads)
+        common = CommonValues(function, lambda _: False, heads=heads)
         if not _goes_along_rows(common):
             return None
-        return CutKernel(cut_at(main.function, common, has_doubles=has_doubles), main.calls)
+        return CutKernel(cut_at(function, common, has_doubles=has_doubles), main.calls, has_votes)
     except (NoMainFunctionError, UncuttableError):
         return None
 
@@ -150,20 +165,19 @@ def lowered_strips(module: Module, kernel: CutKernel) -> tuple[list[str], list[S
         name = f"strip.phase{place}"
         assumptions = Assumptions(phase.function, calls=kernel.calls)
         texts.append(FunctionLowering(module, phase.function, f"@{name}", assumptions).text("internal", "alwaysinline"))
-        loop = loop_over_threads(phase, name, "alwaysinline", ", !llvm.loop !7", has_doubles=module.has_doubles)
-        texts.append(loop)
+        texts.append(_loop_over_threads(phase, name, has_doubles=module.has_doubles))
     strips = []
     # What is left of a row is run by shorter ones.
-    for threads in sorted({_threads(group), _LEAST_THREADS}, reverse=True):
+    for threads in sorted({_threads(kernel), _LEAST_THREADS}, reverse=True):
         strips.append(Strip(f"strip{threads}", threads))
         texts.append(_StripLowering(module, group, strips[-1]).text("internal", "alwaysinline"))
     return texts, strips
 
 
-def _threads(group: Group) -> int:
+def _threads(kernel: CutKernel) -> int:
     """How many threads a strip has, so that its slots are registers."""
-    slot_bytes = sum(_size(slot) for slot in group.slots.values())
-    threads = _MOST_THREADS
+    slot_bytes = sum(_size(slot) for slot in kernel.group.slots.values())
+    threads = _MOST_VOTERS if kernel.has_votes else _MOST_THREADS
     while threads > _LEAST_THREADS and threads * slot_bytes > _SLOT_BYTES:
         threads //= 2
     return threads
@@ -194,15 +208,50 @@ class _StripLowering(FunctionLowering):
         place = instruction.attributes["phase"]
         phase = self._group.phases[place]
         (begin,) = self._row(self._group.begin[0])
-        arguments = ["ptr %state", "i64 0", "i64 0", "i64 0", f"i64 {begin}", "i64 0", f"i64 {self._threads}"]
+        end = self.emit(f"add nsw i64 {begin}, {self._threads}")
+        arguments = ["ptr %state", f"i64 {begin}", f"i64 {end}"]
         for value in phase.handed:
             kinds = self._row_types(value.type)
             arguments += [f"{kind} {name}" for kind, name in zip(kinds, self._row(value), strict=True)]
         for value in phase.slots:
             arguments += [f"ptr {self._slots[value]}", f"i64 {self._threads}"]
-        self.emit(f"call i32 @strip.phase{place}.threads({', '.join(arguments)})")
-        return []
+        vote = self.emit(f"call i1 @strip.phase{place}.threads({', '.join(arguments)})")
+        return [] if instruction.result is None else [vote]
 
 
 _ALIGNMENT = 64
 """Of slots: that of the widest vectors."""
+
+
+def _loop_over_threads(phase: Phase, name: str, *, has_doubles: bool) -> str:
+    """The LLVM IR of the function that runs a phase for some threads of a row, and returns whether any of them votes for another round."""
+    parameters = phase.function.parameters[1 + len(AXES) :]
+    kinds = [kind for parameter in parameters for kind in row_types(parameter.type, has_doubles=has_doubles)]
+    has_vote = phase.function.result is not none
+    return _LOOP.format(
+        name=name,
+        parameters="".join(f", {kind} %a{place}" for place, kind in enumerate(kinds)),
+        result="{ i32, i1 }" if has_vote else "{ i32 }",
+        vote="extractvalue { i32, i1 } %returned, 1" if has_vote else "or i1 false, false",
+    )
+
+
+_LOOP = """\
+define internal i1 @{name}.threads(ptr %state, i64 %begin, i64 %end{parameters}) alwaysinline {{
+entry:
+  br label %loop
+loop:
+  %x = phi i64 [ %begin, %entry ], [ %next_x, %loop ]
+  %any = phi i1 [ false, %entry ], [ %any_now, %loop ]
+  store i64 %x, ptr %state, align 8
+  %number = sub i64 %x, %begin
+  %returned = call {result} @{name}(ptr %state, i64 %number, i64 0, i64 0, i64 0{parameters})
+  %vote = {vote}
+  %any_now = or i1 %any, %vote
+  %next_x = add nsw i64 %x, 1
+  %more = icmp slt i64 %next_x, %end
+  br i1 %more, label %loop, label %done, !llvm.loop !7
+done:
+  ret i1 %any_now
+}}
+"""

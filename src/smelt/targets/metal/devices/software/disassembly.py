@@ -65,6 +65,11 @@ class Disassembler:
         self._owner = 0
         atexit.register(self.close)
 
+    def start(self) -> None:
+        """Start the process now, for it to be there when it is needed. Raises `DeviceError` if it can't be started."""
+        with self._lock:
+            self._running()
+
     def text_of(self, bitcode: bytes, name: str) -> str:
         """The LLVM IR of a module, which the verifier has passed. Raises `DeviceError`, with `name`, for what LLVM can't read."""
         with self._lock:
@@ -137,6 +142,11 @@ def _read(pipe: IO[bytes], size: int) -> bytes:
 
 
 _disassembler = Disassembler()
+
+
+def start_disassembler() -> None:
+    """Start the process that reads modules, if it doesn't run. Raises `DeviceError` if it can't be started."""
+    _disassembler.start()
 
 
 def disassembled(bitcode: bytes, name: str) -> str:

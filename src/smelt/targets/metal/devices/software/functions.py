@@ -11,8 +11,8 @@ from smelt.targets.metal.devices.software.integer_functions import INTEGER_FAMIL
 from smelt.targets.metal.devices.software.memory_functions import MEMORY_FAMILIES
 from smelt.targets.metal.devices.software.packing import PACKING_FAMILIES
 
-_ALL: Families = (*FLOAT_FAMILIES, *INTEGER_FAMILIES, *MEMORY_FAMILIES, *PACKING_FAMILIES)
-_FAMILIES = tuple((re.compile(pattern), write) for pattern, write in _ALL)
+# Compiled when they are tried: a kernel calls few of them, if any.
+_FAMILIES: Families = (*FLOAT_FAMILIES, *INTEGER_FAMILIES, *MEMORY_FAMILIES, *PACKING_FAMILIES)
 
 
 def definition_of(declared: Declaration) -> tuple[str, tuple[str, ...]] | None:
@@ -20,7 +20,7 @@ def definition_of(declared: Declaration) -> tuple[str, tuple[str, ...]] | None:
     body = Body(declared)
     family = declared.name.removeprefix("air.")
     for pattern, write in _FAMILIES:
-        if pattern.fullmatch(family):
+        if re.fullmatch(pattern, family):
             result = write(body, family)
             break
     else:
