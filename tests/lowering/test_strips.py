@@ -431,6 +431,23 @@ def test_what_lives_from_round_to_round_fits_into_registers() -> None:
     assert strips_of(forces, some(2, 50), FLOATS, FLOATS, FLOATS) == [64, 8]
 
 
+COEFFICIENTS = tuple(1 / number for number in range(1, 121))
+
+
+def long_rounds(out: Any, x: Any) -> None:
+    i = smelt.grid(1)
+    s = 0.0
+    for k in range(x.size):
+        for coefficient in COEFFICIENTS:
+            s = s * coefficient + x[k]
+    out[i] = s + x[i]
+
+
+def test_strips_of_long_kernels_are_short() -> None:
+    assert strips_of(long_rounds, FLOATS, FLOATS) == [16, 8]
+    assert assert_same(long_rounds, (40,), FLOATS[:40], FLOATS[:50]) is None
+
+
 def test_a_strip_keeps_what_it_computes_in_vectors() -> None:
     text = smelt.code_llvm(smelt.kernel(product), tuple(map(typeof, (some(4, 4), some(4, 4), some(4, 4)))))
     rounds = [line for line in text.splitlines() if " = phi <" in line and "x float>" in line]

@@ -115,8 +115,9 @@ def test_an_error_on_one_device_leaves_no_other_unfinished():
     x, y = smelt.zeros(4, np.int32), smelt.zeros(4, np.int32, device="metal:software:1")
     shifted[4](x, x, 2)
     shifted[4](y, y, 3)
-    with pytest.raises(IndexError):
+    with pytest.raises(IndexError) as caught:
         smelt.synchronize()
+    assert caught.value.__notes__[-1].startswith("on metal:software:1: IndexError(")
     smelt.synchronize()
 
 

@@ -212,6 +212,14 @@ def test_what_flat_code_does_not_have_is_refused_by_name(object_of, text, messag
         flatten(object_of(text, "native:x86-64"))
 
 
+@pytest.mark.parametrize("place", ["getelementptr (i8, ptr @x, i64 8)", "getelementptr (i8, ptr @x, i64 -8)"])
+def test_an_address_behind_what_is_outside_is_refused_where_it_is_not_loaded(object_of, place):
+    text = f"@x = external global i8\ndefine ptr @f() {{\n ret ptr {place}\n}}"
+    with pytest.raises(FlatError, match=r"R_X86_64_PC32 at \.text\+0x3 \(of x\): what is outside has no address"):
+        flatten(object_of(text, "native:x86-64:windows"))
+    assert flatten(object_of(text.replace(place, "@x"), "native:x86-64:windows")).symbols == ("x",)
+
+
 def changed_record(data: bytes, section: str, record: int, offset: int, form: str, value: int) -> bytes:
     """An object file with one field changed in one of a section's entries of 24 bytes."""
     headers, names = struct.unpack_from("<Q", data, 40)[0], [one.name for one in read_object(data).sections]

@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +24,7 @@ from smelt.types import typeof
 pytestmark = pytest.mark.once
 
 WIDTH, HEIGHT = 8, 4
+SOURCE = Path(smelt.__file__).parents[1]
 PLACES = np.arange(40 * 40, dtype=np.float32).reshape(40, 40)
 
 
@@ -198,6 +204,8 @@ def test_what_all_threads_write_first_need_not_be_cleared(
 
 def test_arrays_of_more_dimensions_have_a_thread_for_each_element() -> None:
     assert lowered(blurred, PLACES, PLACES).threadgroups.written_first_by == (WIDTH, HEIGHT, 1)
+    sized = lowered(running_sums, PLACES[0], PLACES[0], threads_per_threadgroup=(8, 4)).threadgroups
+    assert sized.written_first_by == (8, 4, 1)
 
 
 @pytest.mark.parametrize(("threads", "group"), [(128, 32), (128, 16), (120, 32), (33, 32)])
@@ -323,3 +331,58 @@ def test_another_size_is_another_artifact() -> None:
 def test_a_kernel_shows_its_size() -> None:
     assert "threads per threadgroup" in smelt.kernel(threads_per_threadgroup=24)(sizes)._repr_html_()
     assert "threads per threadgroup" not in smelt.kernel(sizes)._repr_html_()
+
+
+MODULE = """
+import numpy as np
+import smelt
+
+
+@smelt.kernel(threads_per_threadgroup=SIZE, signatures=[(smelt.float32[:], smelt.float32[:])])
+def reversed_groups(out, x):
+    shared = smelt.threadgroup_array(32, smelt.float32)
+    number = smelt.thread_position_in_threadgroup().x
+    shared[number] = x[smelt.grid(1)]
+    smelt.threadgroup_barrier()
+    out[smelt.grid(1)] = shared[smelt.threads_per_threadgroup().x - 1 - number]
+"""
+USE = """
+import json
+import numpy as np
+import smelt, module
+
+x = np.arange(96, dtype=np.float32)
+found = []
+for device in ("cpu", "metal:software"):
+    out = smelt.array(np.zeros(96, np.float32), device=device)
+    module.reversed_groups[96](out, smelt.array(x, device=device))
+    smelt.synchronize()
+    found.append(out.numpy()[:3].tolist())
+stats = smelt.stats()
+print(json.dumps([found, stats.compilations, stats.store_hits, stats.image_hits]))
+"""
+
+
+def in_a_process(folder: Path, size: Any, *arguments: str) -> Any:
+    (folder / "module.py").write_text(MODULE.replace("SIZE", repr(size)))
+    (folder / "use.py").write_text(USE)
+    settings = {**os.environ, "SMELT_STORE": "on", "SMELT_CACHE_DIR": str(folder / "store"), "PYTHONPATH": str(SOURCE)}
+    command = [sys.executable, *(arguments or ("use.py",))]
+    done = subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout if arguments else json.loads(done.stdout)
+
+
+def test_sizes_are_told_apart_from_process_to_process(tmp_path: Path) -> None:
+    of_32, of_16 = [31.0, 30.0, 29.0], [15.0, 14.0, 13.0]
+    assert in_a_process(tmp_path, 32)[:2] == [[of_32, of_32], 2]
+    assert in_a_process(tmp_path, (32, 1))[:3] == [[of_32, of_32], 0, 2]
+    assert in_a_process(tmp_path, 16)[:2] == [[of_16, of_16], 2]
+    assert in_a_process(tmp_path, 32)[:3] == [[of_32, of_32], 0, 2]
+
+
+def test_kernels_of_a_size_are_compiled_ahead_of_time(tmp_path: Path) -> None:
+    targets = ("--target", "native", "--target", "metal")
+    in_a_process(tmp_path, 32, "-m", "smelt", "precompile", "module", "-j", "1", *targets)
+    _, compilations, _, image_hits = in_a_process(tmp_path, 32)
+    assert (compilations, image_hits) == (0, 2)

@@ -143,7 +143,7 @@ def _compile_launch(kernel: Kernel, kinds: tuple[Type, ...]) -> None:
         grid.runner(works_together=False)
     if stubs is None:
         return
-    kernel.configure(1, 1)
+    kernel.over(1)
     jobs = _wiring.jobs()
     code = jobs.inferred(CompilerJob(kernel.instance(kinds), kernel.config))
     captured = code.results(InferenceResults).captured

@@ -83,14 +83,19 @@ def stream_of(device: Any) -> Stream:
 
 
 def synchronize(*devices: Any) -> None:
-    """Return when all launches on these devices are done, without any on all. Raises what went wrong first on the first of them."""
-    streams = [_streams.get(device) for device in devices] if devices else list(_streams.values())
+    """Return when all launches on these devices are done, without any on all. Raises what went wrong first on the first of them, with notes
+    of what did on others.
+    """
     errors = []
-    for stream in streams:
+    for device in devices or tuple(_streams):
+        stream = _streams.get(device)
         try:
             if stream is not None:
                 stream.synchronize()
         except Exception as error:  # noqa: BLE001 - raised when all are done
-            errors.append(error)
+            errors.append((device, error))
     if errors:
-        raise errors[0]
+        (_, first), *others = errors
+        for device, error in others:
+            first.add_note(f"on {device.name}: {error!r}")
+        raise first

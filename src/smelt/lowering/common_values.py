@@ -32,8 +32,9 @@ class CommonValues:
         Those that lead to each.
     definitions
         The instructions that compute values.
-    position, begin
-        Stand for the position of a thread in its group, and for that of the group's first thread in the grid, on each axis.
+    position, begin, size
+        Stand for the position of a thread in its group, for that of the group's first thread in the grid, and for how many threads the
+        group has, on each axis.
     inner
         Blocks between whose beginning and end no thread waits, and that threads may or may not come to.
     branching
@@ -59,6 +60,7 @@ class CommonValues:
         }
         self.position = tuple(Value(weak_int) for _ in AXES)
         self.begin = tuple(Value(weak_int) for _ in AXES)
+        self.size = tuple(Value(weak_int) for _ in AXES)
         self.inner: set[Block] = set()
         self.branching: set[Block] = set()
         self.is_common: dict[Value, bool] = {}
@@ -104,22 +106,41 @@ class CommonValues:
                 self.replaced[value] = Instruction("floordiv", operands, {}, value, instruction.position)
             elif instruction.operation == "sub":
                 self.replaced[value] = _same(instruction, self.begin[axis])
+            else:
+                self.replaced[value] = _same(instruction, self.size[axis])
 
     def _axis_of(self, instruction: Instruction) -> int | None:
-        """The axis of a position that is divided by the size of a group, or from which what remains of that is subtracted."""
-        if instruction.operation not in ("mod", "floordiv", "sub"):
+        """The axis of a position that is divided by the size of a group, or from which what remains of that is subtracted.
+
+        Or that of the size of a group that ends where the grid does, if not before: the least of two sizes.
+        """
+        if instruction.operation not in ("mod", "floordiv", "sub", "min"):
             return None
         first, second = (self.definitions.get(operand) for operand in instruction.operands)
-        if first is None or second is None or not _is_quantity(first, "thread_position_in_grid"):
+        if first is None or second is None:
+            return None
+        if instruction.operation == "min":
+            return self._axis_of_size(first, second)
+        if not _is_quantity(first, "thread_position_in_grid"):
             return None
         axis: int = first.attributes["axis"]
         if instruction.operation == "sub":
             return axis if second.operation == "mod" and self._axis_of(second) == axis else None
         return axis if _is_quantity(second, "threads_per_threadgroup") and second.attributes["axis"] == axis else None
 
+    def _axis_of_size(self, group: Instruction, left: Instruction) -> int | None:
+        """The axis on which `group` is the size of a group, if `left` is how much of the grid there is from the group's begin on."""
+        if not _is_quantity(group, "threads_per_threadgroup") or left.operation != "sub":
+            return None
+        axis: int = group.attributes["axis"]
+        grid, begin = (self.definitions.get(operand) for operand in left.operands)
+        is_of_grid = grid is not None and _is_quantity(grid, "threads_per_grid") and grid.attributes["axis"] == axis
+        is_begin = begin is not None and begin.operation == "sub" and self._axis_of(begin) == axis
+        return axis if is_of_grid and is_begin else None
+
     def _decide_common(self) -> None:
         """Decide which values the group's function computes: all those that can be the same for all threads, and are needed."""
-        common = dict.fromkeys((*self._kernel.parameters, *self.begin), True)
+        common = dict.fromkeys((*self._kernel.parameters, *self.begin, *self.size), True)
         outer = [block for block in self.blocks if block not in self.inner]
         for block in outer:
             for value in block.parameters:

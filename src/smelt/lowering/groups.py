@@ -17,13 +17,10 @@ from typing import Any
 
 from smelt.compiler.threadgroups import MOST_THREADS, Sizes
 from smelt.ir.typed import Block, Function, Return, Value
-from smelt.lowering.assumptions import kernel_arguments
 from smelt.lowering.common_values import AXES
 from smelt.lowering.debugging import FunctionDebugInformation
 from smelt.lowering.first_writes import writes_first
 from smelt.lowering.group_functions import EdgeGroupLowering, GroupLowering, GroupMemory, WholeGroupLowering
-from smelt.lowering.handed import Handed, handed_to_phases
-from smelt.lowering.invariants import Invariants
 from smelt.lowering.known_phases import KnownPhases
 from smelt.lowering.phase_functions import PhaseWriter
 from smelt.lowering.phases import Group
@@ -57,15 +54,15 @@ class GroupWriter:
     ) -> None:
         self._module = module
         self._group = group
-        handed, shapes = self._handed(), self._shapes()
+        shapes = self._shapes()
         memory = GroupMemory(group)
         self.slot_bytes = memory.nbytes
         self.edge: str | None = None
-        phases = PhaseWriter(module, KnownPhases(module, group, handed, shapes, None), typed, debug_of)
+        phases = PhaseWriter(module, KnownPhases(module, group, shapes, None), typed, debug_of)
         self.texts = phases.texts
         lowering = GroupLowering(module, group, group.function, name, memory, debug_of, phases.functions)
         # Arrays that are shared mostly have an element for each thread.
-        known = KnownPhases(module, group, handed, shapes, module.group_size or _size_of(shapes.values()))
+        known = KnownPhases(module, group, shapes, module.group_size or _size_of(shapes.values()))
         self.written_first_by = known.size if writes_first(known) else None
         if module.group_size is not None:
             whole = PhaseWriter(module, known, typed, debug_of)
@@ -88,19 +85,6 @@ class GroupWriter:
             for instruction in block.instructions
             if instruction.operation == "threadgroup_array" and instruction.result is not None
         }
-
-    def _handed(self) -> dict[int, dict[Value, Handed]]:
-        """What is known of what each phase is handed."""
-        invariants = Invariants(
-            lambda name, *_: f"@{name}", has_doubles=self._module.has_doubles, group_size=self._module.group_size
-        )
-        arguments = kernel_arguments(self._group.function, invariants)
-        for known, parameter in zip(arguments, self._group.function.parameters, strict=True):
-            if parameter in (*self._group.begin, *self._group.size):
-                assert known.row is not None
-                invariants.extent(known.row[0])
-        found = handed_to_phases(self._group.function, arguments, invariants)
-        return {instruction.attributes["phase"]: known for instruction, known in found.items()}
 
     def _rests(self) -> list[Function]:
         """For each phase a function that runs it for a group of any size."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from smelt.ir.branches import common_dominator, in_order, loops, predecessors
 from smelt.ir.typed import Block, Branch, Function, Instruction, Value
 from smelt.lowering.invariants import Invariants
-from smelt.lowering.linear import Bound
+from smelt.lowering.linear import Bound, Linear
 from smelt.lowering.ranges import Ranges
 from smelt.lowering.values import Known, facts_of, is_counted
 
@@ -25,12 +25,15 @@ class Handed:
         Whether it is less than the size of an array or a grid can be, on both sides of 0.
     least, most
         Its bounds, as far as they are constants.
+    exact
+        What it is, if that is a constant.
     """
 
     is_nonnegative: bool
     is_small: bool
     least: tuple[Bound, ...]
     most: tuple[Bound, ...]
+    exact: Linear | None
 
 
 def handed_to_phases(
@@ -70,7 +73,9 @@ def _handed(ranges: Ranges, value: Value, block: Block) -> Handed:
     ]
     least, most = (tuple(bound for bound in side if bound.linear.is_constant) for side in sides)
     is_nonnegative = any(ranges.invariants.signs.surely(bound.linear) for bound in sides[0])
-    return Handed(is_nonnegative, bool(sides[0] and sides[1]), least, most)
+    exact = ranges.exact(value)
+    is_constant = exact is not None and exact.is_constant
+    return Handed(is_nonnegative, bool(sides[0] and sides[1]), least, most, exact if is_constant else None)
 
 
 def _unknown(bound: Bound, invariants: Invariants) -> bool:

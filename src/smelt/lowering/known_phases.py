@@ -8,9 +8,9 @@ from typing import Any
 
 from smelt.compiler.threadgroups import Sizes
 from smelt.ir.typed import Function, Value
-from smelt.lowering.assumptions import Row
+from smelt.lowering.assumptions import Row, kernel_arguments
 from smelt.lowering.common_values import AXES
-from smelt.lowering.handed import Handed
+from smelt.lowering.handed import Handed, handed_to_phases
 from smelt.lowering.invariants import Invariants, parameter_rows
 from smelt.lowering.linear import POSITION, Bound, Linear, number, term
 from smelt.lowering.phases import Group, Phase
@@ -35,7 +35,6 @@ class KnownPhases:
         self,
         module: Any,
         group: Group,
-        handed: dict[int, dict[Value, Handed]],
         shapes: dict[Value, tuple[int, ...] | None],
         size: Sizes | None,
     ) -> None:
@@ -43,7 +42,7 @@ class KnownPhases:
         self.size = size
         self.shapes = shapes
         self._module = module
-        self._handed = handed
+        self._handed = self._handed_to_phases()
 
     def row(self, place: int, typed: Callable[[Any], Function | None]) -> Row | None:
         """What the threads of a row may assume in a phase; None if nothing. `typed` gives the typed function of a callee."""
@@ -66,6 +65,23 @@ class KnownPhases:
         module = self._module
         return Invariants(module.declare, has_doubles=module.has_doubles, group_size=module.group_size)
 
+    def _handed_to_phases(self) -> dict[int, dict[Value, Handed]]:
+        """What is known of what each phase is handed."""
+        module, group = self._module, self.group
+        invariants = Invariants(
+            lambda name, *_: f"@{name}", has_doubles=module.has_doubles, group_size=module.group_size
+        )
+        arguments = kernel_arguments(group.function, invariants)
+        for place, parameter in enumerate(group.function.parameters):
+            if parameter in (*group.begin, *group.size):
+                row = arguments[place].row
+                assert row is not None
+                invariants.extent(row[0])
+                if self.size is not None and parameter in group.size:
+                    arguments[place] = Known(exact=number(self.size[group.size.index(parameter)]), row=row)
+        found = handed_to_phases(group.function, arguments, invariants)
+        return {instruction.attributes["phase"]: known for instruction, known in found.items()}
+
     def _known(self, phase: Phase, handed: dict[Value, Handed], invariants: Invariants) -> list[Known]:
         """What is known of the parameters of a phase."""
         found = []
@@ -87,7 +103,7 @@ class KnownPhases:
                     invariants.small(names[0])
                 if known.is_nonnegative:
                     invariants.signs.add(names[0])
-                found.append(Known(known.least, known.most, row=names))
+                found.append(Known(known.least, known.most, known.exact, row=names))
             else:
                 found.append(Known(row=names))
         return found

@@ -22,7 +22,7 @@ from smelt.ir.branches import with_direct_branches
 from smelt.ir.intrinsics import FLOATING_FUNCTIONS, FLOATING_FUNCTIONS_OF_TWO, INTRINSICS, Effect
 from smelt.ir.positions import Position
 from smelt.ir.typed import Block, Branch, Fail, Function, Instruction, Jump, Return, Terminator, Value, successors
-from smelt.lowering.common_values import AXES, CommonValues, UncuttableError, is_barrier, is_vote
+from smelt.lowering.common_values import CommonValues, UncuttableError, is_barrier, is_vote
 from smelt.lowering.pieces import End, Node, Piece, Steps
 from smelt.types import Array, Memory, Scalar, Type, Weak, none, strong, uint8, weak_int
 
@@ -70,7 +70,7 @@ class Group:
         self.number = Value(weak_int)
         self.position = common.position
         self.begin = common.begin
-        self.size = tuple(Value(weak_int) for _ in AXES)
+        self.size = common.size
         self.memory = Value(Array(uint8, 1, memory=Memory.THREADGROUP))
         parameters = [*kernel.parameters, *self.begin, *self.size, self.memory]
         self.function = Function(kernel.name, parameters, none, [])

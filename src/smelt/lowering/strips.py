@@ -36,6 +36,9 @@ _MOST_VOTERS = 16
 _SLOT_BYTES = 512
 """Of all slots of a strip: the vector registers of most processors."""
 
+_MOST_INSTRUCTIONS = 8000
+"""Of all threads of a strip together."""
+
 _SHORT_LOOP = 8
 """Rounds of a loop that LLVM writes out, if they are always as many."""
 
@@ -175,10 +178,13 @@ def lowered_strips(module: Module, kernel: CutKernel) -> tuple[list[str], list[S
 
 
 def _threads(kernel: CutKernel) -> int:
-    """How many threads a strip has, so that its slots are registers."""
+    """How many threads a strip has, so that its slots are registers, and that it isn't too much to be written out."""
     slot_bytes = sum(_size(slot) for slot in kernel.group.slots.values())
+    instructions = sum(len(block.instructions) for phase in kernel.group.phases for block in phase.function.blocks)
     threads = _MOST_VOTERS if kernel.has_votes else _MOST_THREADS
-    while threads > _LEAST_THREADS and threads * slot_bytes > _SLOT_BYTES:
+    while threads > _LEAST_THREADS and (
+        threads * slot_bytes > _SLOT_BYTES or threads * instructions > _MOST_INSTRUCTIONS
+    ):
         threads //= 2
     return threads
 

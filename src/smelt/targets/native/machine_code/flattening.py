@@ -136,10 +136,12 @@ class _Flattening:
         return target + addend
 
     def _loads(self, relocation: Relocation, kind: Kind) -> bool:
-        """Whether an instruction that computes the address of what is outside could be made to load it."""
+        """Whether an instruction that computes the address of what is outside could be made to load it. An address behind it could not."""
         in_code = self._file.sections[relocation.section].flags & EXECUTE
         place = self._place_of(relocation, kind)
-        return bool(in_code) and kind.wants is Wants.ADDRESS and self._machine.load_address(self._code, place)
+        is_itself = relocation.addend == -kind.size
+        may_load = bool(in_code) and kind.wants is Wants.ADDRESS and is_itself
+        return may_load and self._machine.load_address(self._code, place)
 
 
 def _is_part(section: Section) -> bool:

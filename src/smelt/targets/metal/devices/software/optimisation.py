@@ -18,10 +18,9 @@ from smelt.targets.native.target import host_target
 # Of the levels of LLVM's code generator this is the first that allocates registers across blocks.
 _OPT_LEVEL = 1
 
-_CALLS = ("always_inliner", "sroa", "simplify_cfg")
-_CALLS_OF_MATRICES = ("always_inliner", "sroa", "instruction_combine", "simplify_cfg")
-"""Before coroutines are split: of a matrix only the elements that a lane has, of which the others are empty, are to be kept."""
-_REST = ("instruction_combine", "simplify_cfg")
+# Of a matrix only the elements that a lane has are to be kept by its coroutine, not the whole vector, of which the others are empty.
+_BEFORE_MATRICES_ARE_KEPT = ("always_inliner", "sroa", "instruction_combine", "simplify_cfg")
+_AFTER_THREADS_ARE_SPLIT = ("instruction_combine", "simplify_cfg")
 
 
 def simplified(text: str) -> str:
@@ -41,10 +40,11 @@ def code_of(text: str) -> FlatCode:
     machine = _machine()
     module = parsed(text + missing_conversions(text, host_target()), machine)
     if "presplitcoroutine" in text:
+        if '@"smelt.matrix.' in text:
+            run_passes(module, _BEFORE_MATRICES_ARE_KEPT, machine)
         # Threads are split at level 0: the other levels' pipelines do it too, and all else that they do, twice.
-        run_passes(module, _CALLS_OF_MATRICES if '@"smelt.matrix.' in text else _CALLS, machine)
         optimise(module, machine, 0)
-        run_passes(module, _REST, machine)
+        run_passes(module, _AFTER_THREADS_ARE_SPLIT, machine)
     else:
         optimise(module, machine, _OPT_LEVEL, vectorises=_has_clear_loops(text), is_compact=True)
     return flatten(emit_object(module, machine))

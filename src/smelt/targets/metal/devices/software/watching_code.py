@@ -73,7 +73,9 @@ define internal i64 @smelt.limit(i64 %size, i64 %bytes) alwaysinline {{
   %limit = add i64 %room, 1
   %has_room = icmp uge i64 %size, %bytes
   %result = select i1 %has_room, i64 %limit, i64 0
-  ret i64 %result
+  ; So that coroutines keep it, and don't compute it again.
+  %kept = freeze i64 %result
+  ret i64 %kept
 }}
 
 define internal ptr @smelt.at(
