@@ -12,7 +12,6 @@ import numpy as np
 
 from smelt import knobs
 from smelt._once import once
-from smelt._wiring import helper_store, session, thread_grid
 from smelt.compiler.config import CompilerConfig
 from smelt.launch import device_arrays, requests, streams
 from smelt.launch.device_arrays import DeviceArray
@@ -88,10 +87,11 @@ def software_runtime() -> Any:
 
     LLVM is loaded for the first kernel that neither this process nor an earlier one has compiled.
     """
+    wiring = importlib.import_module("smelt._wiring")
     artifacts, pipeline, shared_code = map(_of_software, ("artifacts", "pipeline", "shared_code"))
-    code = artifacts.KernelCode(_compile_for_software, helper_store())
-    shared = shared_code.SharedCode(_shared_text, _compile_shared, helper_store())
-    return pipeline.Runtime(code, shared, thread_grid())
+    code = artifacts.KernelCode(_compile_for_software, wiring.helper_store())
+    shared = shared_code.SharedCode(_shared_text, _compile_shared, wiring.helper_store())
+    return pipeline.Runtime(code, shared, wiring.thread_grid())
 
 
 def _of_software(module: str) -> Any:
@@ -116,7 +116,7 @@ def _hardware() -> Sequence[Any]:
     if sys.platform != "darwin":
         return ()
     # Machine code that Metal makes is kept where all else is.
-    files = session().directory
+    files = importlib.import_module("smelt._wiring").session().directory
     found: Sequence[Any] = importlib.import_module("smelt.targets.metal.devices.macos").devices_of_system(files)
     return found
 

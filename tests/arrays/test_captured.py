@@ -193,5 +193,5 @@ def test_what_can_not_be_captured_is_refused_where_it_is_read(kernel, message):
     with pytest.raises(smelt.KernelError) as error:
         kernel.compile(smelt.float64[:])
     assert message in error.value.message
-    assert error.value.help == "pass it as an argument"
+    assert error.value.help == "pass what is needed of it as an argument"
     assert error.value.line == kernel.function.__code__.co_firstlineno + 2

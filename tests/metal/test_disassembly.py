@@ -45,6 +45,14 @@ def test_what_llvm_reads_comes_back_as_text(disassembler, bitcode):
     assert disassembler._process is process
 
 
+def test_a_process_that_was_started_before_reads_the_first_module(disassembler, bitcode):
+    disassembler.start()
+    process = disassembler._process
+    disassembler.start()
+    assert "@scale" in disassembler.text_of(bitcode, "scale")
+    assert disassembler._process is process
+
+
 def test_what_llvm_refuses_is_an_error_with_what_it_says(disassembler):
     with pytest.raises(DeviceError, match=r"the module of scale is damaged: \w+"):
         disassembler.text_of(b"BC\xc0\xde" + bytes(40), "scale")

@@ -523,6 +523,19 @@ def test_a_bitstream_that_is_written_is_read_back(written):
     assert read_bitstream(write_bitstream(written)) == written
 
 
+@settings(max_examples=60, derandomize=True, deadline=None)
+@given(st.lists(blocks, max_size=3), st.sets(st.integers(8, 30), max_size=12))
+def test_blocks_of_some_numbers_are_left_out_when_a_bitstream_is_read(written, without):
+    def left(items):
+        return [
+            Block(item.number, left(item.items)) if isinstance(item, Block) else item
+            for item in items
+            if not isinstance(item, Block) or item.number not in without
+        ]
+
+    assert read_bitstream(write_bitstream(written), without) == left(written)
+
+
 @pytest.mark.parametrize(
     ("name", "pointee"),
     [

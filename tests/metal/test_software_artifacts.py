@@ -17,7 +17,12 @@ from smelt.metal import Checks
 from smelt.targets.metal.devices.software.artifacts import KernelCode, SoftwareResults
 from smelt.targets.metal.devices.software.device import SoftwareDevice
 from smelt.targets.metal.devices.software.loggers import formatted
+from smelt.targets.metal.devices.software.optimisation import code_of
 from smelt.targets.metal.devices.software.pipeline import Runtime
+from smelt.targets.metal.devices.software.shared_code import REPORTS, ROWS, SharedCode
+from smelt.targets.metal.devices.software.shared_functions import text_of
+from smelt.targets.native.errors import LinkError
+from smelt.targets.native.loader.symbols import resolve
 
 pytestmark = pytest.mark.once
 
@@ -128,6 +133,50 @@ def test_one_kernel_gives_one_sequence_of_bytes(air):
     assert states[0] == states[1]
     assert states[0]["works_together"]
     assert function.kernel.name == "mirror"
+
+
+ALONE = """
+define void @twice(ptr addrspace(1) %x, i32 %i) {
+  %p = getelementptr float, ptr addrspace(1) %x, i32 %i
+  %v = load float, ptr addrspace(1) %p
+  %w = fadd float %v, %v
+  store float %w, ptr addrspace(1) %p
+  ret void
+}
+"""
+
+
+def test_what_all_kernels_call_is_compiled_when_it_is_needed_and_once(air):
+    compiled = []
+
+    def compile_text(text, _opt_level):
+        compiled.append(text)
+        return code_of(text)
+
+    runtime = Runtime(software_runtime().code, SharedCode(text_of, compile_text))
+    device = SoftwareDevice("metal:apart", runtime)
+    assert not compiled
+    arguments = [air.buffer(0, 0, "x"), air.quantity(1, "thread_position_in_grid")]
+    alone = air.metallib((air.with_kernel(ALONE, "twice", arguments), "twice"))
+    for _ in range(2):
+        x = np.arange(100, dtype=np.float32)
+        smelt.metal.library(alone, device=device).function("twice")({0: x}, threads=100)
+        assert x.tolist() == list(range(0, 200, 2))
+    of_rows = len(compiled)
+    assert sorted(map(text_of, (REPORTS, ROWS))) == sorted(compiled)
+    for expected in ([*range(98, -1, -2), *range(198, 98, -2)], list(range(0, 200, 2))):
+        function = smelt.metal.library(mirror(air), device=device).function("mirror")
+        function({0: x}, threads=100, threads_per_threadgroup=50)
+        assert x.tolist() == expected
+    assert len(set(compiled)) == len(compiled)
+    assert len(compiled) <= of_rows + 1
+
+
+def test_what_kernels_call_besides_is_searched_in_the_process():
+    shared = software_runtime().shared
+    assert shared.resolve("malloc") == resolve("malloc")
+    with pytest.raises(LinkError, match=r"this process has no smelt\.nothing, which compiled code refers to"):
+        shared.resolve("smelt.nothing")
 
 
 # Logging

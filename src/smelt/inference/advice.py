@@ -35,7 +35,7 @@ def instead_of_function(function: Any, kinds: tuple[Type, ...]) -> str:
 
 def instead_of_value(value: Any) -> str:
     """What to write instead of capturing a value that kernels can't use."""
-    return _RANDOM if _is_random(value) else "pass it as an argument"
+    return _RANDOM if _is_random(value) else "pass what is needed of it as an argument"
 
 
 def _is_random(method: Any) -> bool:

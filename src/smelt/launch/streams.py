@@ -96,6 +96,6 @@ def synchronize(*devices: Any) -> None:
             errors.append((device, error))
     if errors:
         (_, first), *others = errors
-        for device, error in others:
-            first.add_note(f"on {device.name}: {error!r}")
+        for device, other in others:
+            first.add_note(f"on {device.name}: {other!r}")
         raise first

@@ -7,8 +7,9 @@ with a blob, which need one: what is read by machines only gains little by the o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 MAGIC = b"BC\xc0\xde"
 
@@ -55,30 +56,30 @@ _Operand = int | tuple[int, int]
 _Abbreviation = list[_Operand]
 
 
-def read_bitstream(data: bytes) -> list[Block]:
-    """The blocks at the top of a bitstream, wrapped or not. Raises `BitstreamError`."""
+def read_bitstream(data: bytes, without: Collection[int] = ()) -> list[Block]:
+    """The blocks at the top of a bitstream, wrapped or not; those of the numbers `without` are left out, unread. Raises `BitstreamError`."""
     if data[:4] == b"\xde\xc0\x17\x0b":
         offset, size = int.from_bytes(data[8:12], "little"), int.from_bytes(data[12:16], "little")
         data = data[offset : offset + size]
     if data[:4] != MAGIC:
         raise BitstreamError("this is no LLVM bitcode: it does not begin with 'BC' 0xC0DE")
-    return _Reader(data).top()
+    return _Reader(data, without).top()
 
 
 class _Reader:
-    def __init__(self, data: bytes) -> None:
-        # One number of all bits: taking some of them is a shift then.
+    def __init__(self, data: bytes, without: Collection[int] = ()) -> None:
         self._data = data
+        self._without = without
         self._position = 32
         self._end = len(data) * 8
         self._known: dict[int, list[_Abbreviation]] = {}
 
     def top(self) -> list[Block]:
-        blocks = []
+        blocks: list[Block] = []
         while self._position + 32 <= self._end:
             if self._fixed(2) != _ENTER_SUBBLOCK:
                 raise BitstreamError("something else than a block stands at the top of the bitcode")
-            blocks.append(self._block(0))
+            self._add_block(blocks, 0)
         return blocks
 
     def _fixed(self, width: int) -> int:
@@ -91,11 +92,15 @@ class _Reader:
         return bits & ((1 << width) - 1)
 
     def _vbr(self, width: int) -> int:
-        more, value, shift = 1 << (width - 1), 0, 0
+        more = 1 << (width - 1)
+        value = self._fixed(width)
+        if value < more:
+            return value
+        value, shift = value - more, width - 1
         while True:
             part = self._fixed(width)
             value |= (part & (more - 1)) << shift
-            if not part & more:
+            if part < more:
                 return value
             shift += width - 1
             if shift > 64:
@@ -104,14 +109,21 @@ class _Reader:
     def _align(self) -> None:
         self._position = (self._position + 31) & ~31
 
-    def _block(self, depth: int) -> Block:
+    def _add_block(self, blocks: list[Any], depth: int) -> None:
+        """Add the block that begins here, unless it is one of those that are left out."""
+        number, width = self._vbr(8), self._vbr(4)
+        self._align()
+        size = self._fixed(32)
+        if number not in self._without:
+            blocks.append(self._block(number, width, depth))
+            return
+        self._position += 32 * self._checked(size)
+
+    def _block(self, number: int, width: int, depth: int) -> Block:
         if depth > _MOST_DEPTH:
             raise BitstreamError("blocks are nested too deeply")
-        block = Block(self._vbr(8))
-        width = self._vbr(4)
-        self._align()
-        self._fixed(32)
-        abbreviations = list(self._known.get(block.number, []))
+        block = Block(number)
+        abbreviations = list(self._known.get(number, []))
         described: int | None = None
         while True:
             kind = self._fixed(width)
@@ -119,16 +131,16 @@ class _Reader:
                 self._align()
                 return block
             if kind == _ENTER_SUBBLOCK:
-                block.items.append(self._block(depth + 1))
+                self._add_block(block.items, depth + 1)
             elif kind == _DEFINE_ABBREVIATION:
                 abbreviation = self._abbreviation()
-                if block.number != _BLOCKINFO:
+                if number != _BLOCKINFO:
                     abbreviations.append(abbreviation)
                 elif described is not None:
                     self._known.setdefault(described, []).append(abbreviation)
             else:
                 record = self._record(kind, abbreviations)
-                if block.number == _BLOCKINFO and record.code == _SETBID:
+                if number == _BLOCKINFO and record.code == _SETBID:
                     described = record.operands[0]
                 block.items.append(record)
 

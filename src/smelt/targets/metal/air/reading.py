@@ -61,15 +61,22 @@ _REFUSED_OF_MODULE = {
 }
 
 
+_NOT_IN_OUTLINES = (
+    *(BlockId.FUNCTION, BlockId.VALUE_SYMTAB, BlockId.PARAMATTR, BlockId.PARAMATTR_GROUP),
+    *(BlockId.METADATA_KIND, BlockId.SYNC_SCOPE_NAMES),
+)
+"""What most of a module consists of, and who asks what its functions are has no use for."""
+
+
 def read_module(bitcode: bytes, *, is_outline: bool = False) -> Module:
-    """The module that `bitcode` holds: the whole of it, or an outline without what functions and constants consist of.
+    """The module that `bitcode` holds: the whole of it, or an outline without attributes, and what functions and constants consist of.
 
     A whole one is of a recent LLVM; an outline can be read of Apple's too, whose pointers have types.
 
     Raises `BitstreamError` if it is no bitcode, `DowngradeError` for what there are no words for in LLVM 14 or AIR.
     """
     with refusing_damage():
-        blocks = read_bitstream(bitcode)
+        blocks = read_bitstream(bitcode, without=_NOT_IN_OUTLINES if is_outline else ())
         (block,) = (found for found in blocks if found.number == BlockId.MODULE)
         names = next((found.records()[0].blob for found in blocks if found.number == BlockId.STRTAB), b"")
         return ModuleReader(block, names or b"", is_outline=is_outline).module

@@ -42,6 +42,8 @@ class KernelSource:
         What they are, by the names of their variables, as numbers of LLVM IR.
     shared
         How many bytes the variables have that a threadgroup shares, by their names.
+    runs_long
+        Whether it is to run for long: then it is compiled to faster code, in more time.
     """
 
     bitcode: bytes = field(repr=False)
@@ -49,14 +51,16 @@ class KernelSource:
     constants: tuple[ConstantOfFunction, ...]
     values: Mapping[str, str]
     shared: Mapping[str, int]
+    runs_long: bool = False
 
 
 class SoftwareResults(FlatResults):
     """A kernel for the processor.
 
     Portable: its code; `works_together`, whether it runs group by group; `is_serial`, whether its groups run one after the other, since
-    their order shows; `has_loops`, whether one of its threads may run for long; `sites`, how many places there are where threads wait for
-    each other; `shared_bytes`, the memory that its variables take that a threadgroup shares.
+    their order shows; `can_be_faster`, whether it is worth compiling it anew if it runs for long; `phases`, into how many parts it is cut
+    where it waits, 0 if it isn't; `has_loops`, whether one of its threads may run for long; `sites`, how many places there are where threads
+    wait for each other; `shared_bytes`, the memory that its variables take that a threadgroup shares.
 
     The status of a launch is 0, the number of the place where a thread waited while others of its group didn't, or one of those below,
     added to `sites`.
@@ -64,6 +68,8 @@ class SoftwareResults(FlatResults):
 
     works_together: bool = portable(default=False)
     is_serial: bool = portable(default=False)
+    can_be_faster: bool = portable(default=False)
+    phases: int = portable(default=0)
     has_loops: bool = portable(default=False)
     sites: int = portable(default=0)
     shared_bytes: int = portable(default=0)
@@ -113,6 +119,7 @@ class KernelCode:
             source.kernel.name,
             tuple(sorted(source.values.items())),
             (checks.bounds, checks.races, checks.uninitialised),
+            source.runs_long,
         )
         instance = self._table.method_instance(_kernel_of_air, key)
         assert instance is not None

@@ -79,6 +79,11 @@ class Watching:
                 watched.append(f"  %smelt.private{numbers[name]} = ptrtoint ptr {name} to i64")
         return watched
 
+    @property
+    def limits_computed(self) -> list[str]:
+        """LLVM IR that computes what is computed before."""
+        return [f"  {name} = {computed}" for computed, name in self.limits.items()]
+
     def _row(self, name: str) -> list[str]:
         """What memory a pointer that was read is in, found once for all accesses through it."""
         row = self._rows[name]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from smelt.lowering.threadgroups import LEFT, SLOT_BYTES, WAITS_AT
 from smelt.targets.metal.devices.software import lanes, matrices, tracking
 from smelt.targets.metal.devices.software.artifacts import STOPPED
+from smelt.targets.metal.devices.software.control_flow import blocks_of, reached
 from smelt.targets.metal.devices.software.listings import split_list
 from smelt.targets.metal.devices.software.loops import LABEL, looked_at
 
@@ -62,23 +63,55 @@ def waits(body: Iterable[str]) -> bool:
     return any(call is not None and COOPERATIVE.fullmatch(call["name"]) for call in calls)
 
 
-def cooperating(body: Sequence[str], *, counts_barriers: bool) -> Cooperating:
+def waits_for_group_only(body: Iterable[str]) -> bool:
+    """Whether all that the threads of the kernel with this body wait for is their threadgroup."""
+    calls = (_CALL.match(line) for line in body)
+    names = {call["name"] for call in calls if call is not None}
+    return all(name == "air.wg.barrier" for name in names if COOPERATIVE.fullmatch(name))
+
+
+def resumed(site: int) -> str:
+    """The block where a thread goes on behind the place of this number where it waits."""
+    return f"smelt.resumed{site}"
+
+
+STOPPED_LABEL = "smelt.stopped"
+"""The block where a thread ends that was told to stop."""
+
+
+def cooperating(body: Sequence[str], *, counts_barriers: bool = False, suspends: bool = True) -> Cooperating:
     """The kernel with this body, whose first line is a label, with what waits written out.
 
-    A thread looks in its loops whether to stop. With `counts_barriers` it counts those that it has passed, see `tracking`.
+    A thread looks in its loops whether to stop. With `counts_barriers` it counts those that it has passed, see `tracking`. Without
+    `suspends` nothing is said of what happens where it waits, but that it goes on at `resumed`; it doesn't look then in loops in which it
+    waits in every round.
     """
     heads, has_loops = looked_at(body)
-    rewriting = _Rewriting(heads, counts_barriers=counts_barriers)
+    if not suspends:
+        heads = _without_waiting(body, heads)
+    rewriting = _Rewriting(heads, counts_barriers=counts_barriers, suspends=suspends)
     lines = rewriting.body(body)
     return Cooperating(tuple(lines), rewriting.sites, has_loops, tuple(rewriting.helpers.values()))
+
+
+def _without_waiting(body: Iterable[str], heads: frozenset[str]) -> frozenset[str]:
+    """Those of the blocks that come back to themselves on a way on which the thread doesn't wait."""
+    blocks = blocks_of(body)
+    waiting = [label for label, block in blocks.items() if waits(block.lines)]
+    return frozenset(
+        head
+        for head in heads.difference(waiting)
+        if any(head in reached(blocks, way, without=waiting) for way in blocks[head].successors)
+    )
 
 
 class _Rewriting:
     """The body of a kernel, line by line."""
 
-    def __init__(self, heads: frozenset[str], *, counts_barriers: bool) -> None:
+    def __init__(self, heads: frozenset[str], *, counts_barriers: bool, suspends: bool) -> None:
         self._heads = heads
         self._counts_barriers = counts_barriers
+        self._suspends = suspends
         self.sites = 0
         self.stops = 0
         self.helpers: dict[str, str] = {}
@@ -103,10 +136,10 @@ class _Rewriting:
                 self._rewrite(call)
             else:
                 self._lines.append(re.sub(r"^  ret void.*", f"  ret {RESULT} zeroinitializer", line))
-        if self.sites:
+        if self.sites and self._suspends:
             self._lines += ["smelt.left:", f"  ret {RESULT} {{ i32 {LEFT} }}"]
         if self.stops:
-            self._lines += ["smelt.stopped:", f"  ret {RESULT} {{ i32 {self.sites + STOPPED} }}"]
+            self._lines += [f"{STOPPED_LABEL}:", f"  ret {RESULT} {{ i32 {self.sites + STOPPED} }}"]
         return [self._with_ends(line) for line in self._lines]
 
     def _with_ends(self, line: str) -> str:
@@ -121,22 +154,26 @@ class _Rewriting:
         stops, goes = f"%smelt.stops{self.stops}", f"%smelt.goes{self.stops}"
         self._lines += [
             f"  {stops} = call i1 @smelt.is_stopped(ptr %smelt.state)",
-            f"  br i1 {stops}, label %smelt.stopped, label {goes}",
+            f"  br i1 {stops}, label %{STOPPED_LABEL}, label {goes}",
             f"{goes[1:]}:",
         ]
         self._ends[self._label] = goes[1:]
 
     def _wait(self, *, is_simdgroup: bool) -> None:
         self.sites += 1
-        place, way, resumed = (f"%smelt.{word}{self.sites}" for word in ("place", "way", "resumed"))
+        goes_on = resumed(self.sites)
+        self._ends[self._label] = goes_on
+        if not self._suspends:
+            self._lines += [f"  br label %{goes_on}", f"{goes_on}:"]
+            return
+        place, way = (f"%smelt.{word}{self.sites}" for word in ("place", "way"))
         self._lines += [
             f"  {place} = getelementptr i64, ptr %smelt.state, i64 {WAITS_AT}",
             f"  store i64 {2 * self.sites + is_simdgroup}, ptr {place}",
             f"  {way} = call i8 @llvm.coro.suspend(token none, i1 false)",
-            f"  switch i8 {way}, label %smelt.left [ i8 0, label {resumed} i8 1, label %smelt.left ]",
-            f"{resumed[1:]}:",
+            f"  switch i8 {way}, label %smelt.left [ i8 0, label %{goes_on} i8 1, label %smelt.left ]",
+            f"{goes_on}:",
         ]
-        self._ends[self._label] = resumed[1:]
 
     def _rewrite(self, call: re.Match[str]) -> None:
         name = call["name"].removeprefix("air.")

@@ -35,8 +35,8 @@ def simplified(text: str) -> str:
     return str(module)
 
 
-def code_of(text: str) -> FlatCode:
-    """The code of a module for the processor that this runs on."""
+def code_of(text: str, *, runs_long: bool = False) -> FlatCode:
+    """The code of a module for the processor that this runs on; if it `runs_long`, loops are worth more of LLVM's time."""
     machine = _machine()
     module = parsed(text + missing_conversions(text, host_target()), machine)
     if "presplitcoroutine" in text:
@@ -46,7 +46,8 @@ def code_of(text: str) -> FlatCode:
         optimise(module, machine, 0)
         run_passes(module, _AFTER_THREADS_ARE_SPLIT, machine)
     else:
-        optimise(module, machine, _OPT_LEVEL, vectorises=_has_clear_loops(text), is_compact=True)
+        vectorises = runs_long or _has_clear_loops(text)
+        optimise(module, machine, _OPT_LEVEL, vectorises=vectorises, is_compact=not runs_long)
     return flatten(emit_object(module, machine))
 
 

@@ -7,9 +7,10 @@ import ctypes
 import math
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from smelt.compiler.threadgroups import MOST_THREADS, SIMD_WIDTH
@@ -44,6 +45,10 @@ _UNBOUND_BYTES = 1 << 16
 
 _BRIEF_THREADS = 1 << 18
 """So many threads without loops end before anybody presses a key."""
+
+_LONG_SECS = 0.1
+_MANY_THREADS = 1 << 20
+"""Launches that took so long together, and single ones of so many threads, take longer than compiling a kernel once more."""
 
 _RUN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 
@@ -89,8 +94,37 @@ class Settings:
 DEFAULT = Settings()
 
 
+class CompiledKernel:
+    """Code of a kernel in the memory of this process.
+
+    Attributes
+    ----------
+    results
+        What is to know of it.
+    """
+
+    def __init__(self, runtime: Runtime, results: SoftwareResults) -> None:
+        self.results = results
+        self._grid = runtime.grid
+        # LIFETIME: the code is there as long as what calls it.
+        self._shared = runtime.shared
+        self._code = MappedCode(results.flat_code(), self._shared.resolve)
+        self._address = self._code.address(ENTRY)
+        self._run = _RUN(self._address)
+
+    def call(self, launch: int, words: int) -> None:
+        """Run what the words of a launch say, in this thread or in several."""
+        if self._grid is None or self.results.is_serial:
+            self._run(launch, words)
+        else:
+            self._grid.runner(works_together=self.results.works_together)(self._address, launch, words)
+
+
 class SoftwarePipeline:
     """A compiled kernel.
+
+    What threads of a group wait for is compiled in two ways: first in little time; and once more when launches have taken longer than that
+    takes, see `cut_kernels`.
 
     Attributes
     ----------
@@ -102,13 +136,11 @@ class SoftwarePipeline:
         self.device = device
         self.kernel: Kernel = source.kernel
         self._settings = settings
-        self._grid = runtime.grid
-        self._results: SoftwareResults = runtime.code.compiled(source, settings.checks)
-        # LIFETIME: the code is there as long as what calls it.
-        self._shared = runtime.shared
-        self._code = MappedCode(self._results.flat_code(), self._shared.resolve)
-        self._address = self._code.address(ENTRY)
-        self._run = _RUN(self._address)
+        self._runtime = runtime
+        self._source = source
+        self._compiled = CompiledKernel(runtime, runtime.code.compiled(source, settings.checks))
+        self._spent_secs = 0.0
+        self._hastening = threading.Lock()
         numbers = [one.parameter for one in self.kernel.buffers] + [one.parameter for one in self.kernel.inputs]
         self._parameters = max(numbers, default=-1) + 1
         self.max_total_threads_per_threadgroup = min(self.kernel.most_threads or MOST_THREADS, MOST_THREADS)
@@ -135,15 +167,22 @@ class SoftwarePipeline:
         Raises `DeviceError` for what the checks found, for threads that wait where others of their group don't, for a launch that took
         too long, and for want of memory.
         """
-        launch = _Launch(self, regions, threads, group, threadgroup_memory, tuple(resources))
+        if self._spent_secs > _LONG_SECS or math.prod(threads) > _MANY_THREADS:
+            self.hasten()
+        launch = _Launch(self, self._compiled, regions, threads, group, threadgroup_memory, tuple(resources))
+        start = time.perf_counter()
         launch.run()
+        self._spent_secs += time.perf_counter() - start
 
-    def call(self, launch: int, words: int) -> None:
-        """Run what the words of a launch say, in this thread or in several."""
-        if self._grid is None or self._results.is_serial:
-            self._run(launch, words)
-        else:
-            self._grid.runner(works_together=self._results.works_together)(self._address, launch, words)
+    def hasten(self) -> None:
+        """Compile the kernel anew, if that makes it faster and wasn't done before. Launches do that on their own once it has run for long."""
+        with self._hastening:
+            if self._compiled.results.can_be_faster and not self._source.runs_long:
+                source = replace(self._source, runs_long=True)
+                self._compiled = CompiledKernel(
+                    self._runtime, self._runtime.code.compiled(source, self._settings.checks)
+                )
+                self._source = source
 
     @property
     def parameters(self) -> int:
@@ -151,9 +190,9 @@ class SoftwarePipeline:
         return self._parameters
 
     @property
-    def results(self) -> SoftwareResults:
-        """What is to know of its code."""
-        return self._results
+    def phases(self) -> int:
+        """Into how many phases its code is cut, so far; 0 if it isn't."""
+        return self._compiled.results.phases
 
     @property
     def settings(self) -> Settings:
@@ -170,6 +209,7 @@ class _Launch:
     def __init__(
         self,
         pipeline: SoftwarePipeline,
+        compiled: CompiledKernel,
         regions: Mapping[int, Region],
         threads: Sizes,
         group: Sizes,
@@ -177,6 +217,7 @@ class _Launch:
         resources: Sequence[Region],
     ) -> None:
         self._pipeline = pipeline
+        self._compiled = compiled
         self._kernel = kernel = pipeline.kernel
         self._threads = math.prod(threads)
         self._bound = regions
@@ -198,7 +239,7 @@ class _Launch:
         places = [(self._words[one.parameter], self._words[count + one.parameter], one.parameter) for one in memory]
         # What is reached through addresses is told of under no buffer's name.
         places += [(region.address, region.nbytes, -1) for region in resources]
-        shared_bytes = pipeline.results.shared_bytes
+        shared_bytes = compiled.results.shared_bytes
         self._known = Known(places, shared_bytes + launch_bytes) if pipeline.settings.checks.tracks else None
         if self._known is not None:
             for buffer in memory:
@@ -238,7 +279,7 @@ class _Launch:
     def run(self) -> None:
         """Run it. Raises as `SoftwarePipeline.dispatch`."""
         seconds = self._pipeline.settings.seconds
-        is_brief = not self._pipeline.results.has_loops and self._threads <= _BRIEF_THREADS
+        is_brief = not self._compiled.results.has_loops and self._threads <= _BRIEF_THREADS
         name = self._kernel.name
         if seconds is None and (is_brief or threading.current_thread() is not threading.main_thread()):
             # Nobody could interrupt it.
@@ -259,14 +300,14 @@ class _Launch:
             warnings.warn(text, DeviceWarning, stacklevel=_outside_of_smelt())
 
     def _call(self) -> None:
-        self._pipeline.call(ctypes.addressof(self._launch), ctypes.addressof(self._words))
+        self._compiled.call(ctypes.addressof(self._launch), ctypes.addressof(self._words))
 
     def _stop(self) -> None:
         self._record[WORD["stop"]] = 1
 
     def _raise_status(self, status: int) -> None:
         position = tuple(self._launch[STATUS_WORD + 1 : STATUS_WORD + 4])
-        if status > self._pipeline.results.sites:
+        if status > self._compiled.results.sites:
             raise DeviceError(f"{self._kernel.name}: there is no memory to run a threadgroup")
         raise DeviceError(
             f"{self._kernel.name}: threads of one threadgroup, or of one simdgroup, wait at different places for each other; "
