@@ -41,16 +41,13 @@ _METADATA = (
     # But for threads that have a loop of their own, in which each round waits for the one before: two vectors fill the time.
     "!5 = distinct !{!5, !3, !6}",
     '!6 = !{!"llvm.loop.interleave.count", i32 2}',
-    # The threads of a strip are always as many: as vectors, and not before, they are written out.
-    "!7 = distinct !{!7, !3, !4, !8, !9}",
-    '!8 = !{!"llvm.loop.unroll.disable"}',
-    '!9 = !{!"llvm.loop.vectorize.followup_vectorized", !10}',
-    '!10 = !{!"llvm.loop.unroll.full"}',
-    # So are those of whole groups of a known size, as far as that is worth it.
-    "!11 = distinct !{!11, !3, !4, !8, !13}",
-    "!12 = distinct !{!12, !3, !6, !8, !13}",
-    '!13 = !{!"llvm.loop.vectorize.followup_all", !14}',
-    '!14 = !{!"llvm.loop.isvectorized"}\n',
+    # The threads of a strip are always as many, and so are those of whole groups of a known size: as vectors, and not before, they are
+    # written out, as far as that is worth it.
+    "!7 = distinct !{!7, !3, !4, !9, !10}",
+    "!8 = distinct !{!8, !3, !6, !9, !10}",
+    '!9 = !{!"llvm.loop.unroll.disable"}',
+    '!10 = !{!"llvm.loop.vectorize.followup_all", !11}',
+    '!11 = !{!"llvm.loop.isvectorized"}\n',
 )
 
 # What is rarely run isn't worth optimising.

@@ -107,7 +107,7 @@ class PhaseWriter:
 
     def _write_main(self, phase: Phase, name: str, row: Row) -> None:
         self._write_thread(phase, name, row.assumptions)
-        notes = (5, 2) if self._size is None else (12, 11)
+        notes = (5, 2) if self._size is None else (8, 7)
         note = notes[0] if self._is_interleaved(phase) else notes[1]
         self._write_loop(phase, name, "alwaysinline", f", !llvm.loop !{note}")
 
