@@ -95,7 +95,8 @@ def test_the_benchmark_of_generated_code_checks_and_times_kernels():
     assert done.stderr == ""
     for name in names:
         assert f"\n{name} " in done.stdout
-    assert done.stdout.count("smelt boundscheck=False") == len(names)
+    assert done.stdout.count("smelt boundscheck=False ") == len(names)
+    assert done.stdout.count("smelt boundscheck=False, sized ") == 1
 
 
 def test_the_benchmark_of_barriers_prints_a_row_for_each_size():

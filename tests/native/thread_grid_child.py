@@ -266,14 +266,22 @@ def interrupt() -> None:
 
 def signals() -> None:
     is_right()
+    with_interrupt, with_fault = blocking_threads()
+    while with_fault:
+        # The C library lets a thread begin with all signals blocked, until it runs.
+        with_interrupt, with_fault = blocking_threads()
+    say(f"{with_interrupt} threads block SIGINT, {with_fault} of them SIGSEGV")
+
+
+def blocking_threads() -> tuple[int, int]:
+    """How many threads block SIGINT, and how many of those SIGSEGV."""
     blocked = []
     for task in Path("/proc/self/task").iterdir():
         lines = (task / "status").read_text().splitlines()
         (mask,) = [int(line.split()[1], 16) for line in lines if line.startswith("SigBlk:")]
         blocked.append(mask)
     with_interrupt = [mask for mask in blocked if mask >> signal.SIGINT - 1 & 1]
-    with_fault = [mask for mask in with_interrupt if mask >> signal.SIGSEGV - 1 & 1]
-    say(f"{len(with_interrupt)} threads block SIGINT, {len(with_fault)} of them SIGSEGV")
+    return len(with_interrupt), sum(mask >> signal.SIGSEGV - 1 & 1 for mask in with_interrupt)
 
 
 def alone() -> None:

@@ -79,6 +79,14 @@ def half_written(out: Any) -> None:
     shared[number] = 7.0
 
 
+def read_before_it_is_written(out: Any) -> None:
+    shared = smelt.threadgroup_array(32, smelt.float32)
+    number = smelt.thread_position_in_threadgroup().x
+    out[smelt.grid(1)] = shared[number]
+    shared[number] = 6.0
+    smelt.threadgroup_barrier()
+
+
 def written_late(out: Any, n: int) -> None:
     shared = smelt.threadgroup_array(32, smelt.float32)
     number = smelt.thread_position_in_threadgroup().x
@@ -165,7 +173,7 @@ def test_errors_are_those_of_other_kernels(threads: int, limit: int, size: int) 
     assert (error is None) == (limit > size >= threads)
 
 
-@pytest.mark.parametrize("function", [half_written, written_by_some, written_elsewhere])
+@pytest.mark.parametrize("function", [half_written, read_before_it_is_written, written_by_some, written_elsewhere])
 def test_no_group_sees_what_another_one_left(function: Callable[..., None]) -> None:
     assert_same(function, 32, (128,), np.ones(128, np.float32))
 
@@ -187,6 +195,7 @@ def lowered(function: Callable[..., None], *arguments: Any, **options: Any) -> A
         (running_sums, (PLACES[0], PLACES[0]), True),
         (reversed_groups, (PLACES[0], PLACES[0], 1), True),
         (half_written, (PLACES[0],), False),
+        (read_before_it_is_written, (PLACES[0],), False),
         (written_late, (PLACES[0], 1), False),
         (written_by_some, (PLACES[0],), False),
         (written_elsewhere, (PLACES[0],), False),

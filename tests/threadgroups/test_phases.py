@@ -6,6 +6,8 @@ With opt_level=0 nothing is cut.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -341,3 +343,29 @@ def test_a_barrier_that_not_all_threads_come_to_is_found_as_before() -> None:
 def test_the_loops_between_barriers_are_vectorised() -> None:
     text = smelt.code_llvm(smelt.kernel(group_sums), (smelt.float32[:], smelt.float32[:]))
     assert any("fadd <" in line for line in text.splitlines())
+
+
+def test_the_last_row_of_a_group_tells_of_all_rows_in_a_loop() -> None:
+    kinds = (smelt.float32[:, :],) * 3
+    text = smelt.code_llvm(smelt.kernel(tiled_matmul), kinds, optimised=False)
+    calls = Counter(re.findall(r"call \{ i64, i64, i64, i64 \} @(limits\d)", text))
+    # Of the phases before and behind the loop, and of the two in it.
+    assert sorted(calls.values()) == [1, 2, 2]
+
+
+def rotated(out: Any, u: Any, rounds: Any) -> None:
+    shared = smelt.threadgroup_array((5, 8), smelt.float32)
+    x, y = smelt.grid(2)
+    place = smelt.thread_position_in_threadgroup()
+    for k in range(rounds):
+        shared[place.y, place.x] = u[y + k, x - k]
+        smelt.threadgroup_barrier()
+        out[y, x] += shared[4 - place.y, 7 - place.x] + u[y - k, x]
+        smelt.threadgroup_barrier()
+
+
+@pytest.mark.parametrize(("height", "rounds"), [(20, 3), (17, 3), (16, 2), (15, 2), (10, 1), (12, 9)])
+def test_rows_at_both_ends_of_a_group_may_be_the_ones_that_fail(height: int, rounds: int) -> None:
+    u = np.arange(height * 16, dtype=np.float32).reshape(height, 16)
+    error = assert_same(rotated, (2, 3), (8, 5), zeros(15, 16), u, rounds)
+    assert (error is None) == (height >= 14 + rounds)

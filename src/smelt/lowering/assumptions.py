@@ -105,6 +105,19 @@ class Row:
         names = {name for need in self.needs for name, _ in need.terms} | self.invariants.unchecked.keys()
         return names.isdisjoint(self.invariants.varying)
 
+    @property
+    def deciding_rows(self) -> tuple[bool, bool]:
+        """Whether all rows of a plane keep all needs if its first one does, and its last one: which of the two must be looked at.
+
+        Neither if needs don't depend on which row it is, or in another way than as sums of multiples of its position.
+        """
+        names = {name for need in self.needs for name, _ in need.terms} | self.invariants.unchecked.keys()
+        of_rows = self.invariants.of_rows
+        if not names & self.invariants.varying <= of_rows:
+            return False, False
+        factors = [factor for need in self.needs for name, factor in need.terms if name in of_rows]
+        return any(factor > 0 for factor in factors), any(factor < 0 for factor in factors)
+
     def called(self, code: Any, arguments: list[Known]) -> tuple[Assumptions | None, Known]:
         """What a function may assume where it is called with these arguments, and what is known of its result."""
         function = self._typed(code)

@@ -16,12 +16,18 @@ from smelt.lowering.function import FunctionLowering
 from smelt.lowering.limits import LIMITS, WHOLE_LIMITS
 from smelt.lowering.phase_functions import PhaseFunctions
 from smelt.lowering.phases import Group, Phase
-from smelt.lowering.threadgroups import STATE_WORDS
+from smelt.lowering.threadgroups import ALONE_WORDS
 from smelt.types import Array, Scalar
+
+_FEW_ROWS = 2
+"""Of a plane: not more than are looked at to know of all of them."""
 
 SLOT_THREADS = 64
 """The memory of a slot is for a multiple of so many threads."""
 
+
+PlanePosition = tuple[str, str]
+"""Of a plane: how many rows there are before it, and its z in the group."""
 
 RowPosition = tuple[str, str, str, str]
 """Of a row: the number of its first thread, its y and z in the group, and where the group begins on the axis x."""
@@ -71,9 +77,9 @@ class GroupLowering(FunctionLowering):
         self._own_state = self._new()
 
     def text(self, linkage: str, attributes: str) -> str:
-        # The state of the threads that assume something is one that LLVM sees through.
-        self._allocations.append(f"{self._own_state} = alloca [{STATE_WORDS} x i64], align 8")
-        for word in range(2, STATE_WORDS):
+        # The state of the threads that assume something is one that LLVM sees through. Between barriers each thread is alone.
+        self._allocations.append(f"{self._own_state} = alloca [{ALONE_WORDS} x i64], align 8")
+        for word in range(2, ALONE_WORDS):
             value, source, target = self._new(), self._new(), self._new()
             self._allocations += [
                 f"{source} = getelementptr i64, ptr %state, i64 {word}",
@@ -87,21 +93,61 @@ class GroupLowering(FunctionLowering):
         functions = self._phases[instruction.attributes["phase"]]
         assert functions is not None
         given = self._given(self._group.phases[instruction.attributes["phase"]])
-        with self._each_row() as position:
-            self._run_row(functions, given, position, self._size_of_group()[0])
+        with self._each_plane() as plane:
+            is_whole = self._is_whole(functions, given, plane)
+            with self._each_row(plane) as position:
+                self._run_row(functions, given, position, is_whole)
         return []
 
     @contextmanager
-    def _each_row(self) -> Iterator[RowPosition]:
-        """A loop over the rows of the group: what is written inside runs a row."""
+    def _each_plane(self) -> Iterator[PlanePosition]:
+        """A loop over the planes of the group: what is written inside runs a plane."""
         begin, size = self._begin_of_group(), self._size_of_group()
         with self._counted(size[2]) as z:
             self._store_position(2, begin[2], z)
-            first_row = self.emit(f"mul nsw i64 {z}, {size[1]}")
-            with self._counted(size[1]) as y:
-                self._store_position(1, begin[1], y)
-                number = self.emit(f"mul nsw i64 {self.emit(f'add nsw i64 {first_row}, {y}')}, {size[0]}")
-                yield number, y, z, begin[0]
+            yield self.emit(f"mul nsw i64 {z}, {size[1]}"), z
+
+    @contextmanager
+    def _each_row(self, plane: PlanePosition) -> Iterator[RowPosition]:
+        """A loop over the rows of a plane: what is written inside runs a row."""
+        with self._counted(self._size_of_group()[1]) as y:
+            yield self._row_at(plane, y)
+
+    def _row_at(self, plane: PlanePosition, y: str) -> RowPosition:
+        """Begin a row."""
+        begin, size = self._begin_of_group(), self._size_of_group()
+        first_row, z = plane
+        self._store_position(1, begin[1], y)
+        number = self.emit(f"mul nsw i64 {self.emit(f'add nsw i64 {first_row}, {y}')}, {size[0]}")
+        return number, y, z, begin[0]
+
+    def _is_whole(self, functions: PhaseFunctions, given: list[str], plane: PlanePosition) -> str | None:
+        """Whether it is known that all threads of a plane may assume all there is to assume: so if those of two rows may."""
+        if not any(functions.deciding_rows):
+            return None
+        size = self._size_of_group()
+        before = self._label
+        looks, known = self._new_labels("looks", "known")
+        # It is worth it for some rows.
+        self.do(f"br i1 {self.emit(f'icmp sgt i64 {size[1]}, {_FEW_ROWS}')}, label %{looks}, label %{known}")
+        self._begin(looks)
+        found = "true"
+        rows = ("0", self.emit(f"add nsw i64 {size[1]}, -1"))
+        for y in (row for row, decides in zip(rows, functions.deciding_rows, strict=True) if decides):
+            _, start, end, _ = self._limits(functions, given, self._row_at(plane, y))
+            for one, other in ((start, "0"), (end, size[0])):
+                found = self.emit(f"and i1 {found}, {self.emit(f'icmp eq i64 {one}, {other}')}")
+        self.do(f"br label %{known}")
+        self._begin(known)
+        return self.emit(f"phi i1 [ false, %{before} ], [ {found}, %{looks} ]")
+
+    def _limits(self, functions: PhaseFunctions, given: list[str], position: RowPosition) -> list[str]:
+        """The positions in a row from which on threads run, from which on and up to which they may assume all, up to which they run."""
+        first, y, z, begin = position
+        size = self._size_of_group()[0]
+        arguments = ", ".join((*(f"i64 {one}" for one in (first, "0", y, z)), *given, f"i64 {begin}", f"i64 {size}"))
+        limits = self.emit(f"call {LIMITS} @{functions.limits}(ptr {self._own_state}, {arguments})")
+        return [self.emit(f"extractvalue {LIMITS} {limits}, {number}") for number in range(4)]
 
     def _offset(self, array: Instruction, nbytes: int) -> int:
         if array not in self._memory.arrays:
@@ -158,15 +204,15 @@ class GroupLowering(FunctionLowering):
         for state in ("%state", self._own_state):
             self.do(f"store i64 {value}, ptr {self.emit(f'getelementptr i64, ptr {state}, i64 {axis}')}, align 8")
 
-    def _run_row(self, functions: PhaseFunctions, given: list[str], position: RowPosition, size: str) -> None:
-        """Run the threads of a row, so many."""
+    def _run_row(
+        self, functions: PhaseFunctions, given: list[str], position: RowPosition, is_whole: str | None
+    ) -> None:
+        """Run the threads of a row. `is_whole` says whether it is known that all of them may assume all there is to assume."""
+        size = self._size_of_group()[0]
         if functions.limits is None:
             self._run_threads(functions, given, position, ("0", size), is_main=functions.main is not None)
             return
-        first, y, z, begin = position
-        arguments = ", ".join((*(f"i64 {one}" for one in (first, "0", y, z)), *given, f"i64 {begin}", f"i64 {size}"))
-        limits = self.emit(f"call {LIMITS} @{functions.limits}(ptr {self._own_state}, {arguments})")
-        places = [self.emit(f"extractvalue {LIMITS} {limits}, {number}") for number in range(4)]
+        places = self._limits_unless(is_whole, functions, given, position)
         for part in range(3):
             some, on = self._new_labels("some", "on")
             if part != 1:
@@ -177,6 +223,24 @@ class GroupLowering(FunctionLowering):
             if part != 1:
                 self.do(f"br label %{on}")
                 self._begin(on)
+
+    def _limits_unless(
+        self, is_whole: str | None, functions: PhaseFunctions, given: list[str], position: RowPosition
+    ) -> list[str]:
+        """As `_limits`, which aren't looked for if all threads of the row may assume all."""
+        if is_whole is None:
+            return self._limits(functions, given, position)
+        before, size = self._label, self._size_of_group()[0]
+        looks, known = self._new_labels("looks", "known")
+        self.do(f"br i1 {is_whole}, label %{known}, label %{looks}")
+        self._begin(looks)
+        limits = self._limits(functions, given, position)
+        self.do(f"br label %{known}")
+        self._begin(known)
+        return [
+            self.emit(f"phi i64 [ {place}, %{looks} ], [ {whole}, %{before} ]")
+            for place, whole in zip(limits, ("0", "0", size, size), strict=True)
+        ]
 
     def _run_threads(
         self,
@@ -246,7 +310,7 @@ class WholeGroupLowering(GroupLowering):
         given = self._given(self._group.phases[instruction.attributes["phase"]])
         begin, size = self._begin_of_group(), self._size_of_group()
         if functions.limits is None:
-            with self._each_row() as position:
+            with self._each_plane() as plane, self._each_row(plane) as position:
                 self._run_threads(functions, given, position, ("0", size[0]), is_main=True)
             return []
         arguments = ", ".join((*["i64 0"] * (1 + len(AXES)), *given, *(f"i64 {one}" for one in begin)))
@@ -258,7 +322,7 @@ class WholeGroupLowering(GroupLowering):
         self._run_rest(instruction)
         self.do(f"br label %{done}")
         self._begin(whole)
-        with self._each_row() as position:
+        with self._each_plane() as plane, self._each_row(plane) as position:
             self._run_threads(functions, given, position, (first, last), is_main=True)
         self.do(f"br label %{done}")
         self._begin(done)

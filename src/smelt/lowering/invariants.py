@@ -45,6 +45,8 @@ class Invariants:
         Those that sums are made of and that may be any number, in the order in which they were first used.
     varying
         Those that differ from row to row.
+    of_rows
+        Those of them that are positions of rows.
     positions
         The position of a thread in the grid, on those axes on which it is a sum.
     """
@@ -60,6 +62,7 @@ class Invariants:
         self.signs = Signs()
         self.unchecked: dict[str, None] = {}
         self.varying: set[str] = set()
+        self.of_rows: set[str] = set()
         self._declare = declare
         self.has_doubles = has_doubles
         self.group_size = group_size
@@ -83,6 +86,11 @@ class Invariants:
         self._small.add(name)
         self.signs.add(name, most)
         return term(name)
+
+    def position_of_row(self, name: str) -> None:
+        """Take note that a value is where a row is on its axis."""
+        self.varying.add(name)
+        self.of_rows.add(name)
 
     def small(self, name: str) -> None:
         """Take note that a value is no larger than the size of an array or a grid can be."""
@@ -169,7 +177,7 @@ class Invariants:
             address = self.emit(f"getelementptr i64, ptr %state, i64 {word}")
             name = self._words[word] = self.emit(f"load i64, ptr {address}, align 8")
             if word in _POSITION_OF_ROW:
-                self.varying.add(name)
+                self.position_of_row(name)
             self.extent(name)
         return (self._words[word],)
 

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 from smelt.compiler.threadgroups import Sizes
-from smelt.ir.typed import Function, Value
+from smelt.ir.branches import in_order, loops
+from smelt.ir.typed import Block, Function, Value
 from smelt.lowering.assumptions import Row, kernel_arguments
 from smelt.lowering.common_values import AXES
 from smelt.lowering.handed import Handed, handed_to_phases
@@ -29,6 +31,8 @@ class KnownPhases:
         How many threads it has, None if that isn't known. Some groups may have fewer.
     shapes
         Those of the arrays that the group shares.
+    often_run
+        The phases that a group runs more than once.
     """
 
     def __init__(
@@ -42,7 +46,14 @@ class KnownPhases:
         self.size = size
         self.shapes = shapes
         self._module = module
-        self._handed = self._handed_to_phases()
+        blocks = in_order(group.function.blocks[0])
+        bodies = loops(blocks).values()
+        self.often_run = {
+            instruction.attributes["phase"]
+            for block in set[Block]().union(*bodies)
+            for instruction in block.instructions
+            if instruction.operation == "run_phase"
+        }
 
     def row(self, place: int, typed: Callable[[Any], Function | None]) -> Row | None:
         """What the threads of a row may assume in a phase; None if nothing. `typed` gives the typed function of a callee."""
@@ -65,7 +76,8 @@ class KnownPhases:
         module = self._module
         return Invariants(module.declare, has_doubles=module.has_doubles, group_size=module.group_size)
 
-    def _handed_to_phases(self) -> dict[int, dict[Value, Handed]]:
+    @functools.cached_property
+    def _handed(self) -> dict[int, dict[Value, Handed]]:
         """What is known of what each phase is handed."""
         module, group = self._module, self.group
         invariants = Invariants(
@@ -111,6 +123,8 @@ class KnownPhases:
     def _places(self, phase: Phase, rows: list[tuple[str, ...]], invariants: Invariants) -> dict[Value, Linear | None]:
         """What a thread's position in its group is, and its number, as sums; the position in the grid is told to `invariants`."""
         names = dict(zip(phase.function.parameters, rows, strict=True))
+        for axis in AXES[1:]:
+            invariants.position_of_row(names[self.group.position[axis]][0])
         own = [term(POSITION)]
         size = self.size
         if size is None:
@@ -121,7 +135,6 @@ class KnownPhases:
         for axis in AXES[1:]:
             (name,) = names[self.group.position[axis]]
             own.append(invariants.extent(name, size[axis] - 1) if size[axis] > 1 else number(0))
-            invariants.varying.add(name)
         invariants.positions = {
             axis: own[axis].plus(invariants.extent(f"%begin_{word}")) for axis, word in enumerate("xyz")
         }

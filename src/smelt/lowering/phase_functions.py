@@ -39,11 +39,15 @@ class PhaseFunctions:
         The loop over threads that assume something; None if there is nothing to assume.
     limits
         What tells which threads may run it: a function of `limits`; None if all of them.
+    deciding_rows
+        Whether all threads of a plane may run it if those of its first row may, and those of its last one: which of the two must be
+        looked at. Neither if nobody knows, or if it isn't worth it.
     """
 
     general: str | None
     main: str | None
     limits: str | None
+    deciding_rows: tuple[bool, bool] = (False, False)
 
 
 class PhaseWriter:
@@ -87,7 +91,9 @@ class PhaseWriter:
             limits = f"limits{place}"
             text = limits_function(self._module, limits, row, phase.function.parameters, is_in_group=True)
             self.texts.append(text)
-        return PhaseFunctions(general, main, limits)
+        if row is None or place not in self._known.often_run:
+            return PhaseFunctions(general, main, limits)
+        return PhaseFunctions(general, main, limits, row.deciding_rows)
 
     def _functions_of_whole(self, place: int, phase: Phase) -> PhaseFunctions | None:
         assert self._size is not None

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from smelt.compiler.threadgroups import LONGEST_STRIP, SHORTEST_STRIP
 from smelt.ir.branches import loops, predecessors
 from smelt.ir.typed import Block, Branch, Function, Instruction, Jump, Value
 from smelt.lowering.assumptions import Assumptions
@@ -26,9 +27,6 @@ from smelt.lowering.main_function import MainFunction, NoMainFunctionError
 from smelt.lowering.phases import Group, Phase, cut_at
 from smelt.lowering.votes import with_votes
 from smelt.types import Array, Layout, Memory, Scalar, none
-
-_MOST_THREADS, _LEAST_THREADS = 64, 8
-"""Of a strip. Fewer than the least take no whole vector."""
 
 _MOST_VOTERS = 16
 """Of a strip whose threads wait for the last of them to leave a loop."""
@@ -171,7 +169,7 @@ def lowered_strips(module: Module, kernel: CutKernel) -> tuple[list[str], list[S
         texts.append(_loop_over_threads(phase, name, has_doubles=module.has_doubles))
     strips = []
     # What is left of a row is run by shorter ones.
-    for threads in sorted({_threads(kernel), _LEAST_THREADS}, reverse=True):
+    for threads in sorted({_threads(kernel), SHORTEST_STRIP}, reverse=True):
         strips.append(Strip(f"strip{threads}", threads))
         texts.append(_StripLowering(module, group, strips[-1]).text("internal", "alwaysinline"))
     return texts, strips
@@ -181,8 +179,8 @@ def _threads(kernel: CutKernel) -> int:
     """How many threads a strip has, so that its slots are registers, and that it isn't too much to be written out."""
     slot_bytes = sum(_size(slot) for slot in kernel.group.slots.values())
     instructions = sum(len(block.instructions) for phase in kernel.group.phases for block in phase.function.blocks)
-    threads = _MOST_VOTERS if kernel.has_votes else _MOST_THREADS
-    while threads > _LEAST_THREADS and (
+    threads = _MOST_VOTERS if kernel.has_votes else LONGEST_STRIP
+    while threads > SHORTEST_STRIP and (
         threads * slot_bytes > _SLOT_BYTES or threads * instructions > _MOST_INSTRUCTIONS
     ):
         threads //= 2

@@ -202,9 +202,9 @@ def is_as_expected() -> bool:
     """Whether the dicts and strings of this Python are laid out as the numbers here say."""
     if dict.__basicsize__ < DICT_KEYS + 8:
         return False
-    few = {f"name {number}": object() for number in range(5)}
+    few: dict[str, Any] = {f"name {number}": object() for number in range(5)}
     # More than one byte can number.
-    many = dict.fromkeys(map(str, range(200)), few)
+    many: dict[str, Any] = dict.fromkeys(map(str, range(200)), few)
     return all(_word(id(name) + STRING_HASH) == hash(name) % 2**64 for name in few) and all(map(_table_is, (few, many)))
 
 

@@ -23,6 +23,7 @@ ever waits for a launch of somebody else. How long a unit of a kernel took is re
 
 from __future__ import annotations
 
+from smelt.compiler.threadgroups import LONGEST_STRIP, SHORTEST_STRIP
 from smelt.targets.native.thread_grid.jobs import JOB_TEXT
 from smelt.targets.native.thread_grid.pool import POOL_TEXT, REMEMBERED, pool_words
 from smelt.targets.native.thread_grid.system import system_text
@@ -42,6 +43,8 @@ def thread_grid_text(platform: str) -> str:
         "remembered": REMEMBERED,
         "last_remembered": REMEMBERED - 1,
         "chunks_per_thread": _CHUNKS_PER_THREAD,
+        "long_strip": LONGEST_STRIP,
+        "short_strip": SHORTEST_STRIP,
         "launch_words": LAUNCH_WORDS,
         "launch_bytes": 8 * LAUNCH_WORDS,
         "status_word": STATUS_WORD,
@@ -141,7 +144,8 @@ first:
   %eighth = lshr i64 %total, 3
   %less = call i64 @llvm.smin.i64(i64 %expected_units, i64 %eighth)
   %bounded = select i1 %is_brief, i64 %expected_units, i64 %less
-  %first_step = call i64 @llvm.smax.i64(i64 %bounded, i64 1)
+  %some = call i64 @llvm.smax.i64(i64 %bounded, i64 1)
+  %first_step = call i64 @whole_vectors(ptr %job, i64 %some)
   br label %alone
 alone:
   %done = phi i64 [ 0, %first ], [ %done_alone, %short ]

@@ -28,6 +28,9 @@ from smelt.targets.metal.devices.software.unused import without_unused
 from smelt.targets.metal.devices.software.watching_code import WATCHING
 from smelt.targets.native.errors import FlatError
 
+_MOST_LINES = 250
+"""Of a kernel that is compiled once more, with its loops unrolled, if it runs for long: larger ones would take seconds."""
+
 
 def compile_kernel(source: KernelSource, checks: Checks, results: SoftwareResults) -> None:
     """Compile a kernel, and keep its code and what is to know of it in `results`.
@@ -59,8 +62,9 @@ def _program(
     shares = bool(places) or any(buffer.space == THREADGROUP_SPACE for buffer in kernel.buffers)
     results.works_together = shares or waits(one.body)
     results.is_serial = checks.tracks or _shows_its_order(one)
-    results.can_be_faster = results.works_together and can_be_cut(one, checks)
-    cut = cut_kernel(one, source, checks) if source.runs_long and results.can_be_faster else None
+    is_cut = results.works_together and can_be_cut(one, checks)
+    results.can_be_faster = is_cut or (results.works_together and len(one.body) < _MOST_LINES)
+    cut = cut_kernel(one, source, checks) if source.runs_long and is_cut else None
     if cut is not None:
         results.phases, results.has_loops = len(cut.program.runs), cut.cooperating.has_loops
         results.sites = cut.program.sites

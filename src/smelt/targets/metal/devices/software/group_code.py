@@ -24,11 +24,11 @@ GROUP_WORDS = {
 """What is known of a group: the position of its first thread in the grid, its own among the groups, and how many threads it has."""
 
 PARAMETERS = (
-    "ptr noalias %state, ptr noalias readonly %words, ptr noalias readonly %group, ptr noalias %slots, i64 %most, "
-    "ptr noalias readonly %common, ptr noalias %next, i64 %inner_y, i64 %inner_z, i64 %from_x, i64 %to_x"
+    "ptr %state, ptr %words, ptr %group, ptr %slots, i64 %most, ptr %common, ptr %next, "
+    "i64 %before, i64 %inner_y, i64 %inner_z, i64 %from_x, i64 %to_x"
 )
-"""What a phase is given: the row, and the threads of it that run, at least one. `%slots` is memory for `%most` threads, of which the last
-bytes, one for each, are where threads note their place."""
+"""What a phase is given: how many threads of the group are before the row, the row, and which threads of it run, at least one. `%slots` is
+memory for `%most` threads, of which the last bytes, one for each, are where threads note their place."""
 
 _GROUP = "ptr %state, ptr %words, ptr %group, ptr %slots, i64 %most, ptr %common, ptr %next"
 
@@ -152,17 +152,20 @@ runs{phase}:
 
 _PHASE_OF_ONE = f"""\
 {_STOPS}\
-  %place{{phase}} = call i32 @phase{{phase}}({{group}}, i64 0, i64 0, i64 0, i64 1)"""
+  %place{{phase}} = call i32 @phase{{phase}}({{group}}, i64 0, i64 0, i64 0, i64 0, i64 1)"""
 
 _PHASE_OF_ROWS = f"""\
 {_STOPS}\
   br label %plane{{phase}}
 plane{{phase}}:
   %z{{phase}} = phi i64 [ 0, %runs{{phase}} ], [ %next_z{{phase}}, %end_of_plane{{phase}} ]
+  %rows{{phase}} = phi i64 [ 0, %runs{{phase}} ], [ %behind{{phase}}, %end_of_plane{{phase}} ]
   br label %row{{phase}}
 row{{phase}}:
   %y{{phase}} = phi i64 [ 0, %plane{{phase}} ], [ %next_y{{phase}}, %row{{phase}} ]
-  %place{{phase}} = call i32 @phase{{phase}}({{group}}, i64 %y{{phase}}, i64 %z{{phase}}, i64 0, i64 %size_x)
+  %before{{phase}} = phi i64 [ %rows{{phase}}, %plane{{phase}} ], [ %behind{{phase}}, %row{{phase}} ]
+  %place{{phase}} = call i32 @phase{{phase}}({{group}}, i64 %before{{phase}}, i64 %y{{phase}}, i64 %z{{phase}}, i64 0, i64 %size_x)
+  %behind{{phase}} = add nuw nsw i64 %before{{phase}}, %size_x
   %next_y{{phase}} = add nuw nsw i64 %y{{phase}}, 1
   %more_y{{phase}} = icmp ult i64 %next_y{{phase}}, %size_y
   br i1 %more_y{{phase}}, label %row{{phase}}, label %end_of_plane{{phase}}
@@ -189,7 +192,7 @@ done:
 
 _CALL = f"""\
 phase{{phase}}:
-  %place{{phase}} = call i32 @phase{{phase}}({_GROUP}, i64 %inner_y, i64 %inner_z, i64 %from_x, i64 %to_x)
+  %place{{phase}} = call i32 @phase{{phase}}({_GROUP}, i64 %before, i64 %inner_y, i64 %inner_z, i64 %from_x, i64 %to_x)
   ret i32 %place{{phase}}
 """
 
@@ -310,7 +313,7 @@ takes:
   %longer = add i64 %to, 1
   br label %more
 runs:
-  %decided = call i32 @smelt.phase(i32 %phase, {_GROUP}, i64 %y, i64 %z, i64 %from, i64 %to)
+  %decided = call i32 @smelt.phase(i32 %phase, {_GROUP}, i64 %row_begin, i64 %y, i64 %z, i64 %from, i64 %to)
   %is_decided = icmp sge i32 %decided, 0
   br i1 %is_decided, label %notes, label %ran
 notes:

@@ -52,7 +52,12 @@ def as_one_function(source: KernelSource) -> OneFunction:
         raise DeviceError(f"the module of the kernel {name} has no function of that name")
     text = logs.with_packed_arguments(_with_constants(text, source))
     text, of_library = _with_definitions(text, name)
-    return _cut(simplified(text), name, of_library)
+    # Copies of what a loop does are dear to compile: threads that work together get them once they have run for long.
+    unrolls = source.runs_long or _COOPERATING.search(text) is None
+    return _cut(simplified(text, unrolls=unrolls), name, of_library)
+
+
+_COOPERATING = re.compile(rf"^declare [^@]*@{COOPERATIVE.pattern}\(", re.MULTILINE)
 
 
 def _with_constants(text: str, source: KernelSource) -> str:

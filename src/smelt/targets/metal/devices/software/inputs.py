@@ -126,11 +126,14 @@ _POSITION = """\
   %actual_{axis} = select i1 %is_edge_{axis}, i64 %rest_{axis}, i64 %group_{axis}
 """
 
-QUANTITIES_IN_GROUP = """\
+_INDEX = """\
   %row_before = mul i64 %inner_z, %actual_y
   %in_plane = add i64 %row_before, %inner_y
   %in_rows = mul i64 %in_plane, %actual_x
   %index = add i64 %in_rows, %inner_x
+"""
+
+QUANTITIES_IN_GROUP = """\
   %lane = and i64 %index, 31
   %simdgroup = lshr i64 %index, 5
   %quad_lane = and i64 %index, 3
@@ -148,7 +151,7 @@ QUANTITIES_IN_GROUP = """\
   %dispatched_simdgroups = lshr i64 %dispatched_padded, 5
   %dispatched_in_quads = add i64 %dispatched, 3
   %dispatched_quadgroups = lshr i64 %dispatched_in_quads, 2"""
-"""What else there is to know of a thread whose group is known: `outer` and `actual`, and `inner`, on each axis."""
+"""What else there is to know of a thread whose group is known, `outer` and `actual` on each axis, and its `index` there."""
 
-QUANTITIES = "".join(_POSITION.format(axis=axis) for axis in AXES) + QUANTITIES_IN_GROUP
+QUANTITIES = "".join(_POSITION.format(axis=axis) for axis in AXES) + _INDEX + QUANTITIES_IN_GROUP
 """What there is to know of a thread whose position is known."""

@@ -18,20 +18,24 @@ from smelt.targets.native.target import host_target
 # Of the levels of LLVM's code generator this is the first that allocates registers across blocks.
 _OPT_LEVEL = 1
 
+_SIMPLIFYING = ("always_inliner", "global_opt", "sroa", "instruction_combine", "simplify_cfg")
+_UNROLLING = ("loop_rotate", "loop_unroll", "sroa", "instruction_combine", "simplify_cfg")
+
 # Of a matrix only the elements that a lane has are to be kept by its coroutine, not the whole vector, of which the others are empty.
 _BEFORE_MATRICES_ARE_KEPT = ("always_inliner", "sroa", "instruction_combine", "simplify_cfg")
 _AFTER_THREADS_ARE_SPLIT = ("instruction_combine", "simplify_cfg")
 
 
-def simplified(text: str) -> str:
+def simplified(text: str, *, unrolls: bool) -> str:
     """A module whose calls have become parts of the functions that they were in, for no processor in particular.
 
-    What is left is what has to be looked after: loops that go round a few times, and memory of the thread's own, are gone. Function constants
-    are computed by functions that run before the kernel; LLVM runs those itself.
+    With `unrolls` loops are gone that go round a few times, and with them most memory of the thread's own: of what is left each access is
+    looked after. Function constants are computed by functions that run before the kernel; LLVM runs those itself.
     """
     module = parsed(text, _machine())
-    # Not for this processor: LLVM would unroll loops whose rounds nobody has counted, and every copy has checks of its own.
-    optimise(module, None, _OPT_LEVEL, vectorises=False)
+    run_passes(module, _SIMPLIFYING)
+    if unrolls:
+        run_passes(module, _UNROLLING)
     return str(module)
 
 
@@ -42,8 +46,8 @@ def code_of(text: str, *, runs_long: bool = False) -> FlatCode:
     if "presplitcoroutine" in text:
         if '@"smelt.matrix.' in text:
             run_passes(module, _BEFORE_MATRICES_ARE_KEPT, machine)
-        # Threads are split at level 0: the other levels' pipelines do it too, and all else that they do, twice.
-        optimise(module, machine, 0)
+        # Level 0 splits threads, too; the others do it, and all else that they do, twice.
+        optimise(module, machine, _OPT_LEVEL if runs_long else 0, vectorises=False)
         run_passes(module, _AFTER_THREADS_ARE_SPLIT, machine)
     else:
         vectorises = runs_long or _has_clear_loops(text)

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from smelt.compiler.threadgroups import MOST_THREADS
 from smelt.lowering import LoweredModule
 from smelt.lowering.lowered import Threadgroups
+from smelt.lowering.threadgroups import STATE_WORDS
 from smelt.targets.metal.air.kernels import Kernel
 from smelt.targets.metal.devices.software.artifacts import NO_MEMORY, STOPPED
 from smelt.targets.metal.devices.software.cooperation import RESULT
 from smelt.targets.metal.devices.software.entry_points import ENTRY
-from smelt.targets.metal.devices.software.group_code import GROUP_WORDS, PARAMETERS, PhaseRun, group_code
+from smelt.targets.metal.devices.software.group_code import GROUP_WORDS, PhaseRun, group_code
 from smelt.targets.metal.devices.software.inputs import (
     AXES,
     GROUPS,
@@ -92,6 +93,7 @@ class GroupProgram:
         is_undecided = self.runs[phase].is_undecided
         return _LOOP.format(
             phase=phase,
+            words_bytes=3 * 8 * len(self.parameters),
             thread_bytes=self.thread_bytes,
             sizes=SIZES_LOADED,
             group=_GROUP_LOADED.format(positions=self.node + 4, sizes=self.node + 5),
@@ -165,8 +167,17 @@ _PLACE_NOTED = """\
 
 _OWN_ARGUMENTS = "i64 %index, ptr %slots, i64 %most, ptr %common, ptr %next"
 
+# What is loaded of the state and of the words may be loaded before a loop in which not all threads need it. Sizes and places in a group are
+# small, so that LLVM knows that numbers of threads don't overflow either.
+_PARAMETERS = (
+    f"ptr noalias align 8 dereferenceable({8 * STATE_WORDS}) %state, ptr noalias readonly align 8 dereferenceable({{words_bytes}}) %words, "
+    "ptr noalias readonly %group, ptr noalias %slots, i64 %most, ptr noalias readonly %common, ptr noalias %next, "
+    f"i64 range(i64 0, {MOST_THREADS}) %before, i64 range(i64 0, {MOST_THREADS}) %inner_y, i64 range(i64 0, {MOST_THREADS}) %inner_z, "
+    f"i64 range(i64 0, {MOST_THREADS}) %from_x, i64 range(i64 1, {MOST_THREADS + 1}) %to_x"
+)
+
 _LOOP = f"""
-define internal i32 @phase{{phase}}({PARAMETERS}) noinline {{{{
+define internal i32 @phase{{phase}}({_PARAMETERS}) noinline {{{{
 entry:
   %places_offset = mul i64 %most, {{thread_bytes}}
   %places = getelementptr i8, ptr %slots, i64 %places_offset
@@ -182,6 +193,7 @@ entry:
 thread:
   %inner_x = phi i64 [ %from_x, %entry ], [ %next_x, %thread ]
   %position_x = add nuw nsw i64 %first_x, %inner_x
+  %index = add nuw nsw i64 %before, %inner_x
   store i64 %position_x, ptr %state{{note}}
 {{quantities}}
 {{computed}}
