@@ -6,6 +6,7 @@ The clock's thresholds are taken away, so that grids are shared which are far to
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import signal
@@ -21,11 +22,13 @@ import pytest
 
 import smelt
 from smelt import _wiring, knobs
+from smelt.compiler.threadgroups import LONGEST_STRIP, SHORTEST_STRIP
 from smelt.targets.native.machine_code.flattening import flatten
 from smelt.targets.native.thread_grid import grid as thread_grid
 from smelt.targets.native.thread_grid.code import thread_grid_text
 from smelt.targets.native.thread_grid.grid import ThreadGrid
 from smelt.targets.native.thread_grid.pool import MOST_THREADS, POOL
+from smelt.targets.native.words import LAUNCH_WORDS, NAMES
 
 pytestmark = pytest.mark.once
 
@@ -97,6 +100,33 @@ def test_every_thread_of_a_grid_runs_once(size):
         out = np.zeros((z, y, x), np.int64)
         launch(out)
         assert (out == expected).all()
+
+
+def parts_of(grid: ThreadGrid, threads: int) -> list[tuple[int, int]]:
+    """The parts that a grid of so many threads in one row is run in."""
+    found = []
+
+    @ctypes.CFUNCTYPE(None, ctypes.POINTER(ctypes.c_int64), ctypes.c_void_p)
+    def kernel(launch, _):
+        found.append((launch[NAMES.index("begin_x")], launch[NAMES.index("end_x")]))
+
+    launch = (ctypes.c_int64 * LAUNCH_WORDS)()
+    for name in NAMES[3:12]:
+        launch[NAMES.index(name)] = threads if name in ("end_x", "grid_x") else 1
+    grid.runner(works_together=False)(ctypes.cast(kernel, ctypes.c_void_p), ctypes.addressof(launch), None)
+    return sorted(found)
+
+
+def test_a_row_is_parted_where_strips_end(grid):
+    grid.threads = 4
+    for threads, strip in ((100_001, LONGEST_STRIP), (2_005, SHORTEST_STRIP), (70, 1)):
+        parts = parts_of(grid, threads)
+        assert [begin for begin, _ in parts] == [0, *(end for _, end in parts[:-1])]
+        assert parts[-1][1] == threads
+        # The launching thread begins with few threads, to see how long they take.
+        shared = [end - begin for begin, end in parts if begin * 8 > threads]
+        assert len(shared) > 4
+        assert all(length % strip == 0 for length in shared[:-1])
 
 
 @pytest.mark.usefixtures("threads")
