@@ -11,7 +11,8 @@ compared with fastmath=True. "Sized" are kernels that are told how many threads 
 On all cores the machine is left alone for 30 ms before each body, which is then run untimed some times: threads that the one before left
 spinning, as those of OpenMP do for some 15 ms, take nothing from it, and its own are awake when it is timed.
 
-What it does not show: arrays that are larger than the caches; the first call. Warp is not among those on all cores: it uses one.
+What it does not show: arrays that are larger than the caches; the first call. Warp is not among those on all cores: it uses one. Its
+atomic additions are plain ones on the CPU (see `atomic_add` in its native/builtin.h), to be compared with the C that has no atomics either.
 """
 
 from __future__ import annotations
@@ -63,6 +64,10 @@ class Workload:
         How many of the first arguments are results.
     tolerance
         How far the results of C may be, relative to the greatest of them.
+    in_groups
+        Whether the grid is a pair.
+    plain
+        The C function that does without atomic operations, as Warp does on the CPU; not on several cores.
     """
 
     name: str
@@ -72,6 +77,7 @@ class Workload:
     results: int = 1
     tolerance: float = 1e-4
     in_groups: bool = False
+    plain: str | None = None
 
 
 def workloads(*, quick: bool) -> list[Workload]:
@@ -124,7 +130,7 @@ def workloads(*, quick: bool) -> list[Workload]:
     )
     n = 1024 if quick else 65536
     values, bins = generator.integers(0, 256, n).astype(np.uint8), none(256, dtype=np.int32)
-    found.append(Workload("histogram", (bins, values), (n,), (whole(n), bins, values), tolerance=np.inf))
+    found.append(Workload("histogram", (bins, values), (n,), (whole(n), bins, values), plain="histogram_plain"))
     groups = 2 if quick else 64
     long, sums = some(groups * 256), none(groups)
     found.append(Workload("reduction", (sums, long), (groups, 256), (whole(groups), sums, long), in_groups=True))
@@ -138,6 +144,7 @@ class Yardsticks:
     """The functions of throughput.c, compiled in several ways."""
 
     def __init__(self, directory: pathlib.Path, *, all_cores: bool) -> None:
+        self._all_cores = all_cores
         source = pathlib.Path(__file__).with_name("throughput.c")
         self._libraries = {}
         for number, (name, flags) in enumerate(FLAGS.items()):
@@ -163,10 +170,13 @@ class Yardsticks:
             given.ctypes.data_as(ctypes.c_void_p) if isinstance(given, np.ndarray) else given
             for given in workload.c_arguments
         )
-        return {
+        found = {
             name: functools.partial(getattr(library, workload.name), *arguments)
             for name, library in self._libraries.items()
         }
+        if workload.plain is not None and not self._all_cores:
+            found["C without atomics"] = functools.partial(getattr(self._libraries["C"], workload.plain), *arguments)
+        return found
 
 
 def smelt_bodies(workload: Workload, *, quick: bool) -> dict[str, Callable[[], object]]:

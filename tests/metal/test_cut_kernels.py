@@ -408,19 +408,21 @@ define void @outside(ptr addrspace(1) %x, i32 %i) {{
   ret void
 }}
 """
-    function = opened(air, text, "outside", [air.buffer(0, 0, "x", kind="int"), index(air)])
+    function = opened(
+        air, text, "outside", [air.buffer(0, 0, "x", kind="int"), index(air, 1, "thread_index_in_threadgroup")]
+    )
     told = []
     for _ in range(2):
         x = np.zeros(20, np.int32)
         with pytest.raises(smelt.metal.DeviceError) as error:
-            function({0: x}, threads=20, threads_per_threadgroup=20)
+            function({0: x}, threads=(5, 2, 2), threads_per_threadgroup=(5, 2, 2))
         told.append(str(error.value))
         assert x.tolist() == [0, 0, 0, *range(17)]
         function.pipeline.hasten()
     assert function.pipeline.phases == 3
     assert told[0] == told[1]
     assert (
-        "the thread at (17, 0, 0) writes 4 bytes at offset 80 of buffer 0 (x), which has 80 bytes (3 times in all)"
+        "the thread at (2, 1, 1) writes 4 bytes at offset 80 of buffer 0 (x), which has 80 bytes (3 times in all)"
         in told[1]
     )
 

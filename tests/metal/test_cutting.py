@@ -215,6 +215,29 @@ entry:
         cut(body)
 
 
+def test_memory_of_a_thread_whose_address_is_somewhere_else_is_there_in_all_phases():
+    body = f"""\
+entry:
+  %there = alloca [2 x i64], align 8
+  %hidden = alloca [3 x i32], align 4
+  %alone = alloca [64 x i32], align 4
+  %place = getelementptr i32, ptr %hidden, i32 1
+  store ptr %place, ptr %there
+  store i32 %i, ptr %alone
+{WAIT}
+  %again = load ptr, ptr %there
+  store i32 7, ptr %again
+  ret void""".splitlines()
+    plan, writer = cut(body)
+    assert plan.arrays == {"%there": (0, 16), "%hidden": (16, 16)}
+    assert plan.thread_bytes == 32
+    assert "%alone = alloca" in "\n".join(writer.phase(0))
+    assert not writer.is_parallel(0)
+    assert writer.is_parallel(1)
+    with pytest.raises(UncuttableError):
+        cut([line.replace("[3 x i32]", "{ i32, i32 }") for line in body])
+
+
 def test_phases_that_have_too_much_in_common_are_refused():
     barriers = []
     for number in range(12):

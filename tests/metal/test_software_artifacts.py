@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -170,6 +172,19 @@ def test_what_all_kernels_call_is_compiled_when_it_is_needed_and_once(air):
         assert x.tolist() == expected
     assert len(set(compiled)) == len(compiled)
     assert len(compiled) <= of_rows + 1
+
+
+def test_threads_that_need_it_at_once_get_the_same_addresses():
+    shared = SharedCode(text_of, lambda text, _opt_level: code_of(text))
+    together = threading.Barrier(4)
+
+    def address(_number):
+        together.wait()
+        return shared.resolve("smelt.run_rows")
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(address, range(4)))
+    assert found == [shared.resolve("smelt.run_rows")] * 4
 
 
 def test_what_kernels_call_besides_is_searched_in_the_process():

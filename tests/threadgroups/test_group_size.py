@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -237,6 +238,23 @@ def test_loops_over_threads_of_a_group_have_constant_numbers_of_rounds() -> None
     calls = [line for line in text.splitlines() if "@whole0.threads(" in line and "call" in line]
     assert len(calls) == 1
     assert f"i64 0, i64 {WIDTH}," in calls[0]
+
+
+def definitions(function: Callable[..., None], *kinds: Any, **options: Any) -> dict[str, str]:
+    """The functions of a kernel's module before it is optimised, by their names."""
+    text = smelt.code_llvm(smelt.kernel(**options)(function), kinds, optimised=False)
+    return dict(re.findall(r"^define [^@]*@([\w.]+)\((.*?)^\}", text, re.DOTALL | re.MULTILINE))
+
+
+def test_a_test_that_some_threads_of_each_row_pass_is_left_to_each_thread() -> None:
+    kinds = (smelt.float32[:], smelt.float32[:])
+    # What all threads of a group run alike has a way for those that don't pass it; no test for the whole group asks for it.
+    sized = definitions(running_sums, *kinds, threads_per_threadgroup=32)
+    assert len(re.findall("br i1", sized["whole3"])) == 1
+    assert "mul nsw i64 %p6, -1" not in sized["wholelimits3"]
+    free = definitions(running_sums, *kinds, boundscheck=False)
+    # Where nothing is known of the size, it is a part of each row that passes it.
+    assert not any("icmp sge" in body for name, body in free.items() if name.startswith("limits"))
 
 
 def test_memory_that_a_group_shares_is_taken_once() -> None:

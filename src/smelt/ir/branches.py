@@ -16,7 +16,7 @@ def with_direct_branches(function: Function) -> Function:
     Of `a and b` each test chooses a value that is handed to a block which only branches on it. Here each test branches by itself, so that
     what a block may rely on is what the branches before it say. Values and instructions are those of the function; blocks are new.
     """
-    uses = _uses(function)
+    uses = uses_of(function)
     copies = {block: Block(block.name, block.parameters, block.instructions) for block in function.blocks}
     constants = {
         instruction.result: bool(instruction.attributes["value"])
@@ -171,7 +171,8 @@ def _decision(target: Block, uses: Counter[Value]) -> Branch | None:
     return terminator if terminator.condition is given and uses[given] == 1 else None
 
 
-def _uses(function: Function) -> Counter[Value]:
+def uses_of(function: Function) -> Counter[Value]:
+    """How often each value is an operand of something, or handed on."""
     uses: Counter[Value] = Counter()
     for block in function.blocks:
         for instruction in block.instructions:

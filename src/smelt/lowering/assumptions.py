@@ -135,6 +135,11 @@ class Row:
         """Rely on these to be at least 0."""
         self.needs.update(dict.fromkeys(sorted(needs, key=str)))
 
+    def is_kept_by_parts(self, needs: Iterable[Linear]) -> bool:
+        """Whether only some threads of each row keep these needs, wherever the group is: what whole groups can't rely on."""
+        begin = self.invariants.begin
+        return begin is not None and any(need.factor(POSITION) and not need.factor(begin) for need in needs)
+
     def guard(self, needs: Iterable[Linear]) -> None:
         """Rely on nothing happening where one of these is negative."""
         self.guards.update(dict.fromkeys(need for need in needs if need in self.needs and need.factor(POSITION)))
@@ -272,10 +277,13 @@ class _Walk:
         needs = self._holds(branch.condition, block, truth=truth)
         if needs is None:
             return
+        is_guard = block in self._quiet and _does_nothing(otherwise if truth else then)
+        guards = self._exactly(branch.condition, truth=truth) if is_guard else []
+        if self.row.is_kept_by_parts(needs.difference(guards)):
+            return
         self.row.need(needs)
         self.assumptions.ways[block] = then if truth else otherwise
-        if block in self._quiet and _does_nothing(otherwise if truth else then):
-            self.row.guard(self._exactly(branch.condition, truth=truth))
+        self.row.guard(guards)
 
     def _least_demanding(self, candidates: Iterable[frozenset[Linear]]) -> frozenset[Linear] | None:
         return least_demanding(candidates, self.row.invariants.varying)

@@ -49,6 +49,8 @@ class Invariants:
         Those of them that are positions of rows.
     positions
         The position of a thread in the grid, on those axes on which it is a sum.
+    begin
+        The term for where the group begins on the axis x, if one test is to tell for all threads of a group; None if not.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Invariants:
         self.has_doubles = has_doubles
         self.group_size = group_size
         self.positions: dict[int, Linear] = {0: term(POSITION)}
+        self.begin: str | None = None
         self._small: set[str] = set()
         self._computed: dict[Value, Row | None] = {}
         self._words: dict[int, str] = {}

@@ -103,7 +103,8 @@ class KnownPhases:
             if parameter in places:
                 exact = places[parameter]
                 row = names if exact is not None and exact.factor(POSITION) == 0 else None
-                found.append(Known((Bound(number(0)),), (), exact, row))
+                # Terms of sums are known not to be negative: to ask for that once more would be to ask of all threads for what few need.
+                found.append(Known((Bound(number(0)),) if exact is None else (), (), exact, row))
             elif (shape := self.shapes.get(parameter)) is not None:
                 found.append(Known(extents=tuple(map(number, shape)), row=names))
             elif isinstance(parameter.type, Array):
@@ -135,6 +136,7 @@ class KnownPhases:
         for axis in AXES[1:]:
             (name,) = names[self.group.position[axis]]
             own.append(invariants.extent(name, size[axis] - 1) if size[axis] > 1 else number(0))
+        invariants.begin = "%begin_x"
         invariants.positions = {
             axis: own[axis].plus(invariants.extent(f"%begin_{word}")) for axis, word in enumerate("xyz")
         }

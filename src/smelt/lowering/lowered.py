@@ -117,6 +117,8 @@ class LoweredModule:
         Whether there is a function in it that calls itself.
     has_loops
         Whether there is a loop in it, those of linked functions aside.
+    has_rows
+        Whether a thread asks in it for its position on another axis than x, linked functions aside.
     debug
         What debuggers are told of it, which the text refers to; None if nothing.
     """
@@ -137,4 +139,5 @@ class LoweredModule:
     strips: tuple[Strip, ...] = ()
     is_recursive: bool = False
     has_loops: bool = False
+    has_rows: bool = False
     debug: DebugInformation | None = None

@@ -27,6 +27,7 @@ from smelt.lowering.lowered import LinkedFunction, LoweredModule, Strip, Threadg
 from smelt.lowering.phases import Group, cut
 from smelt.lowering.rare import RareFunction, kept
 from smelt.lowering.strips import cut_at_loops, lowered_strips
+from smelt.lowering.thread_state import has_rows
 
 _METADATA = (
     # Failing is unlikely: the way on is laid out straight.
@@ -131,7 +132,7 @@ class _ModuleLowering:
         self._rare: dict[Any, RareFunction] = {}
         self._tables: dict[str, str] = {}
         self._prints: dict[Template, int] = {}
-        self._is_recursive = self._has_loops = False
+        self._is_recursive = self._has_loops = self._has_rows = False
         self._lowered_count = 0
         self._result_type = ""
         self._kernel: Any = None
@@ -342,6 +343,7 @@ class _ModuleLowering:
             tuple(strips),
             self._is_recursive,
             self._has_loops,
+            self._has_rows,
             self._debug,
         )
 
@@ -360,6 +362,7 @@ class _ModuleLowering:
         for code in to_be_lowered:
             self._current = code
             self._has_loops |= has_loop(self._typed(code))
+            self._has_rows |= has_rows(self._typed(code))
             if self._group is not None and code is self._kernel:
                 yield from self._lowered_group(code, self._group, self._names[code])
                 yield from self._lowered_for_most_threads()

@@ -6,8 +6,9 @@ To print, the values of a text are laid out as words, and the host is called, wh
 
 from __future__ import annotations
 
+from smelt.ir.branches import uses_of
 from smelt.ir.positions import Position
-from smelt.ir.typed import Instruction
+from smelt.ir.typed import Function, Instruction
 from smelt.lowering.threadgroups import PRINTER, STACK, ThreadgroupLowering
 from smelt.types import Type
 
@@ -23,6 +24,19 @@ PRINT = "smelt_print"
 
 MOST_STACK_BYTES = 1 << 19
 """Of the recursive functions of a thread: half of the smallest stack that threads usually have."""
+
+
+def has_rows(function: Function) -> bool:
+    """Whether a function uses a thread's position on an axis on which threads don't follow each other."""
+    uses = uses_of(function)
+    return any(
+        instruction.operation == "thread"
+        and instruction.attributes["quantity"] == THREAD_QUANTITIES[0]
+        and instruction.attributes["axis"] != AXES[0]
+        and instruction.result in uses
+        for block in function.blocks
+        for instruction in block.instructions
+    )
 
 
 class ThreadStateLowering(ThreadgroupLowering):

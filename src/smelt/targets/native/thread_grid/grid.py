@@ -34,8 +34,8 @@ LEAST_SECS = 10e-6
 WORTHWHILE_SECS = 60e-6
 """What is left is shared if it would take longer than this and threads have to be woken."""
 
-CHUNK_SECS = 4e-6
-"""A chunk takes so long at least: some twenty times of what taking one costs."""
+CHUNK_SECS = 2e-6
+"""A chunk takes so long at least: some ten times of what taking one costs."""
 
 SPIN_SECS = 100e-6
 """A thread looks for so long whether what it waits for has come, before it waits in the system: twice as long as it takes to wake it."""

@@ -63,21 +63,27 @@ _COOPERATING = re.compile(rf"^declare [^@]*@{COOPERATIVE.pattern}\(", re.MULTILI
 def _with_constants(text: str, source: KernelSource) -> str:
     """The module with the values of its function constants in place of what the device would write there."""
     for constant in source.constants:
-        line = re.compile(
-            rf"^(@{re.escape(constant.variable)} = .*?)externally_initialized (constant (?:\w+|<[^>]+>)) undef",
-            re.MULTILINE,
-        )
         value = source.values.get(constant.variable)
         if value is not None:
-            text = line.sub(rf"\1\2 {value}", text)
+            text = _with_variable(text, f"@{constant.variable} = ", _CONSTANT, rf"\1 {value}")
     for variable in source.shared:
         # What a group shares is no constant, whatever it begins with.
-        line = re.compile(
-            rf"^(@\"?{re.escape(variable)}\"? = ).*?addrspace\(3\) global (.*?) (?:undef|poison|zeroinitializer)",
-            re.MULTILINE,
-        )
-        text = line.sub(r"\1external addrspace(3) global \2", text)
+        for name in (f"@{variable}", f'@"{variable}"'):
+            text = _with_variable(text, f"{name} = ", _SHARED, r"external addrspace(3) global \1")
     return text
+
+
+_CONSTANT = re.compile(r"externally_initialized (constant (?:\w+|<[^>]+>)) undef")
+_SHARED = re.compile(r"(?<= = ).*?addrspace\(3\) global (.*?) (?:undef|poison|zeroinitializer)")
+
+
+def _with_variable(text: str, start: str, pattern: re.Pattern[str], changed: str) -> str:
+    """The module with another definition of the variable whose line begins so."""
+    begin = text.find(f"\n{start}") + 1
+    if not begin:
+        return text
+    end = text.index("\n", begin)
+    return f"{text[:begin]}{pattern.sub(changed, text[begin:end], count=1)}{text[end:]}"
 
 
 _TARGET_LINES = ("target ", "@llvm.compiler.used", "@llvm.used", "attributes #")

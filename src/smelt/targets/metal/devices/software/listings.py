@@ -5,22 +5,27 @@ from __future__ import annotations
 
 import re
 
+_SEPARATORS = re.compile(r"[,(<{\[)>}\]]")
 _DEPTH = {"(": 1, "<": 1, "{": 1, "[": 1, ")": -1, ">": -1, "}": -1, "]": -1}
 
 
 def split_list(text: str) -> list[str]:
     """The parts of a list, up to the parenthesis that ends it if there is one. Commas inside of a part's own brackets don't part."""
-    parts, depth, current = [], 0, ""
-    for character in text:
+    parts: list[str] = []
+    depth = begin = 0
+    end = len(text)
+    for found in _SEPARATORS.finditer(text):
+        character = found[0]
         if character == ")" and depth == 0:
+            end = found.start()
             break
-        depth += _DEPTH.get(character, 0)
-        if character == "," and depth == 0:
-            parts.append(current.strip())
-            current = ""
-        else:
-            current += character
-    return [*parts, current.strip()] if current.strip() else parts
+        if character != ",":
+            depth += _DEPTH[character]
+        elif depth == 0:
+            parts.append(text[begin : found.start()].strip())
+            begin = found.end()
+    last = text[begin:end].strip()
+    return [*parts, last] if last else parts
 
 
 def leading_type(text: str) -> str:

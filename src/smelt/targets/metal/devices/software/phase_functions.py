@@ -190,7 +190,7 @@ class _Phase:
             if before in self._inside:
                 given = self._handed(value, before, label) if value in self._places else value
                 ways.append(f"[ {given}, %{before} ]")
-        return f"{phi[: phi.index('[')]}{', '.join(ways)}"
+        return f"{phi[: phi.index('[ ')]}{', '.join(ways)}"
 
     def _handed(self, value: str, before: str, label: str) -> str:
         """What a value is called that one block hands to another."""

@@ -49,6 +49,8 @@ _REPEATABLE = re.compile(
 )
 _ALLOCA = re.compile(r"^  (?P<name>%[^ ]+) = alloca (?P<kind>[^,]+?)(?:, align (?P<alignment>\d+))?$")
 
+_STORED_POINTER = re.compile(r"^  store (?:volatile )?ptr(?: addrspace\(\d+\))? (?P<pointer>%[^ ,]+),")
+
 
 class UncuttableError(Exception):
     """A kernel that can't be cut."""
@@ -259,14 +261,12 @@ def _give_memory(plan: Plan, blocks: Blocks, parameters: Iterable[str]) -> None:
     if not any(" = alloca " in line for line in body):
         return
     pointers = Roots(body, parameters)
-    private = {name for name in plan.repeated if name in pointers.private}
-    private.update(
-        root
-        for name, slot in plan.slots.items()
-        if slot.kind.startswith("ptr")
-        for root in pointers.of(name)
-        if root in pointers.private
-    )
+    needed = [name for name, slot in plan.slots.items() if slot.kind.startswith("ptr")]
+    # An address that is in memory, or a number, may be used anywhere.
+    needed += [found["pointer"] for line in body if (found := _STORED_POINTER.match(line)) is not None]
+    private = {root for name in (*plan.repeated, *needed) for root in pointers.of(name) if root in pointers.private}
+    if any(" = inttoptr " in line for line in body):
+        private |= pointers.private.keys()
     for line in body:
         found = _ALLOCA.match(line)
         if found is not None and found["name"] in private:
@@ -277,4 +277,6 @@ def _give_memory(plan: Plan, blocks: Blocks, parameters: Iterable[str]) -> None:
             plan.thread_bytes = -(-plan.thread_bytes // _ALIGNMENT) * _ALIGNMENT
             plan.arrays[found["name"]] = (plan.thread_bytes, padded)
             plan.thread_bytes += padded
+    if private - plan.arrays.keys():
+        raise UncuttableError
     plan.repeated |= plan.arrays.keys()

@@ -168,21 +168,34 @@ class SoftwarePipeline:
         too long, and for want of memory.
         """
         if self._spent_secs > _LONG_SECS or math.prod(threads) > _MANY_THREADS:
-            self.hasten()
+            self.hasten(waits=False)
         launch = _Launch(self, self._compiled, regions, threads, group, threadgroup_memory, tuple(resources))
         start = time.perf_counter()
         launch.run()
         self._spent_secs += time.perf_counter() - start
 
-    def hasten(self) -> None:
-        """Compile the kernel anew, if that makes it faster and wasn't done before. Launches do that on their own once it has run for long."""
-        with self._hastening:
-            if self._compiled.results.can_be_faster and not self._source.runs_long:
+    def hasten(self, *, waits: bool = True) -> None:
+        """Compile the kernel anew, if that makes it faster and wasn't done before. Launches do that on their own once it has run for long.
+
+        If another thread is doing it, it is done when this returns, unless `waits` is false.
+
+        Raises `DeviceError` for what LLVM can't compile.
+        """
+        if (
+            self._source.runs_long
+            or not self._compiled.results.can_be_faster
+            or not self._hastening.acquire(blocking=waits)
+        ):
+            return
+        try:
+            if not self._source.runs_long:
                 source = replace(self._source, runs_long=True)
                 self._compiled = CompiledKernel(
                     self._runtime, self._runtime.code.compiled(source, self._settings.checks)
                 )
                 self._source = source
+        finally:
+            self._hastening.release()
 
     @property
     def parameters(self) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from smelt.caching import ResultStore
 from smelt.targets.native.loader.helper_code import Compile, HelperCode
+from smelt.targets.native.loader.mapping import MappedCode
 from smelt.targets.native.loader.symbols import resolve
 from smelt.targets.native.target import host_target
 
@@ -46,14 +47,19 @@ class SharedCode:
         self._text_of = text_of
         target = host_target()
         owner = ("functions of all kernels of AIR", target.cpu, target.abi)
-        # LIFETIME: it keeps what it has mapped, and whoever holds code that calls this holds on to it.
         self._code = HelperCode(owner, compile_text, store)
+        # LIFETIME: what was mapped stays for as long as this, and whoever holds code that calls it holds on to this.
+        self._mapped: dict[str, MappedCode] = {}
 
     def resolve(self, name: str) -> int:
         """The address of what a kernel calls: of one of these functions, or of another of this process's. Raises `LinkError`."""
         part = _PARTS.get(name)
         if part is None:
             return resolve(name)
-        mapped = self._code.mapped(self._text_of, _OPT_LEVEL, part)
-        assert mapped is not None
+        mapped = self._mapped.get(part)
+        if mapped is None:
+            made = self._code.mapped(self._text_of, _OPT_LEVEL, part)
+            assert made is not None
+            # Of several threads that come here at once the first one's is kept, whose addresses all get.
+            mapped = self._mapped.setdefault(part, made)
         return mapped.address(name)
