@@ -109,7 +109,7 @@ def _shared_text(part: str) -> Any:
 
 
 def _compile_shared(text: str, opt_level: int) -> Any:  # noqa: ARG001 - there is one level for kernels of AIR
-    return _of_software("optimisation").code_of(text)
+    return _of_software("optimisation").code_of_shared(text)
 
 
 def _hardware() -> Sequence[Any]:

@@ -19,7 +19,7 @@ from smelt.compiler.config import CompilerJob
 from smelt.compiler.results import ArtifactResults
 from smelt.driver import pipeline
 from smelt.driver.runtime_library import RuntimeFunctionResults
-from smelt.lowering import lower_module
+from smelt.lowering.module import lower_module
 
 KINDS = (smelt.int64[:], smelt.int64[:])
 

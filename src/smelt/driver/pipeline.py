@@ -20,7 +20,8 @@ from smelt.frontend import untyped_program
 from smelt.inference import Inferrer
 from smelt.inference.recursion import close
 from smelt.ir.typed import Function, Role
-from smelt.lowering import LinkedFunction, LoweredModule, lower_module
+from smelt.lowering import LinkedFunction, LoweredModule
+from smelt.lowering.module import lower_module
 from smelt.lowering.debugging import DebugInformation
 from smelt.lowering.function import FunctionLowering
 from smelt.lowering.llvm import lock_of_calls

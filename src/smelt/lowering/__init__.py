@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From typed programs to LLVM IR: what is common to all targets."""
+"""From typed programs to LLVM IR: what is common to all targets. `module` does it; what runs LLVM needs no more than `lowered`."""
 
 from smelt.lowering.lowered import LinkedFunction, LoweredModule
-from smelt.lowering.module import lower_module
 
-__all__ = ["LinkedFunction", "LoweredModule", "lower_module"]
+__all__ = ["LinkedFunction", "LoweredModule"]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kernels compiled for the processor, as artifacts: kept by the code cache as anything that is compiled.
 
-Their key is the digest of the module of AIR, the kernel's name, its function constants and the checks; their owner is the processor. With
-a store a later process finds them there, and needs no LLVM.
+Their key is the digest of the module of AIR, the kernel's name, its function constants, the checks, and whether it is to run for long; their
+owner is the processor. With a store a later process finds them there, and needs no LLVM.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kernels of AIR whose threads work together, as parts of coroutines.
+"""Kernels of AIR whose threads work together, as parts of coroutines, or to be cut where they wait (see `phases`).
 
 A call of AIR's that waits, for the threadgroup or for the lanes of the simdgroup, becomes what smelt's own kernels do there (see
 `lowering.threadgroups`): the thread notes where it waits and suspends itself; what goes from lane to lane goes through the exchange area of
