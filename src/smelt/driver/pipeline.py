@@ -21,10 +21,10 @@ from smelt.inference import Inferrer
 from smelt.inference.recursion import close
 from smelt.ir.typed import Function, Role
 from smelt.lowering import LinkedFunction, LoweredModule
-from smelt.lowering.module import lower_module
 from smelt.lowering.debugging import DebugInformation
 from smelt.lowering.function import FunctionLowering
 from smelt.lowering.llvm import lock_of_calls
+from smelt.lowering.module import lower_module
 from smelt.types import Type
 
 

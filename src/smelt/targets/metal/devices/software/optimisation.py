@@ -23,7 +23,7 @@ _UNROLLING = ("loop_rotate", "loop_unroll", "sroa", "instruction_combine", "simp
 
 # Of a matrix only the elements that a lane has are to be kept by its coroutine, not the whole vector, of which the others are empty.
 _BEFORE_MATRICES_ARE_KEPT = ("always_inliner", "sroa", "instruction_combine", "simplify_cfg")
-_REST = ("instruction_combine", "simplify_cfg")
+_CLEANUP = ("instruction_combine", "simplify_cfg")
 
 
 def simplified(text: str, *, unrolls: bool) -> str:
@@ -48,7 +48,7 @@ def code_of(text: str, *, runs_long: bool = False) -> FlatCode:
             run_passes(module, _BEFORE_MATRICES_ARE_KEPT, machine)
         # Level 0 splits threads, too; the others do it, and all else that they do, twice.
         optimise(module, machine, _OPT_LEVEL if runs_long else 0, vectorises=False)
-        run_passes(module, _REST, machine)
+        run_passes(module, _CLEANUP, machine)
     else:
         vectorises = runs_long or _has_clear_loops(text)
         optimise(module, machine, _OPT_LEVEL, vectorises=vectorises, is_compact=not runs_long)
@@ -60,7 +60,7 @@ def code_of_shared(text: str) -> FlatCode:
     machine = _machine()
     module = parsed(text, machine)
     optimise(module, machine, 0)
-    run_passes(module, _REST, machine)
+    run_passes(module, _CLEANUP, machine)
     return flatten(emit_object(module, machine))
 
 
