@@ -136,6 +136,10 @@ def elementwise(rounds: int) -> None:
         print(f"add a million floats, {name}: {timing.least_ratio:.2f} x numpy.add (median {timing.median_ratio:.2f})")
 
 
+def run_groups(kernel: Any, given: Any) -> None:
+    kernel({0: given}, threadgroups=GROUPS, threads_per_threadgroup=GROUP)
+
+
 def barriers(rounds: int) -> None:
     data = metallib(BARRIERS, "waits", 1)
     out = np.zeros(GROUPS * GROUP, np.float32)
@@ -151,7 +155,7 @@ def barriers(rounds: int) -> None:
         # As launches do on their own, once they have taken longer than that takes.
         kernel.pipeline.hasten()
         print(f"the kernel with barriers, compiled anew to run for long: {1e3 * (time.process_time() - start):.1f} ms")
-        runs.append(lambda given, kernel=kernel: kernel({0: given}, threadgroups=GROUPS, threads_per_threadgroup=GROUP))
+        runs.append(functools.partial(run_groups, kernel))
     for run in runs:
         values = np.arange(GROUPS * GROUP, dtype=np.float32)
         run(values)

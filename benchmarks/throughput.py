@@ -170,7 +170,7 @@ class Yardsticks:
             given.ctypes.data_as(ctypes.c_void_p) if isinstance(given, np.ndarray) else given
             for given in workload.c_arguments
         )
-        found = {
+        found: dict[str, Callable[[], object]] = {
             name: functools.partial(getattr(library, workload.name), *arguments)
             for name, library in self._libraries.items()
         }
@@ -187,14 +187,16 @@ def smelt_bodies(workload: Workload, *, quick: bool) -> dict[str, Callable[[], o
     }
     if workload.in_groups:
         # The C knows how many threads a group has, too.
-        sized = functools.partial(smelt.kernel, threads_per_threadgroup=workload.grid[1])
-        kernels["smelt, sized"] = sized()(function)
-        kernels["smelt boundscheck=False, sized"] = sized(boundscheck=False)(function)
+        size = workload.grid[1]
+        kernels["smelt, sized"] = smelt.kernel(threads_per_threadgroup=size)(function)
+        kernels["smelt boundscheck=False, sized"] = smelt.kernel(threads_per_threadgroup=size, boundscheck=False)(
+            function
+        )
     if not quick:
         kernels["smelt fastmath=True"] = smelt.kernel(fastmath=True)(function)
         kernels["smelt fastmath=True, boundscheck=False"] = smelt.kernel(fastmath=True, boundscheck=False)(function)
         if workload.in_groups:
-            kernels["smelt fastmath=True, sized"] = sized(fastmath=True)(function)
+            kernels["smelt fastmath=True, sized"] = smelt.kernel(threads_per_threadgroup=size, fastmath=True)(function)
     bodies: dict[str, Callable[[], object]] = {}
     for name, kernel in kernels.items():
         launcher = kernel.configure(*workload.grid) if workload.in_groups else kernel.over(*workload.grid)

@@ -50,7 +50,9 @@ def test_the_key_of_artifacts_differs_with_each_field_of_the_target(field):
     assert constant_key(other) != constant_key(CompilerConfig())
 
 
-@pytest.mark.parametrize("field", ["boundscheck", "fastmath", "opt_level", "debug_level", "name", "threads_per_threadgroup"])
+@pytest.mark.parametrize(
+    "field", ["boundscheck", "fastmath", "opt_level", "debug_level", "name", "threads_per_threadgroup"]
+)
 def test_configurations_that_infer_alike_have_one_owner(field):
     other = dataclasses.replace(CompilerConfig(), **{field: OTHER_VALUES[field]})
     assert other.owner() == CompilerConfig().owner()
