@@ -32,7 +32,7 @@ from smelt.targets.native.words import LAUNCH_WORDS, SIZES, STATUS_WORD, loads_o
 PREPARE = "prepare"
 RUN_THREADS, RUN_BRIEF_THREADS, RUN_GROUPS = "run_threads", "run_brief_threads", "run_groups"
 
-_CHUNKS_PER_THREAD = 32
+_CHUNKS_PER_THREAD, _LEAST_CHUNKS_PER_THREAD = 32, 4
 _STATUS_BYTES = 32
 
 
@@ -43,6 +43,7 @@ def thread_grid_text(platform: str) -> str:
         "remembered": REMEMBERED,
         "last_remembered": REMEMBERED - 1,
         "chunks_per_thread": _CHUNKS_PER_THREAD,
+        "least_chunks_per_thread": _LEAST_CHUNKS_PER_THREAD,
         "long_strip": LONGEST_STRIP,
         "short_strip": SHORTEST_STRIP,
         "launch_words": LAUNCH_WORDS,
@@ -145,7 +146,7 @@ first:
   %less = call i64 @llvm.smin.i64(i64 %expected_units, i64 %eighth)
   %bounded = select i1 %is_brief, i64 %expected_units, i64 %less
   %some = call i64 @llvm.smax.i64(i64 %bounded, i64 1)
-  %first_step = call i64 @whole_vectors(ptr %job, i64 %some)
+  %first_step = call i64 @whole_vectors(ptr %job, i64 %some, i64 0, i64 1)
   br label %alone
 alone:
   %done = phi i64 [ 0, %first ], [ %done_alone, %short ]

@@ -160,7 +160,7 @@ fill:
   %is_round = icmp sgt i64 %few, %threads
   %chunks = select i1 %is_round, i64 %many, i64 %few
   %even = call i64 @quotient_above(i64 %left, i64 %chunks)
-  %wanted = call i64 @whole_vectors(ptr %job, i64 %even)
+  %wanted = call i64 @whole_vectors(ptr %job, i64 %even, i64 %left, i64 %threads)
   ; Whole rows, where a chunk has some.
   %units_at = getelementptr %job, ptr %job, i64 0, i32 3
   %units_x = load i64, ptr %units_at
@@ -184,14 +184,18 @@ busy:
   ret i1 false
 }}
 
-; Some more units, so that threads which run alone fill the strips and vectors that rows are run in.
-define internal i64 @whole_vectors(ptr %job, i64 %units) {{
+; Some more units, so that threads which run alone fill the strips and vectors that rows are run in: if they nearly do, or if there
+; are enough for all threads of the pool all the same.
+define internal i64 @whole_vectors(ptr %job, i64 %units, i64 %left, i64 %threads) {{
 entry:
   %size_at = getelementptr %job, ptr %job, i64 0, i32 4
   %size_x = load i64, ptr %size_at
   %is_alone = icmp eq i64 %size_x, 1
-  %is_long = icmp sge i64 %units, {long_strip}
-  %is_short = icmp sge i64 %units, {short_strip}
+  %shares = mul i64 %threads, {least_chunks_per_thread}
+  %share = sdiv i64 %left, %shares
+  %room = call i64 @llvm.smax.i64(i64 %units, i64 %share)
+  %is_long = icmp sge i64 %room, {long_strip}
+  %is_short = icmp sge i64 %room, {short_strip}
   %shorter = select i1 %is_short, i64 {short_strip}, i64 1
   %strip = select i1 %is_long, i64 {long_strip}, i64 %shorter
   %grain = select i1 %is_alone, i64 %strip, i64 1
