@@ -25,7 +25,7 @@ from smelt.targets.metal.devices.errors import DeviceError, DeviceWarning
 from smelt.targets.metal.devices.function_constants import scalar_format
 from smelt.targets.metal.devices.host_memory import HostMemory, extent_of
 from smelt.targets.metal.devices.protocol import Device, Function, Library, Sizes
-from smelt.targets.metal.devices.software.checks import Checks
+from smelt.targets.metal.devices.software.checking.checks import Checks
 from smelt.targets.metal.metallib import MetallibError
 
 __all__ = [

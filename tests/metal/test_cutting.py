@@ -5,12 +5,18 @@ from __future__ import annotations
 
 import pytest
 
-from smelt.targets.metal.devices.software.control_flow import blocks_of, joins, live_values, reached
 from smelt.targets.metal.devices.software.cooperation import cooperating
-from smelt.targets.metal.devices.software.phase_functions import PhaseWriter
-from smelt.targets.metal.devices.software.phases import UncuttableError, cut_at_ways, named, phase_blocks, planned
-from smelt.targets.metal.devices.software.uniformity import Uniformity
-from smelt.targets.metal.devices.software.value_types import bytes_of, type_of
+from smelt.targets.metal.devices.software.cutting.control_flow import blocks_of, joins, live_values, reached
+from smelt.targets.metal.devices.software.cutting.phase_functions import PhaseWriter
+from smelt.targets.metal.devices.software.cutting.phases import (
+    UncuttableError,
+    cut_at_ways,
+    named,
+    phase_blocks,
+    planned,
+)
+from smelt.targets.metal.devices.software.cutting.uniformity import Uniformity
+from smelt.targets.metal.devices.software.cutting.value_types import bytes_of, type_of
 
 pytestmark = pytest.mark.once
 

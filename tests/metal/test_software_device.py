@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import smelt
-from smelt.targets.metal.devices.software.function_bodies import Declaration, declaration_of
-from smelt.targets.metal.devices.software.functions import definition_of
+from smelt.targets.metal.devices.software.air_functions.function_bodies import Declaration, declaration_of
+from smelt.targets.metal.devices.software.air_functions.functions import definition_of
 
 pytestmark = pytest.mark.once
 

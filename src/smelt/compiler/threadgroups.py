@@ -14,7 +14,7 @@ SIMD_WIDTH = 32
 """The threads of a simdgroup: what Apple's and NVIDIA's GPUs have."""
 
 LONGEST_STRIP, SHORTEST_STRIP = 64, 8
-"""How many threads of a row go through loops together on a processor, see `lowering.strips`."""
+"""How many threads of a row go through loops together on a processor, see `lowering.cutting.strips`."""
 
 MOST_THREADS = 1024
 """Of a threadgroup: what both sorts of GPU can do."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from smelt.ir.positions import Position
 from smelt.ir.typed import Function, Instruction, Value
-from smelt.lowering.assumptions import Assumptions
+from smelt.lowering.knowledge.assumptions import Assumptions
 from smelt.lowering.thread_state import ThreadStateLowering
 from smelt.lowering.threadgroups import LEFT
 

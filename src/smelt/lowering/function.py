@@ -14,9 +14,9 @@ from smelt.compiler.threadgroups import Sizes
 from smelt.ir.positions import Position
 from smelt.ir.typed import Block, Branch, Fail, Function, Instruction, Jump, Return, Role, Value
 from smelt.lowering import arithmetic, memory
-from smelt.lowering.assumptions import Assumptions
 from smelt.lowering.calls import CallLowering
 from smelt.lowering.debugging import FunctionDebugInformation
+from smelt.lowering.knowledge.assumptions import Assumptions
 from smelt.lowering.layout import item_span, register_type, row_types, scalar_type
 from smelt.lowering.rare import RareFunction
 from smelt.types import Array, Memory, Scalar, Type, Weak, int64, part_type

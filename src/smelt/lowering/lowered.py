@@ -25,7 +25,7 @@ class Threadgroups:
     exhausted
         The error site for when there is no memory to run a group.
     slot_bytes
-        What is kept for each thread, where the kernel's function is that of a group (see `groups`); None where it is that of a thread.
+        What is kept for each thread, where the kernel's function is that of a group (see `cutting.groups`); None where it is that of a thread.
     edge
         The LLVM name of the function for groups that are smaller than all others, where the size of those is known when compiling and
         the kernel's function is for them; None if one function is for all.
@@ -43,7 +43,7 @@ class Threadgroups:
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """A function that runs some threads of a row that follow each other in step, see `strips`.
+    """A function that runs some threads of a row that follow each other in step, see `cutting.strips`.
 
     Attributes
     ----------
@@ -105,7 +105,7 @@ class LoweredModule:
     threadgroups
         What its threads need to work together; None if each runs alone.
     main
-        The LLVM name of the function that runs in place of the kernel's for most threads of a row, see `assumptions`; None if
+        The LLVM name of the function that runs in place of the kernel's for most threads of a row, see `knowledge.assumptions`; None if
         there is no such function.
     limits
         The LLVM name of the function that tells for which of them; None if for all.

@@ -15,18 +15,18 @@ from smelt.ir.loops import has_loop
 from smelt.ir.positions import InlinedPosition, Position
 from smelt.ir.typed import Function, Role
 from smelt.ir.writes import waits
-from smelt.lowering.assumptions import Assumptions, Row, kernel_arguments
+from smelt.lowering.cutting.groups import GroupWriter
+from smelt.lowering.cutting.phases import Group, cut
+from smelt.lowering.cutting.strips import cut_at_loops, lowered_strips
 from smelt.lowering.debugging import DebugInformation, FunctionDebugInformation
 from smelt.lowering.error_numbers import ErrorNumbers
 from smelt.lowering.function import FunctionLowering
-from smelt.lowering.groups import GroupWriter
-from smelt.lowering.invariants import Invariants
+from smelt.lowering.knowledge.assumptions import Assumptions, Row, kernel_arguments
+from smelt.lowering.knowledge.invariants import Invariants
+from smelt.lowering.knowledge.limits import limits_function
 from smelt.lowering.layout import row_types
-from smelt.lowering.limits import limits_function
 from smelt.lowering.lowered import LinkedFunction, LoweredModule, Strip, Threadgroups
-from smelt.lowering.phases import Group, cut
 from smelt.lowering.rare import RareFunction, kept
-from smelt.lowering.strips import cut_at_loops, lowered_strips
 from smelt.lowering.thread_state import has_rows
 
 _METADATA = (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The entry point of a kernel that was cut into phases: what runs is a function for a group, see `lowering.groups`.
+"""The entry point of a kernel that was cut into phases: what runs is a function for a group, see `lowering.cutting.groups`.
 
 The groups of a box run one after the other, x fastest, in the same memory; a box is made of whole groups. Of a group at the grid's end
 only the threads that are in the grid exist.

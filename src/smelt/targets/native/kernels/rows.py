@@ -2,7 +2,7 @@
 """The entry point of a kernel whose threads run alone.
 
 The threads of a box run one after the other, x fastest; the first that fails ends the box. Those that follow each other on the x axis are
-a row. Where most threads of a row can assume something (see `lowering.assumptions`) they are a loop of their own, in which LLVM may take for
+a row. Where most threads of a row can assume something (see `lowering.knowledge.assumptions`) they are a loop of their own, in which LLVM may take for
 granted that none waits for what another one writes; the threads before and behind run one by one.
 
 Each of the two loops is a function, and the entry point, which goes from row to row, isn't optimised: if all were one function, LLVM
@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from smelt.lowering import LoweredModule
-from smelt.lowering.limits import LIMITS
+from smelt.lowering.knowledge.limits import LIMITS
 from smelt.lowering.threadgroups import ALONE_WORDS, PRINTER, STACK
 from smelt.targets.native.kernels.boxes import loops_begin, loops_end
 from smelt.targets.native.kernels.strips import strips_function

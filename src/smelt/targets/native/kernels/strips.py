@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The function that runs threads of a row in strips, see `lowering.strips`: the longest first, then shorter ones in what is left."""
+"""The function that runs threads of a row in strips, see `lowering.cutting.strips`: the longest first, then shorter ones in what is left."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from smelt.caching import (
     portable,
 )
 from smelt.targets.metal.air.kernels import ConstantOfFunction, Kernel
-from smelt.targets.metal.devices.software.checks import Checks
+from smelt.targets.metal.devices.software.checking.checks import Checks
 from smelt.targets.native.results import FlatResults
 from smelt.targets.native.target import host_target
 

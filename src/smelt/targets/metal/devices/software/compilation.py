@@ -9,23 +9,24 @@ from collections.abc import Sequence
 from smelt.targets.metal.air.kernels import THREADGROUP_SPACE
 from smelt.targets.metal.devices.descriptions import LOG_FUNCTION
 from smelt.targets.metal.devices.errors import DeviceError
-from smelt.targets.metal.devices.software import logs, shared_memory, tracking
-from smelt.targets.metal.devices.software.accesses import ATOMIC, accesses_of
+from smelt.targets.metal.devices.software import logs, shared_memory
 from smelt.targets.metal.devices.software.address_spaces import without_address_spaces
+from smelt.targets.metal.devices.software.air_functions.divisions import with_safe_divisions
 from smelt.targets.metal.devices.software.artifacts import KernelSource, SoftwareResults
-from smelt.targets.metal.devices.software.bounds import Watching
-from smelt.targets.metal.devices.software.checks import Checks
+from smelt.targets.metal.devices.software.checking import tracking
+from smelt.targets.metal.devices.software.checking.accesses import ATOMIC, accesses_of
+from smelt.targets.metal.devices.software.checking.bounds import Watching
+from smelt.targets.metal.devices.software.checking.checks import Checks
+from smelt.targets.metal.devices.software.checking.probing import OUTSIDE, UNKNOWN, Probing, can_be_probed
+from smelt.targets.metal.devices.software.checking.roots import bases_of, roots_of, table_sizes
+from smelt.targets.metal.devices.software.checking.watching_code import WATCHING
 from smelt.targets.metal.devices.software.cooperation import RESULT, Cooperating, cooperating, waits
-from smelt.targets.metal.devices.software.cut_kernels import can_be_cut, cut_kernel
-from smelt.targets.metal.devices.software.divisions import with_safe_divisions
+from smelt.targets.metal.devices.software.cutting.cut_kernels import can_be_cut, cut_kernel
 from smelt.targets.metal.devices.software.entry_points import cooperative_entry_point, entry_point
 from smelt.targets.metal.devices.software.inlining import OneFunction, as_one_function
 from smelt.targets.metal.devices.software.inputs import unknown_inputs
 from smelt.targets.metal.devices.software.optimisation import code_of
-from smelt.targets.metal.devices.software.probing import OUTSIDE, UNKNOWN, Probing, can_be_probed
-from smelt.targets.metal.devices.software.roots import bases_of, roots_of, table_sizes
 from smelt.targets.metal.devices.software.unused import without_unused
-from smelt.targets.metal.devices.software.watching_code import WATCHING
 from smelt.targets.native.errors import FlatError
 
 _MOST_LINES = 250

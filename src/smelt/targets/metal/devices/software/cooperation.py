@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kernels of AIR whose threads work together, as parts of coroutines, or to be cut where they wait (see `phases`).
+"""Kernels of AIR whose threads work together, as parts of coroutines, or to be cut where they wait (see `cutting.phases`).
 
 A call of AIR's that waits, for the threadgroup or for the lanes of the simdgroup, becomes what smelt's own kernels do there (see
 `lowering.threadgroups`): the thread notes where it waits and suspends itself; what goes from lane to lane goes through the exchange area of
@@ -13,9 +13,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from smelt.lowering.threadgroups import LEFT, SLOT_BYTES, WAITS_AT
-from smelt.targets.metal.devices.software import lanes, matrices, tracking
+from smelt.targets.metal.devices.software.air_functions import lanes, matrices
 from smelt.targets.metal.devices.software.artifacts import STOPPED
-from smelt.targets.metal.devices.software.control_flow import blocks_of, reached
+from smelt.targets.metal.devices.software.checking import tracking
+from smelt.targets.metal.devices.software.cutting.control_flow import blocks_of, reached
 from smelt.targets.metal.devices.software.listings import split_list
 from smelt.targets.metal.devices.software.loops import LABEL, looked_at
 
@@ -82,7 +83,7 @@ STOPPED_LABEL = "smelt.stopped"
 def cooperating(body: Sequence[str], *, counts_barriers: bool = False, suspends: bool = True) -> Cooperating:
     """The kernel with this body, whose first line is a label, with what waits written out.
 
-    A thread looks in its loops whether to stop. With `counts_barriers` it counts those that it has passed, see `tracking`. Without
+    A thread looks in its loops whether to stop. With `counts_barriers` it counts those that it has passed, see `checking.tracking`. Without
     `suspends` nothing is said of what happens where it waits, but that it goes on at `resumed`; it doesn't look then in loops in which it
     waits in every round.
     """

@@ -16,8 +16,8 @@ from smelt.targets.metal.air.sizes import size_in_bytes
 from smelt.targets.metal.devices.descriptions import describe
 from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.devices.function_constants import values_of_constants
+from smelt.targets.metal.devices.software.air_functions.literals import literal_of
 from smelt.targets.metal.devices.software.artifacts import KernelSource
-from smelt.targets.metal.devices.software.literals import literal_of
 from smelt.targets.metal.devices.software.pipeline import DEFAULT, Runtime, Settings, SoftwarePipeline
 from smelt.targets.metal.devices.software.queues import SoftwareBuffer, SoftwareQueue
 from smelt.targets.metal.limits import MOST_THREADGROUP_BYTES

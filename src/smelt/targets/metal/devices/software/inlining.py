@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from smelt.targets.metal.devices.descriptions import LOG_FUNCTION
 from smelt.targets.metal.devices.errors import DeviceError
 from smelt.targets.metal.devices.software import logs
+from smelt.targets.metal.devices.software.air_functions.function_bodies import ATTRIBUTES, declaration_of
+from smelt.targets.metal.devices.software.air_functions.functions import definition_of
 from smelt.targets.metal.devices.software.artifacts import KernelSource
 from smelt.targets.metal.devices.software.cooperation import COOPERATIVE
 from smelt.targets.metal.devices.software.disassembly import disassembled
-from smelt.targets.metal.devices.software.function_bodies import ATTRIBUTES, declaration_of
-from smelt.targets.metal.devices.software.functions import definition_of
 from smelt.targets.metal.devices.software.listings import split_list
 from smelt.targets.metal.devices.software.optimisation import simplified
 

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping
 
 from smelt.lowering.threadgroups import PRINTER
 from smelt.targets.metal.devices.descriptions import LOG_FUNCTION
+from smelt.targets.metal.devices.software.checking.records import place_of
 from smelt.targets.metal.devices.software.listings import split_list
 from smelt.targets.metal.devices.software.loggers import SYMBOL
-from smelt.targets.metal.devices.software.records import place_of
 
 _VARIADIC_HEAD = re.compile(r"^define .*?@(?P<name>[\w.$-]+|\"[^\"]+\")\((?P<parameters>.*)\.\.\.\)")
 _VARIADIC_CALL = re.compile(

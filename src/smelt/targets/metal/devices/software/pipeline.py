@@ -18,14 +18,14 @@ from smelt.targets.metal.air.kernels import THREADGROUP_SPACE, Buffer, Kernel
 from smelt.targets.metal.devices.errors import DeviceError, DeviceWarning
 from smelt.targets.metal.devices.protocol import Sizes
 from smelt.targets.metal.devices.software.artifacts import KernelCode, KernelSource, SoftwareResults
-from smelt.targets.metal.devices.software.checks import Checks
+from smelt.targets.metal.devices.software.checking.checks import Checks
+from smelt.targets.metal.devices.software.checking.records import NAMES, ROW_WORDS, SPARE_BYTES, WORD
+from smelt.targets.metal.devices.software.checking.reports import told
+from smelt.targets.metal.devices.software.checking.tracked import Known
 from smelt.targets.metal.devices.software.loggers import Logger, Show, to_standard_output
 from smelt.targets.metal.devices.software.queues import Region
-from smelt.targets.metal.devices.software.records import NAMES, ROW_WORDS, SPARE_BYTES, WORD
-from smelt.targets.metal.devices.software.reports import told
 from smelt.targets.metal.devices.software.running import LaunchStoppedError, run_until_done
 from smelt.targets.metal.devices.software.shared_code import SharedCode
-from smelt.targets.metal.devices.software.tracked import Known
 from smelt.targets.native.loader.mapping import MappedCode
 from smelt.targets.native.thread_grid.grid import ThreadGrid
 from smelt.targets.native.words import (

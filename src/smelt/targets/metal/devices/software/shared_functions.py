@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from smelt.lowering.threadgroups import ALONE_WORDS, PRINTER
+from smelt.targets.metal.devices.software.checking.watching_code import REPORTING, WATCHING
 from smelt.targets.metal.devices.software.entry_points import stored_in_state
 from smelt.targets.metal.devices.software.shared_code import GROUPS, REPORTS, ROWS, RUN_GROUPS, RUN_ROWS
 from smelt.targets.metal.devices.software.unused import without_unused
-from smelt.targets.metal.devices.software.watching_code import REPORTING, WATCHING
 from smelt.targets.native.kernels.boxes import loops_begin, loops_end
 from smelt.targets.native.kernels.threadgroups import DECLARATIONS_OF_GROUPS, groups_function
 from smelt.targets.native.words import BOX, SIZES, loads_of_words, places_of_words
