@@ -139,30 +139,25 @@ def strips_of(kernel: Any, arguments: tuple[Any, ...]) -> int:
     return len(driver().lowered(job, driver().inferred(job)).strips)
 
 
-@settings(derandomize=True, max_examples=25, deadline=None)
-@given(source=loops(), kind=st.sampled_from([np.float32, np.float64]), limit=st.integers(0, 12))
-def test_strips_compute_what_threads_compute_alone(
-    source: str, kind: Any, limit: int, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    note(source)
-    function = loaded(source, tmp_path_factory.mktemp("loops") / "random_loops.py")
-    x = np.linspace(-3, 4, THREADS).astype(kind)
-    w = np.array([0.5, -1.25, 3, 0.125], kind)
-    found = []
-    for options in ({"opt_level": 0}, {}):
-        out, counts = np.zeros(THREADS, kind), np.zeros(THREADS, np.int64)
-        kernel = smelt.kernel(**options)(function)
-        kernel.over(THREADS)(out, counts, x, w, limit)
-        found.append((out, counts))
-    STRIPS.append(strips_of(kernel, (out, counts, x, w, limit)))
-    np.testing.assert_array_equal(found[1][0], found[0][0])
-    np.testing.assert_array_equal(found[1][1], found[0][1])
+def test_strips_compute_what_threads_compute_alone(tmp_path: Path) -> None:
+    strips: list[int] = []
 
+    @settings(derandomize=True, max_examples=25, deadline=None)
+    @given(source=loops(), kind=st.sampled_from([np.float32, np.float64]), limit=st.integers(0, 12))
+    def compute_alike(source: str, kind: Any, limit: int) -> None:
+        note(source)
+        function = loaded(source, tmp_path / f"random_loops{len(strips)}.py")
+        x = np.linspace(-3, 4, THREADS).astype(kind)
+        w = np.array([0.5, -1.25, 3, 0.125], kind)
+        found = []
+        for options in ({"opt_level": 0}, {}):
+            out, counts = np.zeros(THREADS, kind), np.zeros(THREADS, np.int64)
+            kernel = smelt.kernel(**options)(function)
+            kernel.over(THREADS)(out, counts, x, w, limit)
+            found.append((out, counts))
+        strips.append(strips_of(kernel, (out, counts, x, w, limit)))
+        np.testing.assert_array_equal(found[1][0], found[0][0])
+        np.testing.assert_array_equal(found[1][1], found[0][1])
 
-STRIPS: list[int] = []
-
-
-def test_many_of_these_kernels_run_in_strips() -> None:
-    if not STRIPS:
-        pytest.skip("needs the test before this one, which makes the kernels")
-    assert sum(map(bool, STRIPS)) * 3 > len(STRIPS)
+    compute_alike()
+    assert sum(map(bool, strips)) * 3 > len(strips), "too few of these kernels run in strips"
