@@ -260,7 +260,7 @@ class _ModuleLowering:
     def _lowered_strips(self, kernel: Any, assumptions: Assumptions) -> tuple[list[str], list[Strip]]:
         # Debuggers show what one thread does.
         cut_kernel = None
-        if self._debug is None:
+        if self._debug is None and self._has_loops:
             cut_kernel = cut_at_loops(assumptions, self._typed, has_doubles=self.has_doubles)
         if cut_kernel is None:
             return [], []
